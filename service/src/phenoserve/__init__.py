@@ -1,0 +1,1 @@
+"""Serves what phenotrain learned from fluorescence microscopy plates."""

@@ -1,0 +1,1 @@
+"""Learns from fluorescence microscopy plates how cells respond to drugs."""
