@@ -1,0 +1,102 @@
+"""The rules that hold out experiments, plates or wells."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from phenotrain.splits.dealing import fitted, interleaved, shares
+from phenotrain.splits.screen import Screen
+
+Protocol = Literal["leave-experiment-out", "leave-plate-out", "leave-well-out"]
+
+MIN_PLATES_TO_LEAVE_OUT: Final = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller asked of a rule."""
+
+    seed: int
+    test_fraction: float
+    validation_fraction: float
+    test_experiment: str | None
+
+
+def fitting_protocol(screen: Screen) -> Protocol:
+    """Choose the rule whose held-out sites are as foreign as the screen's size allows."""
+    if len(screen.experiments) >= 2:
+        return "leave-experiment-out"
+    if len(np.unique(screen.plates)) >= MIN_PLATES_TO_LEAVE_OUT:
+        return "leave-plate-out"
+    return "leave-well-out"
+
+
+def leave_experiment_out(screen: Screen, request: Request) -> tuple[np.ndarray, dict[str, Any]]:
+    """Test on one experiment, validate on every second plate of the same doses in the others."""
+    test = request.test_experiment or screen.experiments[-1]
+    if test not in screen.experiments or len(screen.experiments) < 2:
+        raise ValueError(
+            "Expected two or more experiments, test_experiment among them: "
+            f"{', '.join(screen.experiments)}. Received: {test!r}."
+        )
+    others = [experiment for experiment in screen.experiments if experiment != test]
+    validation = [plate for group in screen.same_dose_plates(others) for plate in group][1::2]
+    is_validation = np.isin(screen.plates, validation)
+    roles = np.where(screen.experiment_of == test, "test", np.where(is_validation, "validation", "train"))
+    rule = f"Tested on experiment {test}; validated on every second plate of the same doses in the others."
+    return roles, {"rule": rule, "test_experiment": test}
+
+
+def leave_plate_out(screen: Screen, request: Request) -> tuple[np.ndarray, dict[str, Any]]:
+    """Hold out whole plates; of plates with the same doses the first drawn stays in training."""
+    rng = np.random.default_rng(request.seed)
+    groups = [
+        [str(plate) for plate in rng.permutation(g)] for g in screen.same_dose_plates(screen.experiments)
+    ]
+    kept = [group[0] for group in groups if len(group) > 1]
+    dealt = [plate for group in groups for plate in (group[1:] if len(group) > 1 else group)]
+    wanted = shares(len(kept) + len(dealt), request.test_fraction, request.validation_fraction)
+    share_of = fitted(wanted["test"], wanted["validation"], len(dealt), min_train=0)
+    role_of = dict.fromkeys(kept, "train") | dict(zip(dealt, interleaved(share_of), strict=True))
+    roles = np.array([role_of[plate] for plate in screen.plates])
+    rule = "Whole plates held out; of the plates with the same doses at least one stays in training."
+    return roles, {"rule": rule, **_fractions(request)}
+
+
+def leave_well_out(screen: Screen, request: Request) -> tuple[np.ndarray, dict[str, Any]]:
+    """Hold out whole wells, dealt within each treatment over plates, series and doses."""
+    wells = pd.DataFrame(
+        {
+            "well_id": screen.wells,
+            "treatment": screen.labels,
+            "plate": screen.plates,
+            "series": screen.series,
+            "dose": screen.doses,
+        }
+    )
+    wells = wells.drop_duplicates("well_id").sort_values("well_id", ignore_index=True)
+    wells["draw"] = np.random.default_rng(request.seed).random(len(wells))
+    wells = wells.sort_values(["treatment", "plate", "series", "dose", "draw"], ignore_index=True)
+    # Controls are dealt plate by plate, so that every role has some on every plate that has three or more.
+    stratum = np.where(wells["treatment"] == screen.control, wells["plate"], "")
+    role_of: dict[str, str] = {}
+    for _, members in wells.groupby(["treatment", stratum], sort=False):
+        share_of = shares(len(members), request.test_fraction, request.validation_fraction)
+        role_of |= dict(zip(members["well_id"], interleaved(share_of), strict=True))
+    roles = np.array([role_of[well] for well in screen.wells])
+    rule = "Whole wells held out, dealt within each treatment over plates and doses."
+    return roles, {"rule": rule, **_fractions(request)}
+
+
+PROTOCOLS: Final[dict[Protocol, Callable[[Screen, Request], tuple[np.ndarray, dict[str, Any]]]]] = {
+    "leave-experiment-out": leave_experiment_out,
+    "leave-plate-out": leave_plate_out,
+    "leave-well-out": leave_well_out,
+}
+
+
+def _fractions(request: Request) -> dict[str, float]:
+    return {"test_fraction": request.test_fraction, "validation_fraction": request.validation_fraction}
