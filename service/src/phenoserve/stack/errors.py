@@ -1,0 +1,63 @@
+"""Why bytes are not a usable stack.
+
+* StackError
+  - NotATiffError             415  the bytes do not start as a TIFF does
+  - UnsupportedCodecError     415  compressed with something that is not read; the message names it
+  - DamagedTiffError          422  a TIFF whose structure or data is broken
+  - UnsupportedPixelsError    422  a data type, bit depth or colour space that is no intensity
+  - UnsupportedLayoutError    422  Z, time, several images, mixed pages: not one stack of channels
+  - NonFinitePixelsError      422  NaN or infinity among float pixels
+  - StackTooLargeError        413  more pages, pixels or segments than the limits allow
+"""
+
+from typing import ClassVar
+
+from phenoserve.errors import ErrorCode, ServiceError
+
+
+class StackError(ServiceError):
+    """The bytes cannot be read as one stack `(channel, y, x)`."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.DAMAGED_TIFF
+
+
+class NotATiffError(StackError):
+    """Raised when the first bytes are no TIFF or BigTIFF header."""
+
+    code = ErrorCode.NOT_A_TIFF
+
+
+class UnsupportedCodecError(StackError):
+    """Raised when pixels are compressed with a codec outside the allow-list."""
+
+    code = ErrorCode.UNSUPPORTED_CODEC
+
+
+class DamagedTiffError(StackError):
+    """Raised when a TIFF contradicts itself, points outside itself or does not decode."""
+
+    code = ErrorCode.DAMAGED_TIFF
+
+
+class UnsupportedPixelsError(StackError):
+    """Raised when pixels are not uint8, uint16 or float32 intensities."""
+
+    code = ErrorCode.UNSUPPORTED_PIXELS
+
+
+class UnsupportedLayoutError(StackError):
+    """Raised when pages cannot be taken as the channels of one field."""
+
+    code = ErrorCode.UNSUPPORTED_LAYOUT
+
+
+class NonFinitePixelsError(StackError):
+    """Raised when a float32 stack holds NaN or infinity."""
+
+    code = ErrorCode.NON_FINITE_PIXELS
+
+
+class StackTooLargeError(StackError):
+    """Raised before anything is decoded when a TIFF declares more than the limits allow."""
+
+    code = ErrorCode.STACK_TOO_LARGE

@@ -1,0 +1,216 @@
+"""Reads a stack from the bytes of a TIFF that a stranger sent: the only file that imports tifffile.
+
+What is kept away from strangers, and how:
+
+* files named inside an upload (OME's `UUID FileName`): bytes only, pages only, no `_multifile`, no `.series`;
+* long or endless chains of pages, tags that load the file again and again: `directory.py`, before tifffile;
+* declared sizes: shape, type and decoded size of every page are checked before one is decoded;
+* segments that inflate without end: only codecs whose decoder stops at the declared size, all imagecodecs';
+* more threads than the caller has: `maxworkers=1`.
+"""
+
+import math
+import struct
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import islice
+from typing import Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+
+from phenoserve.stack.directory import check_directories
+from phenoserve.stack.errors import (
+    DamagedTiffError,
+    NonFinitePixelsError,
+    StackTooLargeError,
+    UnsupportedCodecError,
+    UnsupportedLayoutError,
+    UnsupportedPixelsError,
+)
+from phenoserve.stack.layout import Layout, plan_layout
+from phenoserve.stack.model import STACK_DTYPES, Stack, StackLimits
+
+READ_CODECS: Final = {
+    COMPRESSION.NONE: "none",
+    COMPRESSION.LZW: "LZW",
+    COMPRESSION.ADOBE_DEFLATE: "Deflate",
+    COMPRESSION.DEFLATE: "Deflate",
+    COMPRESSION.PACKBITS: "PackBits",
+    COMPRESSION.LZMA: "LZMA",
+    COMPRESSION.ZSTD: "Zstandard",
+    34926: "Zstandard",  # its number before it was registered
+}
+"""Lossless codecs whose decoder takes the size to stop at; JPEG, WebP and such take it from the data."""
+
+READ_PREDICTORS: Final = (1, 2, 3)
+"""None, horizontal, floating point (TIFF 6.0, section 14; TIFF technical note 3)."""
+
+READ_PHOTOMETRICS: Final = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
+
+DECODER_ERRORS: Final = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError,
+    RuntimeError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What tifffile and imagecodecs raise on damaged files.
+
+tifffile checks little of what it reads, so a wrong tag surfaces wherever it is first used: as a division by
+zero, a comparison of bytes with int, a missing key. imagecodecs' errors are RuntimeErrors. The list was
+gathered from files made by fuzzers and from mutated valid ones; the code under it only drives these two.
+"""
+
+
+@contextmanager
+def _decoder_errors() -> Generator[None]:
+    """Turn whatever the decoder stumbles over into the one documented error."""
+    try:
+        yield
+    except DECODER_ERRORS as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise DamagedTiffError(f"The TIFF does not decode: {reason or type(error).__name__}.") from error
+
+
+def _open(data: bytes) -> TiffFile:
+    """Open bytes without the formats whose special treatment in tifffile loads or invents pages."""
+    return TiffFile(BytesIO(data), _multifile=False, is_lsm=False, is_scanimage=False, is_ndpi=False)
+
+
+def read_stack(data: bytes, limits: StackLimits | None = None) -> Stack:
+    """Read one stack from the bytes of a TIFF.
+
+    Args:
+        data: A whole TIFF or BigTIFF file: a page a channel, or one page whose samples (planar or contiguous)
+            are the channels; plain, ImageJ hyperstack or OME.
+        limits: What the file may ask for; the defaults of `StackLimits` where None.
+
+    Returns:
+        The stack `(channel, y, x)` in the file's data type and the channel names of an OME header.
+
+    Raises:
+        StackError: One of its kinds, in every case where the bytes are no usable stack.
+    """
+    limits = limits or StackLimits()
+    num_pages = check_directories(data, limits)
+    with _decoder_errors(), _open(data) as tiff:
+        pages = [cast("TiffPage", page) for page in islice(tiff.pages, num_pages)]
+        if len(pages) != num_pages:
+            raise DamagedTiffError(f"The TIFF lists {num_pages} pages, but only {len(pages)} can be read.")
+        _check_pages(pages, len(data), limits)
+        layout = plan_layout(num_pages, int(pages[0].samplesperpixel), str(pages[0].description))
+        array = _decode(pages, layout)
+    if array.dtype == np.float32 and not np.isfinite(array).all():
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        raise NonFinitePixelsError(
+            f"{bad} of {array.size} pixels are NaN or infinite. Replace them before sending."
+        )
+    return Stack(array, layout.channel_names)
+
+
+def read_page(data: bytes, limits: StackLimits | None = None) -> NDArray[np.generic]:
+    """Read a TIFF that holds one channel.
+
+    Args:
+        data: A whole TIFF file of one page with one sample.
+        limits: As for `read_stack`.
+
+    Returns:
+        The image `(y, x)` in the file's data type.
+
+    Raises:
+        StackError: If it is no usable TIFF, or holds more than one channel.
+    """
+    array = read_stack(data, limits).array
+    if array.shape[0] != 1:
+        raise UnsupportedLayoutError(f"Found {array.shape[0]} channels; expected a file of one channel.")
+    return array[0]
+
+
+def _check_pages(pages: Sequence[TiffPage], num_bytes: int, limits: StackLimits) -> None:
+    """Refuse, before decoding, what is not decoded or would decode to too much."""
+    decoded_bytes = num_segments = 0
+    for index, page in enumerate(pages):
+        where = f"page {index + 1} of {len(pages)}"
+        _check_coding(page, where)
+        if (page.shaped, page.dtype) != (pages[0].shaped, pages[0].dtype):
+            raise UnsupportedLayoutError(
+                f"Found {_describe(page)} on {where} and {_describe(pages[0])} on the first; expected"
+                " pages of one shape and type."
+            )
+        if page.imagedepth != 1 or 0 in page.shaped or page.samplesperpixel > limits.max_channels:
+            raise UnsupportedLayoutError(
+                f"Found {_describe(page)} on {where}; expected a field of y by x pixels."
+            )
+        chunks = math.prod(page.chunked)
+        num_segments += chunks
+        decoded_bytes += chunks * math.prod(page.chunks) * np.dtype(page.dtype).itemsize
+        if decoded_bytes > limits.max_decoded_bytes:
+            raise StackTooLargeError(
+                f"Decoded, the stack would hold more than {limits.max_decoded_bytes} bytes ({_describe(page)}"
+                f" on {where}). Send a smaller field, or raise the service's limit."
+            )
+        if num_segments > limits.max_segments:
+            raise StackTooLargeError(
+                f"The TIFF has more than {limits.max_segments} strips or tiles. Save it with larger ones."
+            )
+        _check_segments(page, chunks, num_bytes, where)
+
+
+def _check_coding(page: TiffPage, where: str) -> None:
+    """Refuse codecs, predictors, data types and colour spaces that are not read."""
+    if page.compression not in READ_CODECS:
+        codec = getattr(page.compression, "name", None) or f"number {page.compression}"
+        known = ", ".join(dict.fromkeys(READ_CODECS.values()))
+        raise UnsupportedCodecError(
+            f"Compressed with {codec} ({where}); read are {known}. Save it with one of these, all lossless."
+        )
+    if page.predictor not in READ_PREDICTORS:
+        raise UnsupportedCodecError(
+            f"Predictor {page.predictor} ({where}) is not read; use none, horizontal or floating point."
+        )
+    if str(page.dtype) not in STACK_DTYPES or page.bitspersample != np.dtype(page.dtype).itemsize * 8:
+        raise UnsupportedPixelsError(
+            f"Found {_describe(page)} ({page.bitspersample} bits a sample) on {where}; expected"
+            f" {', '.join(STACK_DTYPES)}."
+        )
+    if page.photometric not in READ_PHOTOMETRICS:
+        raise UnsupportedPixelsError(
+            f"Found colour space {getattr(page.photometric, 'name', page.photometric)} on {where}; expected"
+            " intensities (MINISBLACK), not inverted, not a palette, not a colour model."
+        )
+
+
+def _check_segments(page: TiffPage, num_segments: int, num_bytes: int, where: str) -> None:
+    """Refuse a page whose strips or tiles are not all in the file."""
+    if page.is_contiguous:
+        return  # read as one block, whose length tifffile checks
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if len(segments) != num_segments:
+        raise DamagedTiffError(
+            f"Found {len(segments)} strips or tiles on {where}; its size asks for {num_segments}."
+        )
+    for offset, count in segments:
+        if offset <= 0 or count <= 0 or offset + count > num_bytes:
+            raise DamagedTiffError(
+                f"A strip or tile on {where} lies at bytes {offset} to {offset + count} of {num_bytes}."
+            )
+
+
+def _describe(page: TiffPage) -> str:
+    return f"{page.dtype or 'an unknown type'} {'x'.join(str(size) for size in page.shape)}"
+
+
+def _decode(pages: Sequence[TiffPage], layout: Layout) -> NDArray[np.generic]:
+    """Decode checked pages into one `(channel, y, x)` array in native byte order."""
+    if layout.samples > 1:
+        samples = pages[0].asarray(maxworkers=1, squeeze=False)
+        separate, _, height, width, contiguous = samples.shape
+        planes = samples.reshape(separate, height, width, contiguous).transpose(0, 3, 1, 2)
+        array = planes.reshape(layout.num_channels, height, width)
+        return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    first = pages[0]
+    array = np.empty((layout.num_channels, first.imagelength, first.imagewidth), first.dtype)
+    for channel, page in enumerate(layout.page_of_channel):
+        array[channel] = pages[page].asarray(maxworkers=1)
+    return array
