@@ -1,0 +1,74 @@
+"""Jobs spread over worker processes, outcomes as they come."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from phenotrain.cache.errors import CacheError
+from phenotrain.cache.worker import Job, Outcome, Plan, start_worker, store_sites
+
+_JOBS_A_CHUNK = 4
+_CHUNKS_A_WORKER = 4
+_TICK_S = 1.0
+
+
+def usable_cores() -> int:
+    """Number of CPU cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_jobs(plan: Plan, jobs: Sequence[Job], num_workers: int) -> Iterator[list[Outcome]]:
+    """Run jobs and yield their outcomes in whatever order they finish.
+
+    Args:
+        plan: What the jobs have in common.
+        jobs: What to do.
+        num_workers: Number of processes; with 1 the jobs run in this one.
+
+    Yields:
+        Outcomes of a few jobs; an empty list once a second while none finish, so that the caller can save.
+
+    Raises:
+        CacheError: If `fields.npy` cannot be written, or a worker process dies.
+    """
+    chunks = [jobs[start : start + _JOBS_A_CHUNK] for start in range(0, len(jobs), _JOBS_A_CHUNK)]
+    try:
+        if num_workers == 1:
+            for chunk in chunks:
+                yield store_sites(plan, chunk)
+        else:
+            yield from _run_in_processes(plan, chunks, min(num_workers, len(chunks)))
+    except OSError as error:
+        raise CacheError(
+            f"{plan.fields} cannot be written ({error}); what is stored stays, run again to go on"
+        ) from error
+    except BrokenProcessPool as error:
+        raise CacheError(
+            "a worker process died, perhaps for lack of memory; what is stored stays, run again with fewer workers"
+        ) from error
+
+
+def _run_in_processes(
+    plan: Plan, chunks: Sequence[Sequence[Job]], num_workers: int
+) -> Iterator[list[Outcome]]:
+    # "spawn": a fork of a process that runs threads (TensorFlow, a progress bar) may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_workers, mp_context=context, initializer=start_worker) as executor:
+        waiting = iter(chunks)
+        running: set[Future[list[Outcome]]] = set()
+        try:
+            while True:
+                for chunk in waiting:
+                    running.add(executor.submit(store_sites, plan, chunk))
+                    if len(running) >= num_workers * _CHUNKS_A_WORKER:
+                        break
+                if not running:
+                    return
+                done, running = wait(running, timeout=_TICK_S, return_when=FIRST_COMPLETED)
+                yield [outcome for future in done for outcome in future.result()]
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,162 @@
+"""The dataset description: where the table and the images of a screen lie, and what its words mean."""
+
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from phenotrain.datasets.template import Template
+
+Column = Literal[
+    "site_id", "well_id", "cell_type", "experiment", "plate", "well", "site", "treatment", "treatment_conc"
+]
+COLUMNS: tuple[Column, ...] = get_args(Column)
+
+_ALIASES: dict[Column, tuple[str, ...]] = {
+    "experiment": ("experiment", "experiment_name"),
+    "well": ("well", "address"),
+    "treatment_conc": ("treatment_conc", "concentration"),
+}
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+OneOrMore = Annotated[tuple[Word, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TableDescription(_Part):
+    """Section `[table]`: the metadata table, one row a site."""
+
+    path: OneOrMore
+    """Path of the CSV or TSV table under the data root; of several, the first that exists is read."""
+    columns: dict[Column, OneOrMore] = {}
+    """For a column of the sites table, the name it has in the metadata table; of several, the first that exists."""
+    defaults: dict[Column, OneOrMore] = {}
+    """What stands in a cell that is blank or whose column is absent: templates, the first not blank counts."""
+    concentration_unit: str = ""
+    """Unit of `treatment_conc` as the source records it; opaque, only ever shown."""
+
+    @field_validator("path")
+    @classmethod
+    def _path_inside_the_root(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for path in value:
+            _require_relative(path)
+        return value
+
+    @field_validator("defaults")
+    @classmethod
+    def _parse_defaults(cls, value: dict[Column, tuple[str, ...]]) -> dict[Column, tuple[str, ...]]:
+        for texts in value.values():
+            for text in texts:
+                Template(text)
+        return value
+
+    def names(self, column: Column) -> tuple[str, ...]:
+        """Names under which a column may appear in the metadata table, most preferred first."""
+        return self.columns.get(column, _ALIASES.get(column, (column,)))
+
+
+class Channel(_Part):
+    """One entry of `channels` in section `[images]`."""
+
+    id: Word
+    """What `{channel}` becomes in the path of this channel's file."""
+    stain: Word
+    """The dye or label that the channel shows; the bundle's channel name."""
+
+
+class ImagesDescription(_Part):
+    """Section `[images]`: one single-channel file a channel a site."""
+
+    path: Word
+    """Template of a file's path under the data root: gaps are columns of the table, and `{channel}`."""
+    channels: Annotated[tuple[Channel, ...], Field(min_length=1)]
+    """The channels in the order in which a stack carries them."""
+
+    @field_validator("path")
+    @classmethod
+    def _path_inside_the_root(cls, value: str) -> str:
+        Template(value)
+        _require_relative(value)
+        return value
+
+    @model_validator(mode="after")
+    def _channels_differ(self) -> "ImagesDescription":
+        for what, values in (
+            ("id", [c.id for c in self.channels]),
+            ("stain", [c.stain for c in self.channels]),
+        ):
+            if len(set(values)) != len(values):
+                raise ValueError(f"two channels have the same {what} in {values}; each must be different")
+        if len(self.channels) > 1 and "channel" not in self.template.fields:
+            raise ValueError(
+                f"path {self.path!r} has no {{channel}}, so every channel would be the same file"
+            )
+        return self
+
+    @cached_property
+    def template(self) -> Template:
+        """The parsed `path`."""
+        return Template(self.path)
+
+
+class TaskDescription(_Part):
+    """Section `[task]`: what is compared with what, unless a recipe says otherwise."""
+
+    control: Word
+    """The treatment's label of untreated wells."""
+    treatments: tuple[Word, ...] = ()
+    """Labels of the treatments learned by default; empty where there is no natural choice."""
+
+    @model_validator(mode="after")
+    def _treatments_are_others(self) -> "TaskDescription":
+        if self.control in self.treatments:
+            raise ValueError(f"treatments contain the control {self.control!r}; name treated labels only")
+        if len(set(self.treatments)) != len(self.treatments):
+            raise ValueError(f"treatments repeat a label: {list(self.treatments)}")
+        return self
+
+
+class Description(_Part):
+    """A dataset description, as one TOML file states it (docs/datasets.md explains every key)."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    """Short name, as used on the command line."""
+    title: str = ""
+    """One line for a reader."""
+    licence: Word
+    """Licence of the images; it is written beside every weight learned from them."""
+    source: str = ""
+    """Where the data come from: an address or a citation."""
+    table: TableDescription
+    images: ImagesDescription
+    task: TaskDescription
+
+    @property
+    def stains(self) -> tuple[str, ...]:
+        """The stains in channel order."""
+        return tuple(channel.stain for channel in self.images.channels)
+
+
+def _require_relative(path: str) -> None:
+    pure = PurePosixPath(path.replace("\\", "/"))
+    if pure.is_absolute() or ".." in pure.parts:
+        raise ValueError(
+            f"path {path!r} leaves the data root; write it relative to the root and without '..'"
+        )

@@ -1,0 +1,23 @@
+"""Reading plates: the metadata table, the channel files, and what is wrong with either."""
+
+from phenotrain.plates.concentration import snap_concentration
+from phenotrain.plates.errors import Fault, ImageError, IncompleteSitesError, PlateError, TableError
+from phenotrain.plates.files import site_files
+from phenotrain.plates.images import decode_image
+from phenotrain.plates.sites import FieldForm, SiteRead, read_site
+from phenotrain.plates.table import read_sites
+
+__all__ = [
+    "Fault",
+    "FieldForm",
+    "ImageError",
+    "IncompleteSitesError",
+    "PlateError",
+    "SiteRead",
+    "TableError",
+    "decode_image",
+    "read_site",
+    "read_sites",
+    "site_files",
+    "snap_concentration",
+]

@@ -1,0 +1,96 @@
+"""One channel file: told by its first bytes, never by its name."""
+
+import struct
+from collections.abc import Callable
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+
+from phenotrain.plates.errors import ImageError
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
+
+SUPPORTED_DTYPES = ("uint8", "uint16", "float32")
+
+_PNG_GREY = 0
+_PNG_COLOUR_NAMES = {2: "RGB", 3: "palette colour", 4: "grey with alpha", 6: "RGB with alpha"}
+_FOREIGN = {
+    b"\xff\xd8\xff": "JPEG",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"PK\x03\x04": "zip archive",
+    b"\x1f\x8b": "gzip",
+}
+
+
+def decode_image(data: bytes) -> npt.NDArray[np.generic]:
+    """Decode one single-channel image, whatever its file was called.
+
+    Args:
+        data: Whole content of a PNG, TIFF or JPEG-2000 file.
+
+    Returns:
+        Pixels `(y, x)` in the file's own depth: uint8, uint16 or float32.
+
+    Raises:
+        ImageError: If the content is of no known format, damaged, has more than one sample a pixel or more than
+            one page, is of another depth, or holds values that are not finite.
+    """
+    pixels = _decoder_for(data)(data)
+    if pixels.ndim != 2:
+        raise ImageError(f"has the shape {pixels.shape}; expected one channel, (y, x)")
+    if pixels.dtype.name not in SUPPORTED_DTYPES:
+        raise ImageError(f"has {pixels.dtype.name} pixels; expected {', '.join(SUPPORTED_DTYPES)}")
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise ImageError("holds pixels that are not finite; expected numbers only")
+    return pixels
+
+
+def _decoder_for(data: bytes) -> Callable[[bytes], npt.NDArray[np.generic]]:
+    for magics, decoder in _DECODERS:
+        if data.startswith(magics):
+            return decoder
+    if not data:
+        raise ImageError("is empty")
+    name = next((name for magic, name in _FOREIGN.items() if data.startswith(magic)), None)
+    found = name or f"content that starts with {data[:8].hex(' ')}"
+    raise ImageError(f"is {found}; expected PNG, TIFF or JPEG-2000")
+
+
+def _decode_png(data: bytes) -> npt.NDArray[np.generic]:
+    try:
+        depth, colour = struct.unpack_from(">BB", data, 24)
+    except struct.error as error:
+        raise ImageError("is a PNG cut off in its header") from error
+    if colour != _PNG_GREY:
+        raise ImageError(
+            f"is a PNG in {_PNG_COLOUR_NAMES.get(colour, 'unknown colour')}; expected grey, one sample"
+        )
+    if depth not in (8, 16):
+        raise ImageError(f"is a PNG of {depth} bits; expected 8 or 16")
+    return _decode("PNG", imagecodecs.png_decode, data)
+
+
+def _decode_jpeg2000(data: bytes) -> npt.NDArray[np.generic]:
+    return _decode("JPEG-2000", imagecodecs.jpeg2k_decode, data)
+
+
+def _decode_tiff(data: bytes) -> npt.NDArray[np.generic]:
+    return _decode("TIFF", imagecodecs.tiff_decode, data)
+
+
+def _decode(
+    name: str, decoder: Callable[[bytes], npt.NDArray[np.generic]], data: bytes
+) -> npt.NDArray[np.generic]:
+    try:
+        return decoder(data)
+    except (RuntimeError, ValueError, MemoryError) as error:  # imagecodecs' errors are RuntimeErrors
+        raise ImageError(f"is a damaged {name}: {error}") from error
+
+
+_DECODERS: tuple[tuple[tuple[bytes, ...], Callable[[bytes], npt.NDArray[np.generic]]], ...] = (
+    ((b"\x89PNG\r\n\x1a\n",), _decode_png),
+    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _decode_tiff),
+    ((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), _decode_jpeg2000),
+)

@@ -1,0 +1,92 @@
+"""One site: its channel files read, checked against each other, and stacked."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from phenotrain.plates.errors import Fault, ImageError
+from phenotrain.plates.images import decode_image
+
+
+@dataclass(frozen=True)
+class FieldForm:
+    """What every channel file of a dataset has in common.
+
+    Args:
+        height: Size along y, px.
+        width: Size along x, px.
+        dtype: Name of the pixels' NumPy type.
+    """
+
+    height: int
+    width: int
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.height} x {self.width} px {self.dtype}"
+
+
+@dataclass(frozen=True)
+class SiteRead:
+    """What reading one site gave: a stack, or the reasons why there is none.
+
+    Args:
+        stack: `(channel, y, x)` in the files' dtype; None if there are faults.
+        digest: SHA-256 over the SHA-256 of each file in channel order; empty if there are faults.
+        faults: One for each unusable file.
+    """
+
+    stack: npt.NDArray[np.generic] | None
+    digest: bytes
+    faults: tuple[Fault, ...]
+
+
+def read_site(data_root: Path, site_id: str, files: Sequence[str], form: FieldForm | None = None) -> SiteRead:
+    """Read every channel of a site.
+
+    All channels are tried, so that one call reports everything that is wrong with the site. A file whose dtype
+    differs from the others' is refused rather than promoted: eight bits among sixteen are as a rule a rescaled
+    copy, whose intensities mean something else.
+
+    Args:
+        data_root: Folder that `files` are relative to.
+        site_id: Name of the site, for the faults.
+        files: One path a channel, in channel order.
+        form: Size and dtype that every file must have; by default those of the site's first readable file.
+
+    Returns:
+        The stack and its digest, or the faults.
+    """
+    planes: list[npt.NDArray[np.generic]] = []
+    faults: list[Fault] = []
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            data = _read_bytes(data_root / file)
+            plane = decode_image(data)
+            found = FieldForm(plane.shape[0], plane.shape[1], plane.dtype.name)
+            if form is None:
+                form = found
+            if found != form:
+                raise ImageError(f"is {found}; expected {form} as the dataset's other files")
+        except ImageError as error:
+            faults.append(Fault(site_id, file, str(error)))
+            continue
+        digest.update(hashlib.sha256(data).digest())
+        planes.append(plane)
+    if faults:
+        return SiteRead(None, b"", tuple(faults))
+    return SiteRead(np.stack(planes), digest.digest(), ())
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError("is missing") from error
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}") from error
