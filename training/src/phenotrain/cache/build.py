@@ -12,7 +12,7 @@ from phenotrain.cache.layout import CacheMeta
 from phenotrain.cache.ledger import Ledger
 from phenotrain.cache.prepare import open_or_create
 from phenotrain.cache.progress import progress_bar
-from phenotrain.cache.scheduling import run_jobs, usable_cores
+from phenotrain.cache.scheduling import choose_num_workers, run_jobs
 from phenotrain.cache.worker import Job, Plan
 from phenotrain.datasets import Description
 from phenotrain.plates import Fault, IncompleteSitesError, read_sites, site_files
@@ -33,16 +33,19 @@ def build_cache(
 ) -> FieldCache:
     """Pool every site of a screen once, and store the fields where training can map them.
 
-    Killed at any moment, the same call goes on where it stopped. On a finished cache it only compares: sites whose
-    files changed in size or modification time are read again. The result is the same whatever the number of workers.
+    Killed at any moment, the same call goes on where it stopped. On a finished cache it only compares: sites
+    whose files changed in size or modification time are read again. The result is the same whatever the
+    number of workers.
 
     Args:
         description: What the dataset looks like.
         data_root: Folder of its table and images.
         out: Folder of the cache; made if it does not exist.
         downsample: Side of the square that is pooled, px.
-        num_workers: Number of processes; by default one a usable core. With 1, everything runs in this process.
-        skip_incomplete: Leave out sites with an unusable file, and list them in `left_out.csv`, rather than fail.
+        num_workers: Number of processes; by default one a usable core, fewer for small screens. With 1,
+            everything runs in this process.
+        skip_incomplete: Leave out sites with an unusable file, and list them in `left_out.csv`, rather than
+            fail.
         limit: Take only so many sites, evenly spread over the table.
         progress: Show a progress bar on standard error.
 
@@ -51,8 +54,8 @@ def build_cache(
 
     Raises:
         TableError: If the table is unusable.
-        IncompleteSitesError: If files are unusable and `skip_incomplete` is not set, after everything else has
-            been stored; or if no site at all is usable.
+        IncompleteSitesError: If files are unusable and `skip_incomplete` is not set, after everything else
+            has been stored; or if no site at all is usable.
         CacheMismatchError: If `out` holds the cache of something else.
         CacheError: If `out` cannot be used.
         ValueError: If `downsample`, `num_workers` or `limit` is below 1.
@@ -74,8 +77,8 @@ def build_cache(
             return finished
         meta = meta.model_copy(update={"fingerprint": ""})
         layout.write_meta(out, meta)
-        ledger.reset([*stale, *np.flatnonzero(ledger.states == layout.OMITTED)])
-        faults = _fill(meta, out, ledger, sites, files, num_workers or usable_cores(), progress=progress)
+        ledger.reset([*stale, *np.flatnonzero(ledger.states == layout.OMITTED).tolist()])
+        faults = _fill(meta, out, ledger, sites, files, num_workers, progress=progress)
         if faults and not skip_incomplete:
             raise IncompleteSitesError(faults, _ADVICE)
         if not (ledger.states == layout.STORED).any():
@@ -112,7 +115,7 @@ def _fill(
     ledger: Ledger,
     sites: pd.DataFrame,
     files: list[tuple[str, ...]],
-    num_workers: int,
+    num_workers: int | None,
     *,
     progress: bool,
 ) -> list[Fault]:
@@ -124,7 +127,7 @@ def _fill(
     faults: list[Fault] = []
     with progress_bar("Caching sites", len(files), show=progress) as advance:
         advance(len(files) - len(jobs))
-        for outcomes in run_jobs(plan, jobs, num_workers):
+        for outcomes in run_jobs(plan, jobs, num_workers or choose_num_workers(len(jobs))):
             ledger.add(outcomes)
             faults += [fault for outcome in outcomes for fault in outcome.faults]
             advance(len(outcomes))

@@ -6,7 +6,7 @@
 
 
 class CacheError(ValueError):
-    """Raised when a cache is missing, unfinished, damaged, or cannot be written; the message says how to go on."""
+    """Raised when a cache is missing, unfinished or damaged, or cannot be written; says how to go on."""
 
 
 class CacheMismatchError(CacheError):

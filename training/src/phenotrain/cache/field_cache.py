@@ -56,7 +56,8 @@ class FieldCache:
             ) from error
         if not len(table) == len(states) == len(self._fields):
             raise CacheError(
-                f"the cache {path} is damaged: {len(table)} sites, {len(states)} states, {len(self._fields)} fields;"
+                f"the cache {path} is damaged: {len(table)} sites, {len(states)} states,"
+                f" {len(self._fields)} fields;"
                 " delete the folder and build again"
             )
         self._slots = np.flatnonzero(states == STORED)

@@ -48,7 +48,7 @@ class CacheMeta(BaseModel):
     table_sha256: str
     """Digest of `sites.csv`."""
     fingerprint: str = ""
-    """Digest of everything above that shapes the fields and of every image; empty until the cache is finished."""
+    """Digest of all above that shapes the fields, and of every image; empty until the cache is finished."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:

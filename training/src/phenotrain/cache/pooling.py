@@ -1,5 +1,7 @@
 """Average pooling, kept exact: integer pixels are stored as integer sums."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,15 +16,16 @@ def pooled_dtype(pixel_dtype: npt.DTypeLike, downsample: int) -> np.dtype[np.gen
         downsample: Side of the square that is pooled, px.
 
     Returns:
-        For integers the smallest unsigned type that holds the sum of a square at full intensity; for floats float32.
+        For integers the smallest unsigned type that holds the sum of a square at full intensity; for floats
+        float32.
     """
     dtype = np.dtype(pixel_dtype)
     if dtype.kind == "f":
         return np.dtype(np.float32)
-    return np.min_scalar_type(int(np.iinfo(dtype).max) * downsample**2)
+    return np.min_scalar_type(_max_of(dtype) * downsample**2)
 
 
-def pool(stack: npt.NDArray[np.generic], downsample: int) -> npt.NDArray[np.generic]:
+def pool(stack: npt.NDArray[Any], downsample: int) -> npt.NDArray[Any]:
     """Pool a stack over squares, leaving out the rest at the bottom and right edge ("valid" pooling).
 
     Args:
@@ -35,13 +38,13 @@ def pool(stack: npt.NDArray[np.generic], downsample: int) -> npt.NDArray[np.gene
     num_channels, height, width = stack.shape
     rows, columns = height // downsample, width // downsample
     target = pooled_dtype(stack.dtype, downsample)
-    total = np.dtype(np.float64) if stack.dtype.kind == "f" else target
+    total: np.dtype[Any] = np.dtype(np.float64) if stack.dtype.kind == "f" else target
     squares = stack[:, : rows * downsample, : columns * downsample]
-    # Rows first: adding whole rows is contiguous, and leaves a downsample-th of the pixels for the strided pass.
-    summed_rows = np.zeros((num_channels, rows, columns * downsample), total)
+    # Rows first: adding whole rows is contiguous, and leaves few pixels for the strided pass.
+    summed_rows: npt.NDArray[Any] = np.zeros((num_channels, rows, columns * downsample), total)
     for offset in range(downsample):
         np.add(summed_rows, squares[:, offset::downsample], out=summed_rows, casting="unsafe")
-    sums = np.zeros((num_channels, rows, columns), total)
+    sums: npt.NDArray[Any] = np.zeros((num_channels, rows, columns), total)
     for offset in range(downsample):
         sums += summed_rows[:, :, offset::downsample]
     if stack.dtype.kind == "f":
@@ -49,7 +52,7 @@ def pool(stack: npt.NDArray[np.generic], downsample: int) -> npt.NDArray[np.gene
     return sums.astype(target, copy=False)
 
 
-def means(pooled: npt.NDArray[np.generic], downsample: int) -> npt.NDArray[np.float32]:
+def means(pooled: npt.NDArray[Any], downsample: int) -> npt.NDArray[np.float32]:
     """Turn what `pool` stored into means.
 
     Args:
@@ -62,6 +65,10 @@ def means(pooled: npt.NDArray[np.generic], downsample: int) -> npt.NDArray[np.fl
     if pooled.dtype.kind == "f":
         return pooled.astype(np.float32)
     area = downsample**2
-    exact = np.iinfo(pooled.dtype).max < _EXACT_IN_FLOAT32
+    exact = _max_of(pooled.dtype) < _EXACT_IN_FLOAT32
     quotient = np.divide(pooled, area, dtype=np.float32 if exact else np.float64, casting="unsafe")
     return quotient.astype(np.float32, copy=False)
+
+
+def _max_of(dtype: np.dtype[Any]) -> int:
+    return int(np.iinfo(dtype.name).max)

@@ -97,7 +97,8 @@ def _require_match(
     ]
     if differences:
         raise CacheMismatchError(
-            f"{out} holds a cache with {' and '.join(differences)}; pass another folder for this one, or delete it"
+            f"{out} holds a cache with {' and '.join(differences)}; pass another folder for this one, or"
+            " delete it"
         )
 
 
@@ -121,7 +122,8 @@ def _require_space(out: Path, needed: int) -> None:
     free = shutil.disk_usage(out).free
     if needed > free:
         raise CacheError(
-            f"the cache needs {needed / 2**30:.1f} GiB, and {out} has {free / 2**30:.1f} GiB free; choose a larger"
+            f"the cache needs {needed / 2**30:.1f} GiB, and {out} has {free / 2**30:.1f} GiB free; choose a"
+            " larger"
             " downsample, fewer sites, or another disk"
         )
 
@@ -145,22 +147,16 @@ def find_form(data_root: Path, sites: pd.DataFrame, files: list[tuple[str, ...]]
     """
     site_ids = sites["site_id"].tolist()
     probed = list(range(0, len(files), -(-len(files) // _NUM_PROBED)))
-    forms = Counter(
-        form for row in probed if (form := _form_of(data_root, site_ids[row], files[row])) is not None
-    )
+    stacks = (read_site(data_root, site_ids[row], files[row]).stack for row in probed)
+    forms = Counter(FieldForm.of(stack) for stack in stacks if stack is not None)
     if forms:
         return forms.most_common(1)[0][0]
     faults: list[Fault] = []
     for site_id, row in zip(site_ids, files, strict=True):
         read = read_site(data_root, site_id, row)
         if read.stack is not None:
-            return FieldForm(read.stack.shape[1], read.stack.shape[2], read.stack.dtype.name)
+            return FieldForm.of(read.stack)
         faults += read.faults
     raise IncompleteSitesError(
         faults, f"No site is readable; check the data root {data_root} and [images] path."
     )
-
-
-def _form_of(data_root: Path, site_id: str, files: tuple[str, ...]) -> FieldForm | None:
-    stack = read_site(data_root, site_id, files).stack
-    return None if stack is None else FieldForm(stack.shape[1], stack.shape[2], stack.dtype.name)

@@ -12,6 +12,7 @@ from phenotrain.cache.worker import Job, Outcome, Plan, start_worker, store_site
 _JOBS_A_CHUNK = 4
 _CHUNKS_A_WORKER = 4
 _TICK_S = 1.0
+_SITES_A_WORKER = 100
 
 
 def usable_cores() -> int:
@@ -19,6 +20,18 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def choose_num_workers(num_jobs: int) -> int:
+    """Choose how many processes are worth starting.
+
+    Args:
+        num_jobs: Number of sites to store.
+
+    Returns:
+        One a usable core, but fewer where there is too little to do to repay their start.
+    """
+    return max(1, min(usable_cores(), num_jobs // _SITES_A_WORKER))
 
 
 def run_jobs(plan: Plan, jobs: Sequence[Job], num_workers: int) -> Iterator[list[Outcome]]:
@@ -48,7 +61,8 @@ def run_jobs(plan: Plan, jobs: Sequence[Job], num_workers: int) -> Iterator[list
         ) from error
     except BrokenProcessPool as error:
         raise CacheError(
-            "a worker process died, perhaps for lack of memory; what is stored stays, run again with fewer workers"
+            "a worker process died, perhaps for lack of memory; what is stored stays, run again with fewer"
+            " workers"
         ) from error
 
 

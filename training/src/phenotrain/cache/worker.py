@@ -96,7 +96,7 @@ def store_sites(plan: Plan, jobs: Sequence[Job]) -> list[Outcome]:
 
 
 def start_worker() -> None:
-    """Prepare a worker process: the parent alone answers Ctrl-C, and when it is killed the worker ends too."""
+    """Prepare a worker process: Ctrl-C is the parent's to answer, and its death ends the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:

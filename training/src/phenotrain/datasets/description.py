@@ -46,9 +46,11 @@ class TableDescription(_Part):
     path: OneOrMore
     """Path of the CSV or TSV table under the data root; of several, the first that exists is read."""
     columns: dict[Column, OneOrMore] = {}
-    """For a column of the sites table, the name it has in the metadata table; of several, the first that exists."""
+    """For a column of the sites table, the name it has in the metadata table; of several, the first that"
+    " exists."""
     defaults: dict[Column, OneOrMore] = {}
-    """What stands in a cell that is blank or whose column is absent: templates, the first not blank counts."""
+    """What stands in a cell that is blank or whose column is absent: templates, the first not blank"
+    " counts."""
     concentration_unit: str = ""
     """Unit of `treatment_conc` as the source records it; opaque, only ever shown."""
 

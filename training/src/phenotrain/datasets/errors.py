@@ -2,4 +2,4 @@
 
 
 class DescriptionError(ValueError):
-    """Raised when a description cannot be found, parsed or believed; the message names the file and the key."""
+    """Raised when a description cannot be found, parsed or believed; names the file and the key."""

@@ -39,7 +39,8 @@ def load_description(name_or_path: str | Path) -> Description:
     path = Path(name_or_path)
     if path.suffix != ".toml" and path.name == text:
         raise DescriptionError(
-            f"no dataset is called {text!r}; expected one of {', '.join(shipped_names())}, or the path of a .toml file"
+            f"no dataset is called {text!r}; expected one of {', '.join(shipped_names())}, or the path of a"
+            " .toml file"
         )
     try:
         content = path.read_text("utf-8")

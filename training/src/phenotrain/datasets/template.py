@@ -1,4 +1,4 @@
-"""Text with named gaps, `images/{experiment}/{well}_s{site}_w{channel}.png`, filled from columns of a table."""
+"""Text with named gaps, `{experiment}/{well}_s{site}_w{channel}.png`, filled from columns of a table."""
 
 from collections.abc import Iterable, Mapping
 from string import Formatter
@@ -12,8 +12,8 @@ _FLOAT_TYPES = frozenset("eEfFgG")
 class Template:
     """A parsed template; the only gaps allowed are `{column}` and `{column:spec}`.
 
-    Attribute and index access (`{a.b}`, `{a[0]}`) and conversions (`{a!r}`) are refused: a description is data,
-    and nothing in it may reach into Python objects.
+    Attribute and index access (`{a.b}`, `{a[0]}`) and conversions (`{a!r}`) are refused: a description is
+    data, and nothing in it may reach into Python objects.
 
     Args:
         text: The template. A spec is Python's format mini-language; one that ends in an integer or float

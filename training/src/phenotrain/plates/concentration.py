@@ -17,7 +17,8 @@ def snap_concentration(value: float) -> float:
 
     Tables carry `0.0009999999999999` for 1e-3 and `9.999999999999998` for 10, so equal doses would fall into
     different groups. A dose is a short mantissa times a power of ten; it is rounded to six significant
-    digits, which undoes double and single precision noise and leaves every real ladder (1, 2.5, 5; 0.98, 15.63) alone.
+    digits, which undoes double and single precision noise and leaves every real ladder (1, 2.5, 5; 0.98,
+    15.63) alone.
 
     Args:
         value: Concentration in any unit, positive and finite.
@@ -35,7 +36,8 @@ def read_concentrations(
 
     Args:
         cells: Text of one row each; blank, `NaN`, `NA`, `None` and `null` mean that it is not known.
-        is_control: Whether the row is a control. A control has no dose, whatever is recorded (blank, zero, -1).
+        is_control: Whether the row is a control. A control has no dose, whatever is recorded (blank, zero,
+            -1).
         names: What to call each row in a message.
 
     Returns:
@@ -56,7 +58,8 @@ def read_concentrations(
                 value = math.nan
             if not (math.isfinite(value) and value > 0):
                 raise TableError(
-                    f"{names[row]}: the concentration of a treated site is {cell!r}; expected a positive number, or a"
+                    f"{names[row]}: the concentration of a treated site is {cell!r}; expected a positive"
+                    " number, or a"
                     " blank where it is not known. An untreated site must carry the control's label"
                 )
             snapped[cell] = snap_concentration(value)

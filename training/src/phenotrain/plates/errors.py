@@ -21,7 +21,7 @@ class TableError(PlateError):
 
 
 class ImageError(PlateError):
-    """Raised when one file is not a single-channel image of the expected form; the message is only the reason."""
+    """Raised when a file is not a single-channel image of the expected form; says only the reason."""
 
 
 @dataclass(frozen=True, order=True)
@@ -55,7 +55,3 @@ class IncompleteSitesError(PlateError):
         if len(faults) > _NUM_SHOWN:
             lines.append(f"  ... and {len(faults) - _NUM_SHOWN} more")
         super().__init__("\n".join(lines))
-
-    def __reduce__(self) -> tuple[type["IncompleteSitesError"], tuple[tuple[Fault, ...], str]]:
-        """Let the error cross a process boundary whole."""
-        return type(self), (self.faults, "")

@@ -23,8 +23,8 @@ def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str,
         For each row of `sites` the paths under the data root, in channel order, with forward slashes.
 
     Raises:
-        TableError: If a gap of the template names no column, a filled path leaves the data root, or two files of
-            the table are the same (a gap such as `{plate}` is missing).
+        TableError: If a gap of the template names no column, a filled path leaves the data root, or two files
+            of the table are the same (a gap such as `{plate}` is missing).
     """
     template = description.images.template
     columns = {name: sites[name].astype("str").tolist() for name in template.fields if name in sites.columns}
@@ -42,7 +42,8 @@ def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str,
                 )
             if file in owner:
                 raise TableError(
-                    f"{owner[file]} and {site_id} share the file {file!r}; expected a file of its own for every site"
+                    f"{owner[file]} and {site_id} share the file {file!r}; expected a file of its own for"
+                    " every site"
                     " and channel. The template [images] path lacks a gap, such as {plate} or {site}"
                 )
             owner[file] = site_id

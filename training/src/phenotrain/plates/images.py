@@ -6,8 +6,10 @@ from collections.abc import Callable
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
+from phenoserve.stack import StackError, read_page
 
 from phenotrain.plates.errors import ImageError
+from phenotrain.plates.grey_palette import relabel_grey_palette
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 
@@ -34,8 +36,8 @@ def decode_image(data: bytes) -> npt.NDArray[np.generic]:
         Pixels `(y, x)` in the file's own depth: uint8, uint16 or float32.
 
     Raises:
-        ImageError: If the content is of no known format, damaged, has more than one sample a pixel or more than
-            one page, is of another depth, or holds values that are not finite.
+        ImageError: If the content is of no known format, damaged, has more than one sample a pixel or more
+            than one page, is of another depth, or holds values that are not finite.
     """
     pixels = _decoder_for(data)(data)
     if pixels.ndim != 2:
@@ -77,7 +79,10 @@ def _decode_jpeg2000(data: bytes) -> npt.NDArray[np.generic]:
 
 
 def _decode_tiff(data: bytes) -> npt.NDArray[np.generic]:
-    return _decode("TIFF", imagecodecs.tiff_decode, data)
+    try:
+        return read_page(relabel_grey_palette(data))
+    except StackError as error:
+        raise ImageError(f"is an unusable TIFF: {error}") from error
 
 
 def _decode(

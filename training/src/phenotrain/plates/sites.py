@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,18 @@ class FieldForm:
     height: int
     width: int
     dtype: str
+
+    @classmethod
+    def of(cls, planes: npt.NDArray[np.generic]) -> Self:
+        """Take the form of an array.
+
+        Args:
+            planes: `(..., y, x)`.
+
+        Returns:
+            Its form.
+        """
+        return cls(planes.shape[-2], planes.shape[-1], planes.dtype.name)
 
     def __str__(self) -> str:
         return f"{self.height} x {self.width} px {self.dtype}"
@@ -48,9 +61,9 @@ class SiteRead:
 def read_site(data_root: Path, site_id: str, files: Sequence[str], form: FieldForm | None = None) -> SiteRead:
     """Read every channel of a site.
 
-    All channels are tried, so that one call reports everything that is wrong with the site. A file whose dtype
-    differs from the others' is refused rather than promoted: eight bits among sixteen are as a rule a rescaled
-    copy, whose intensities mean something else.
+    All channels are tried, so that one call reports everything that is wrong with the site. A file whose
+    dtype differs from the others' is refused rather than promoted: eight bits among sixteen are as a rule a
+    rescaled copy, whose intensities mean something else.
 
     Args:
         data_root: Folder that `files` are relative to.
@@ -66,27 +79,27 @@ def read_site(data_root: Path, site_id: str, files: Sequence[str], form: FieldFo
     digest = hashlib.sha256()
     for file in files:
         try:
-            data = _read_bytes(data_root / file)
-            plane = decode_image(data)
-            found = FieldForm(plane.shape[0], plane.shape[1], plane.dtype.name)
-            if form is None:
-                form = found
-            if found != form:
-                raise ImageError(f"is {found}; expected {form} as the dataset's other files")
+            plane, plane_digest = _read_plane(data_root / file, form)
         except ImageError as error:
             faults.append(Fault(site_id, file, str(error)))
             continue
-        digest.update(hashlib.sha256(data).digest())
+        form = FieldForm.of(plane)
+        digest.update(plane_digest)
         planes.append(plane)
     if faults:
         return SiteRead(None, b"", tuple(faults))
     return SiteRead(np.stack(planes), digest.digest(), ())
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_plane(path: Path, form: FieldForm | None) -> tuple[npt.NDArray[np.generic], bytes]:
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError("is missing") from error
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}") from error
+    plane = decode_image(data)
+    found = FieldForm.of(plane)
+    if form is not None and found != form:
+        raise ImageError(f"is {found}; expected {form} as the dataset's other files")
+    return plane, hashlib.sha256(data).digest()

@@ -19,19 +19,20 @@ Cells = dict[str, list[str]]
 def read_sites(description: Description, data_root: Path) -> pd.DataFrame:
     """Read the metadata table of a screen.
 
-    Every cell is text to begin with and is stripped of outer blanks, so that `HUVEC-01` keeps its zero and a gene
-    called `NA` its name. `well_id` is derived as `{experiment}_{plate}_{well}` and `site_id` as `{well_id}_{site}`
-    where the table lacks them.
+    Every cell is text to begin with and is stripped of outer blanks, so that `HUVEC-01` keeps its zero and a
+    gene called `NA` its name. `well_id` is derived as `{experiment}_{plate}_{well}` and `site_id` as
+    `{well_id}_{site}` where the table lacks them.
 
     Args:
         description: What the columns are called and what stands in for missing ones.
         data_root: Folder that `[table] path` is relative to.
 
     Returns:
-        One row a site, sorted by `site_id`, with a RangeIndex. First the columns `site_id, well_id, cell_type,
-        experiment, plate, well` (text), `site` (int64), `treatment` (text), `treatment_conc` (float64, NaN for
-        the control and where not known), then every other column of the table as recorded (text); one whose name
-        is among the nine but which means something else is called `recorded_...`.
+        One row a site, sorted by `site_id`, with a RangeIndex. First the columns
+        `site_id, well_id, cell_type, experiment, plate, well` (text), `site` (int64), `treatment` (text),
+        `treatment_conc` (float64, NaN for the control and where not known), then every other column of the
+        table as recorded (text); one whose name is among the nine but which means something else is called
+        `recorded_...`.
 
     Raises:
         TableError: If the table cannot be read, lacks a column, has blanks where a value is needed, or
@@ -81,7 +82,8 @@ def find_table(description: Description, data_root: Path) -> Path:
         if (data_root / name).is_file():
             return data_root / name
     raise TableError(
-        f"the data root {data_root} holds no {' or '.join(description.table.path)}; expected the metadata table of"
+        f"the data root {data_root} holds no {' or '.join(description.table.path)}; expected the metadata"
+        " table of"
         f" {description.name!r} there. Pass the folder that contains it"
     )
 
@@ -108,7 +110,8 @@ def _find_column(column: Column, description: Description, recorded: Cells) -> l
     templates = [Template(text) for text in description.table.defaults.get(column, ())]
     if name is None and column in description.table.columns:
         raise TableError(
-            f"the table has no column {' or '.join(map(repr, names))}, which [table.columns] of {description.name!r}"
+            f"the table has no column {' or '.join(map(repr, names))}, which [table.columns] of"
+            f" {description.name!r}"
             f" gives for {column}; it has {', '.join(recorded)}"
         )
     if name is None and not templates:
@@ -178,14 +181,16 @@ def _require_complete(cells: Cells, description: Description, path: Path) -> Non
         if column not in cells:
             names = ", ".join(map(repr, description.table.names(column)))
             raise TableError(
-                f"{path} has no column for {column} (looked for {names}); name it under [table.columns] or give its"
+                f"{path} has no column for {column} (looked for {names}); name it under [table.columns] or"
+                " give its"
                 " value under [table.defaults] of the dataset description"
             )
         blanks = [row + 2 for row, cell in enumerate(cells[column]) if not cell]
         if blanks:
             raise TableError(
                 f"{path} has {len(blanks)} blank cell(s) for {column}, first in line(s)"
-                f" {', '.join(map(str, blanks[:_NUM_SHOWN]))}; fill them in, or give a value under [table.defaults]"
+                f" {', '.join(map(str, blanks[:_NUM_SHOWN]))}; fill them in, or give a value under"
+                " [table.defaults]"
             )
 
 
