@@ -1,0 +1,128 @@
+"""`golden.npz`: a few raw stacks and what the graph and the forest must answer to each."""
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+
+from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE, Answers
+from phenoserve.bundle.errors import GoldenError
+from phenoserve.bundle.manifest import GOLDEN_FILE, Manifest
+
+STACK_DTYPES: Final = ("uint8", "uint16", "float32")
+"""Pixel types of a stack."""
+
+MAX_GOLDEN_BYTES: Final = 2 * 1024**3
+_ANSWER_NAMES: Final = tuple(field.name for field in fields(Answers))
+_FIX: Final = "Export the bundle again."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Golden:
+    """Raw stacks and the answers each must get.
+
+    Attributes:
+        stacks: Raw stacks `(channel, y, x)` in the pixel type of their file; sizes may differ.
+        answers: For every stack the answers to it alone, with a batch axis of one.
+    """
+
+    stacks: tuple[np.ndarray, ...]
+    answers: tuple[Answers, ...]
+
+    def to_npz(self) -> bytes:
+        """Return the golden stacks and answers as the bytes of `golden.npz`, equal for equal content.
+
+        Raises:
+            ValueError: If there are not as many answers as stacks.
+        """
+        arrays: dict[str, np.ndarray] = {}
+        for index, (stack, answers) in enumerate(zip(self.stacks, self.answers, strict=True)):
+            arrays[f"stack_{index}"] = stack
+            arrays.update({f"{name}_{index}": array for name, array in answers.arrays().items()})
+        file = io.BytesIO()
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+        return file.getvalue()
+
+
+def read_golden(content: bytes, manifest: Manifest) -> Golden:
+    """Read the bytes of `golden.npz`; never unpickles.
+
+    Args:
+        content: The file's content.
+        manifest: The manifest the stacks and answers must fit.
+
+    Returns:
+        At least one golden stack, each with its answers.
+
+    Raises:
+        GoldenError: If it is not an archive of plain arrays, or one does not fit the manifest.
+    """
+    arrays = _read_arrays(content)
+    num_stacks = sum(name.startswith("stack_") for name in arrays)
+    expected = {f"{name}_{index}" for name in ("stack", *_ANSWER_NAMES) for index in range(num_stacks)}
+    if num_stacks == 0 or set(arrays) != expected:
+        raise GoldenError(
+            f"{GOLDEN_FILE} holds the arrays {sorted(arrays)}; expected stack_i and "
+            f"{', '.join(f'{name}_i' for name in _ANSWER_NAMES)} for i = 0, 1, … {_FIX}"
+        )
+    for index in range(num_stacks):
+        _require_stack(f"stack_{index}", arrays[f"stack_{index}"], manifest)
+        for name in _ANSWER_NAMES:
+            _require_answer(name, index, arrays[f"{name}_{index}"], manifest)
+    return Golden(
+        stacks=tuple(arrays[f"stack_{index}"] for index in range(num_stacks)),
+        answers=tuple(
+            Answers(**{name: arrays[f"{name}_{index}"] for name in _ANSWER_NAMES})
+            for index in range(num_stacks)
+        ),
+    )
+
+
+def _read_arrays(content: bytes) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as members:
+            size_bytes = sum(member.file_size for member in members.infolist())
+        if size_bytes > MAX_GOLDEN_BYTES:
+            raise GoldenError(
+                f"{GOLDEN_FILE} inflates to {size_bytes} bytes, more than {MAX_GOLDEN_BYTES}. "
+                "Export the bundle again with fewer or smaller golden stacks."
+            )
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            return {name: np.asarray(archive[name]) for name in archive.files}
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError) as error:
+        raise GoldenError(f"{GOLDEN_FILE} is not an archive of plain arrays ({error}). {_FIX}") from error
+
+
+def _require_stack(name: str, stack: np.ndarray, manifest: Manifest) -> None:
+    num_channels, min_size_px = len(manifest.input.channels), manifest.input.min_size_px
+    fits = stack.ndim == len("cyx") and stack.shape[0] == num_channels and min(stack.shape[1:]) >= min_size_px
+    if not fits or stack.dtype.name not in STACK_DTYPES:
+        raise GoldenError(
+            f"{name} of {GOLDEN_FILE} is {stack.dtype.name} {stack.shape}; expected ({num_channels}, y, x) of "
+            f"{', '.join(STACK_DTYPES)} with y and x of at least {min_size_px} pixels. {_FIX}"
+        )
+
+
+def _require_answer(name: str, index: int, array: np.ndarray, manifest: Manifest) -> None:
+    num_treatments = len(manifest.treatments)
+    expected: dict[str, tuple[int | str, ...]] = {
+        "embedding": (1, EMBEDDING_SIZE),
+        "projection": (1, PROJECTION_SIZE),
+        "logits": (1, num_treatments),
+        "versus_control": (1, num_treatments - 1),
+        "heatmap": (1, num_treatments, "y", "x"),
+        "forest": (1, num_treatments),
+    }
+    dtype = "float64" if name == "forest" else "float32"
+    sizes = expected[name]
+    fits = array.ndim == len(sizes) and all(
+        isinstance(size, str) or size == found for size, found in zip(sizes, array.shape, strict=True)
+    )
+    if not fits or array.dtype.name != dtype or not np.isfinite(array).all():
+        raise GoldenError(
+            f"{name}_{index} of {GOLDEN_FILE} is {array.dtype.name} {array.shape}; expected {dtype} "
+            f"({', '.join(map(str, sizes))}), every number finite. {_FIX}"
+        )

@@ -1,0 +1,220 @@
+"""`manifest.json`: what a bundle holds, stated in full. The format is normative in `docs/bundle-format.md`."""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
+
+from phenoserve.answers import GRAPH_OUTPUT_AXES
+
+FORMAT_VERSION: Final = 1
+MIN_POOLED_SIZE_PX: Final = 32
+"""The encoder halves a field five times, so the pooled field must have this many pixels a side."""
+
+MODEL_FILE: Final = "model.onnx"
+FOREST_FILE: Final = "forest.joblib"
+GOLDEN_FILE: Final = "golden.npz"
+CARD_FILE: Final = "card.md"
+REPORT_FOLDER: Final = "report"
+MANIFEST_FILE: Final = "manifest.json"
+REQUIRED_FILES: Final = (MODEL_FILE, FOREST_FILE, GOLDEN_FILE, CARD_FILE)
+
+
+def _plain_name(name: str) -> str:
+    if not name.isprintable() or name != name.strip():
+        raise ValueError(f"Expected a printable name without spaces at its ends. Received: {name!r}")
+    return name
+
+
+def _stain_name(name: str) -> str:
+    if "," in name:
+        raise ValueError(
+            f"Expected a stain name without a comma, which separates stains in a query. Received: {name!r}"
+        )
+    return name
+
+
+def _contained_path(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    is_plain = path == "/".join(parts) and "\\" not in path and ":" not in path and path.isprintable()
+    if not is_plain or path.startswith("/") or any(part in {".", ".."} for part in parts):
+        raise ValueError(
+            f"Expected a relative path inside the bundle, its parts separated by '/'. Received: {path!r}"
+        )
+    if path not in REQUIRED_FILES and (parts[0] != REPORT_FOLDER or len(parts) == 1):
+        raise ValueError(
+            f"Expected one of {', '.join(REQUIRED_FILES)} or a file under {REPORT_FOLDER}/. Received: {path!r}"
+        )
+    return path
+
+
+def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"Expected every name once. Repeated: {', '.join(repeated)}")
+    return names
+
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain_name)]
+StainName = Annotated[Name, AfterValidator(_stain_name)]
+ContainedPath = Annotated[str, AfterValidator(_contained_path)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Bound = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    """A part of the manifest: immutable, with no fields but its own, and JSON types taken literally."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSpec(_Part):
+    """The stacks the graph takes.
+
+    Attributes:
+        channels: Stain of every channel, in the order the graph takes them.
+        downsample: Side in pixels of the square the graph averages first.
+        min_size_px: Least height and width of a stack in raw pixels: 32 times `downsample`.
+    """
+
+    channels: Annotated[tuple[StainName, ...], Field(min_length=1), AfterValidator(_unique)]
+    downsample: Annotated[int, Field(ge=1)]
+    min_size_px: int
+
+    @model_validator(mode="after")
+    def _min_size_follows_downsample(self) -> "InputSpec":
+        expected = MIN_POOLED_SIZE_PX * self.downsample
+        if self.min_size_px != expected:
+            raise ValueError(
+                f"Expected min_size_px = {MIN_POOLED_SIZE_PX} * downsample = {expected}. Received: {self.min_size_px}"
+            )
+        return self
+
+    @classmethod
+    def of(cls, channels: tuple[str, ...], downsample: int) -> "InputSpec":
+        """Return the specification of stacks with these stains, averaged by `downsample` pixels a side."""
+        return cls(channels=channels, downsample=downsample, min_size_px=MIN_POOLED_SIZE_PX * downsample)
+
+
+class FileRecord(_Part):
+    """Digest and size of one file.
+
+    Attributes:
+        sha256: SHA-256 of the file's bytes, 64 lower-case hexadecimal digits.
+        size_bytes: Length of the file in bytes.
+    """
+
+    sha256: Sha256
+    size_bytes: Annotated[int, Field(ge=0)]
+
+
+class Tolerance(_Part):
+    """How far an output may lie from the golden one: `|out - golden| <= absolute + relative * |golden|`.
+
+    Attributes:
+        absolute: Allowed absolute difference, in the output's unit.
+        relative: Allowed difference as a share of the golden value, unitless.
+    """
+
+    absolute: Bound
+    relative: Bound
+
+
+class DatasetProvenance(_Part):
+    """The images the model learned from.
+
+    Attributes:
+        name: Name of the dataset.
+        licence: Licence of the images, as their owner states it.
+        fingerprint: Digest of the decoded images and their table.
+        simulated: Whether the images were simulated rather than acquired.
+    """
+
+    name: Name
+    licence: Name
+    fingerprint: Name
+    simulated: bool
+
+
+class Provenance(_Part):
+    """Where the model comes from.
+
+    Attributes:
+        git_commit: Commit of the training code, or None outside a repository.
+        recipe: The training recipe, as it was run.
+        dataset: The images it learned from.
+        split: How the sites were divided into training and test.
+        packages: Version of every package that made the bundle, by distribution name.
+    """
+
+    git_commit: Name | None
+    recipe: dict[str, JsonValue]
+    dataset: DatasetProvenance
+    split: dict[str, JsonValue]
+    packages: dict[Name, Name]
+
+
+class Manifest(_Part):
+    """The whole of `manifest.json`.
+
+    Attributes:
+        format_version: Version of the bundle format.
+        name: Name of the model.
+        version: Version of the model.
+        created: When the bundle was written, with its time zone.
+        input: The stacks the graph takes.
+        outputs: Axis words of every output of the graph.
+        treatments: Every treatment, the control among them, in the order of the logits.
+        control: The treatment that is the control.
+        files: Digest and size of every other file, by its path inside the bundle.
+        tolerance: How far a replayed output may lie from the golden one.
+        provenance: Where the model comes from.
+    """
+
+    format_version: Literal[1]
+    name: Identifier
+    version: Identifier
+    created: AwareDatetime
+    input: InputSpec
+    outputs: dict[str, tuple[str, ...]]
+    treatments: Annotated[tuple[Name, ...], Field(min_length=2), AfterValidator(_unique)]
+    control: Name
+    files: dict[ContainedPath, FileRecord]
+    tolerance: Tolerance
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Manifest":
+        if self.control not in self.treatments:
+            raise ValueError(
+                f"Expected the control among the treatments {self.treatments}. Received: {self.control!r}"
+            )
+        if self.outputs != dict(GRAPH_OUTPUT_AXES):
+            raise ValueError(f"Expected the outputs {dict(GRAPH_OUTPUT_AXES)}. Received: {self.outputs}")
+        absent = [path for path in REQUIRED_FILES if path not in self.files]
+        if absent:
+            raise ValueError(f"Expected a record of every file of the format. Absent: {', '.join(absent)}")
+        return self
+
+    @property
+    def treated(self) -> tuple[str, ...]:
+        """The treatments without the control, in order: the axis of `versus_control`."""
+        return tuple(name for name in self.treatments if name != self.control)
+
+    def to_json(self) -> bytes:
+        """Return the manifest as the bytes of `manifest.json`."""
+        return self.model_dump_json(indent=2).encode() + b"\n"
+
+    def dump(self) -> dict[str, Any]:
+        """Return the manifest as JSON values."""
+        return self.model_dump(mode="json")

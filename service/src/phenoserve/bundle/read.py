@@ -1,0 +1,121 @@
+"""Reads a bundle, verifying all of it first."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pydantic import ValidationError
+
+from phenoserve.bundle.errors import BundleError, FormatVersionError, ManifestError, MissingFileError
+from phenoserve.bundle.files import read_bounded, read_recorded, require_listed
+from phenoserve.bundle.forest import Forest, read_forest
+from phenoserve.bundle.golden import Golden, read_golden
+from phenoserve.bundle.manifest import (
+    FOREST_FILE,
+    FORMAT_VERSION,
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    Manifest,
+)
+
+MAX_MANIFEST_BYTES: Final = 16 * 1024**2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        path: Its folder.
+        manifest: What it holds.
+        digest: SHA-256 of `manifest.json`, 64 hexadecimal digits. The manifest holds the digest of every other file, so
+            this one stands for the whole bundle.
+        forest: The random forest on embeddings.
+        golden: Raw stacks and the answers each must get.
+    """
+
+    path: Path
+    manifest: Manifest
+    digest: str
+    forest: Forest
+    golden: Golden
+
+    @property
+    def model_path(self) -> Path:
+        """The graph's file."""
+        return self.path / MODEL_FILE
+
+    def read_model(self) -> bytes:
+        """Read the graph, verifying it once more: the bytes returned are those of the manifest.
+
+        Raises:
+            BundleFileError: If the file is absent or altered.
+        """
+        return read_recorded(self.path, MODEL_FILE, self.manifest.files[MODEL_FILE])
+
+
+def read_bundle(directory: Path) -> Bundle:
+    """Read a bundle, verifying every file before any is used.
+
+    Args:
+        directory: The bundle's folder; it may itself be reached through a link.
+
+    Returns:
+        The bundle. The graph is not loaded: `phenoserve.engine` does that.
+
+    Raises:
+        BundleError: If the bundle cannot be trusted or read. The message names the file and the fix; the subclasses
+            say which rule is broken.
+    """
+    if not directory.is_dir():
+        raise MissingFileError(f"{directory} is not a folder. Pass the folder that holds {MANIFEST_FILE}.")
+    directory = directory.resolve()
+    content = _read_manifest_bytes(directory)
+    manifest = _parse_manifest(directory / MANIFEST_FILE, content)
+    require_listed(directory, manifest)
+    verified = {
+        inside: file if inside in {FOREST_FILE, GOLDEN_FILE} else b""
+        for inside, record in manifest.files.items()
+        for file in [read_recorded(directory, inside, record)]
+    }
+    try:
+        golden = read_golden(verified[GOLDEN_FILE], manifest)
+        forest = read_forest(verified[FOREST_FILE], manifest, golden)
+    except BundleError as error:
+        raise type(error)(f"{directory}: {error}") from error
+    return Bundle(directory, manifest, hashlib.sha256(content).hexdigest(), forest, golden)
+
+
+def _read_manifest_bytes(directory: Path) -> bytes:
+    path = directory / MANIFEST_FILE
+    content = read_bounded(path, MAX_MANIFEST_BYTES)
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise ManifestError(f"{path} is larger than {MAX_MANIFEST_BYTES} bytes. Pass a bundle's folder.")
+    return content
+
+
+def _parse_manifest(path: Path, content: bytes) -> Manifest:
+    try:
+        parsed: object = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(
+            f"{path} is not JSON ({error}). Copy the bundle again from its source."
+        ) from error
+    version = cast("dict[str, Any]", parsed).get("format_version") if isinstance(parsed, dict) else None
+    if version is not None and version != FORMAT_VERSION:
+        raise FormatVersionError(
+            f"{path} states format_version {version!r}; this phenoserve reads {FORMAT_VERSION}. "
+            "Install the phenoserve of that format, or export the bundle again."
+        )
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()
+        )
+        raise ManifestError(
+            f"{path} does not follow bundle format {FORMAT_VERSION}: {faults}. Export it again."
+        ) from error

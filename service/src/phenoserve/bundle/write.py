@@ -1,0 +1,154 @@
+"""Writes a bundle: wholly or not at all."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from phenoserve.answers import GRAPH_OUTPUT_AXES
+from phenoserve.bundle.errors import BundleContentsError, BundleExistsError
+from phenoserve.bundle.files import record_of, sync_folder, write_synced
+from phenoserve.bundle.forest import RandomForestClassifier, dump_forest, installed_sklearn
+from phenoserve.bundle.golden import Golden
+from phenoserve.bundle.manifest import (
+    CARD_FILE,
+    FOREST_FILE,
+    FORMAT_VERSION,
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    REPORT_FOLDER,
+    InputSpec,
+    Manifest,
+    Provenance,
+    Tolerance,
+)
+from phenoserve.bundle.read import Bundle, read_bundle
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class BundleContents:
+    """All that goes into a bundle.
+
+    Attributes:
+        name: Name of the model: letters, digits and `._+-`.
+        version: Version of the model, of the same letters.
+        input: The stacks the graph takes.
+        treatments: Every treatment, the control among them, in the order of the logits.
+        control: The treatment that is the control.
+        tolerance: How far a replayed output may lie from the golden one.
+        provenance: Where the model comes from; the version of scikit-learn is added to its packages.
+        model_onnx: The graph, as an ONNX file that needs no other.
+        forest: Fitted on embeddings against treatment names.
+        golden: Raw stacks and the answers each must get (`phenoserve.engine.record_golden` makes them).
+        card: The model card, Markdown.
+        report: Content of every file under `report/`, by its path there.
+        created: When the bundle is written, with its time zone; now by default.
+    """
+
+    name: str
+    version: str
+    input: InputSpec
+    treatments: tuple[str, ...]
+    control: str
+    tolerance: Tolerance
+    provenance: Provenance
+    model_onnx: bytes
+    forest: RandomForestClassifier
+    golden: Golden
+    card: str
+    report: Mapping[str, bytes]
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def write_bundle(directory: Path, contents: BundleContents) -> Bundle:
+    """Write a bundle and read it back, so that what was written is what will be served.
+
+    The files are written and verified in a hidden folder beside `directory`, and that folder is then renamed: whenever
+    the writing is cut short, `directory` either does not exist or is whole. A killed writer leaves the hidden folder
+    (`.NAME.….partial`), which may be deleted.
+
+    Args:
+        directory: Where the bundle goes; must not exist. Missing parents are made.
+        contents: What goes into it.
+
+    Returns:
+        The bundle as read back from the disk.
+
+    Raises:
+        BundleExistsError: If `directory` exists.
+        BundleContentsError: If the contents contradict themselves or the format.
+        BundleError: If the reader refuses what was written; the message says why.
+        OSError: If the disk does; nothing is left behind.
+    """
+    _refuse_existing(directory)
+    files = _encode(contents)
+    manifest = _manifest_of(contents, files)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    partial = directory.parent / f".{directory.name}.{secrets.token_hex(4)}.partial"
+    try:
+        _write_files(partial, {**files, MANIFEST_FILE: manifest.to_json()})
+        _ = read_bundle(partial)
+        _refuse_existing(directory)
+        partial.rename(directory)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    sync_folder(directory.parent)
+    return read_bundle(directory)
+
+
+def _refuse_existing(directory: Path) -> None:
+    if os.path.lexists(directory):
+        raise BundleExistsError(
+            f"{directory} exists, and a bundle is never edited. Choose another folder, or remove that one first."
+        )
+
+
+def _encode(contents: BundleContents) -> dict[str, bytes]:
+    return {
+        MODEL_FILE: contents.model_onnx,
+        FOREST_FILE: dump_forest(contents.forest),
+        GOLDEN_FILE: contents.golden.to_npz(),
+        CARD_FILE: contents.card.encode(),
+        **{f"{REPORT_FOLDER}/{inside}": content for inside, content in contents.report.items()},
+    }
+
+
+def _manifest_of(contents: BundleContents, files: Mapping[str, bytes]) -> Manifest:
+    packages = {**installed_sklearn(), **contents.provenance.packages}
+    try:
+        return Manifest(
+            format_version=FORMAT_VERSION,
+            name=contents.name,
+            version=contents.version,
+            created=contents.created,
+            input=contents.input,
+            outputs=dict(GRAPH_OUTPUT_AXES),
+            treatments=contents.treatments,
+            control=contents.control,
+            files={inside: record_of(content) for inside, content in sorted(files.items())},
+            tolerance=contents.tolerance,
+            provenance=contents.provenance.model_copy(update={"packages": packages}),
+        )
+    except ValidationError as error:
+        raise BundleContentsError(
+            f"The contents do not make a bundle of format {FORMAT_VERSION}: {error}"
+        ) from error
+
+
+def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
+    directory.mkdir()
+    folders = {directory}
+    for inside, content in files.items():
+        path = directory / PurePosixPath(inside)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folders.update(parent for parent in path.parents if parent.is_relative_to(directory))
+        write_synced(path, content)
+    for folder in folders:
+        sync_folder(folder)

@@ -1,0 +1,26 @@
+"""The engine: runs a bundle's graph and forest on raw stacks. Training checks what it exports with this very code."""
+
+from phenoserve.engine.engine import Engine, record_golden
+from phenoserve.engine.errors import (
+    DeviceUnavailableError,
+    EngineError,
+    GraphError,
+    NonFiniteAnswerError,
+    StackMismatchError,
+)
+from phenoserve.engine.graph import ActiveDevice, Device, Graph
+from phenoserve.engine.threads import available_cores
+
+__all__ = [
+    "ActiveDevice",
+    "Device",
+    "DeviceUnavailableError",
+    "Engine",
+    "EngineError",
+    "Graph",
+    "GraphError",
+    "NonFiniteAnswerError",
+    "StackMismatchError",
+    "available_cores",
+    "record_golden",
+]

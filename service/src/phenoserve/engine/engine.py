@@ -1,0 +1,120 @@
+"""The engine: a bundle's graph and forest, answering raw stacks."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from jaxtyping import Shaped
+
+from phenoserve.answers import Answers
+from phenoserve.bundle import STACK_DTYPES, Bundle, Forest, Golden
+from phenoserve.bundle.forest import RandomForestClassifier
+from phenoserve.engine.errors import GraphError, NonFiniteAnswerError, StackMismatchError
+from phenoserve.engine.graph import ActiveDevice, Device, Graph
+
+STACK_AXES: Final = ("batch", "channel", "y", "x")
+
+
+class Engine:
+    """A bundle loaded on a device, answering raw stacks; safe for concurrent callers.
+
+    Attributes:
+        bundle: The bundle it answers from.
+    """
+
+    def __init__(self, bundle: Bundle, graph: Graph) -> None:
+        self.bundle = bundle
+        self._graph = graph
+
+    @classmethod
+    def load(cls, bundle: Bundle, *, device: Device = "auto", num_threads: int | None = None) -> "Engine":
+        """Load a bundle's graph on a device.
+
+        Args:
+            bundle: The bundle, as read by `phenoserve.bundle.read_bundle`.
+            device: `cpu`; `cuda`; or `auto`, which takes CUDA where it really starts and the CPU elsewhere.
+            num_threads: Threads of one call on the CPU; by default every core that affinity and cgroups leave.
+
+        Raises:
+            DeviceUnavailableError: If `cuda` is asked for and cannot be had.
+            GraphError: If the graph cannot be loaded, or does not fit the manifest.
+            BundleFileError: If the graph's file changed since the bundle was read.
+        """
+        graph = Graph.load(bundle.read_model(), device=device, num_threads=num_threads)
+        found, expected = graph.num_channels(), len(bundle.manifest.input.channels)
+        if found not in {None, expected}:
+            raise GraphError(
+                f"The graph of {bundle.path} takes {found} channels; its manifest names {expected} stains. "
+                "Export the bundle again."
+            )
+        return cls(bundle, graph)
+
+    @property
+    def active_device(self) -> ActiveDevice:
+        """The device the graph runs on."""
+        return self._graph.active_device
+
+    def answer(self, stacks: Shaped[np.ndarray, "batch channel y x"]) -> Answers:
+        """Answer a batch of raw stacks of one size.
+
+        Args:
+            stacks: Intensities as read from the file, `(batch, channel, y, x)`, uint8, uint16 or float32; channels in
+                the bundle's stain order, `y` and `x` at least `manifest.input.min_size_px`.
+
+        Returns:
+            The answers, row i to stack i; each row is what the stack would get alone.
+
+        Raises:
+            StackMismatchError: If the stacks are not such.
+            NonFiniteAnswerError: If an answer is not finite.
+            GraphError: If ONNX Runtime fails.
+        """
+        spec = self.bundle.manifest.input
+        channels = len(spec.channels)
+        is_shaped = stacks.ndim == len(STACK_AXES) and len(stacks) > 0 and stacks.shape[1] == channels
+        if not is_shaped or min(stacks.shape[2:]) < spec.min_size_px or stacks.dtype.name not in STACK_DTYPES:
+            raise StackMismatchError(
+                f"Expected stacks (batch, {channels}, y, x) of {', '.join(STACK_DTYPES)} with y and x of at least "
+                f"{spec.min_size_px} pixels. Received: {stacks.dtype.name} {stacks.shape}. "
+                f"The channels are {', '.join(spec.channels)}."
+            )
+        return _answer(self._graph, self.bundle.forest, stacks)
+
+
+def record_golden(
+    model_onnx: bytes,
+    forest: RandomForestClassifier,
+    treatments: Sequence[str],
+    stacks: Sequence[Shaped[np.ndarray, "channel y x"]],
+) -> Golden:
+    """Record what a graph and a forest answer on the CPU, for a bundle that is about to be written.
+
+    Args:
+        model_onnx: The graph, as the content of `model.onnx`.
+        forest: Fitted on embeddings `(num_sites, 1024)` against treatment names.
+        treatments: The treatments, in the order of the logits.
+        stacks: Raw stacks `(channel, y, x)` in the pixel type of their file; sizes may differ.
+
+    Returns:
+        The stacks with the answers to each alone.
+
+    Raises:
+        GraphError: If the graph cannot be loaded or run.
+        ForestError: If the forest was not fitted as said above.
+        NonFiniteAnswerError: If an answer is not finite.
+    """
+    graph, trees = Graph.load(model_onnx, device="cpu"), Forest.of(forest, treatments)
+    return Golden(
+        stacks=tuple(stacks), answers=tuple(_answer(graph, trees, stack[np.newaxis]) for stack in stacks)
+    )
+
+
+def _answer(graph: Graph, forest: Forest, stacks: np.ndarray) -> Answers:
+    outputs = graph.run(np.ascontiguousarray(stacks, dtype=np.float32))
+    for name, array in outputs.items():
+        if not np.isfinite(array).all():
+            raise NonFiniteAnswerError(
+                f"The output {name} is not finite. A stack holds a NaN, an infinity, or intensities too large to "
+                "square in float32; pass the intensities as the camera gave them."
+            )
+    return Answers(**outputs, forest=forest.probabilities(outputs["embedding"]))

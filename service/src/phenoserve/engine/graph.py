@@ -1,0 +1,172 @@
+"""The graph of a bundle on a device. This file alone imports ONNX Runtime."""
+
+import contextlib
+import io
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
+
+import numpy as np
+import onnxruntime  # pyright: ignore[reportMissingTypeStubs] - onnxruntime ships no types
+from jaxtyping import Float32
+
+from phenoserve.answers import EMBEDDING_SIZE, GRAPH_OUTPUT_AXES, PROJECTION_SIZE
+from phenoserve.engine.cuda import num_cuda_devices
+from phenoserve.engine.errors import DeviceUnavailableError, GraphError
+from phenoserve.engine.threads import available_cores
+
+Device = Literal["auto", "cpu", "cuda"]
+ActiveDevice = Literal["cpu", "cuda"]
+
+_INPUT: Final = "stack"
+_FIXED_SIZES: Final = {"embedding": EMBEDDING_SIZE, "projection": PROJECTION_SIZE}
+_SILENT, _WARNING = 4, 2
+_CUDA_OPTIONS: Final = {
+    # The exhaustive search costs seconds for every new field size; a heuristic choice is as fast afterwards.
+    "cudnn_conv_algo_search": "HEURISTIC",
+    # Fields differ in size: doubling the arena for each would keep far more memory than any of them needs.
+    "arena_extend_strategy": "kSameAsRequested",
+    # TF32 keeps 10 bits of mantissa, too few for the golden answers.
+    "use_tf32": "0",
+}
+_load_lock = threading.Lock()
+"""Sessions must not be built concurrently (microsoft/onnxruntime#27063)."""
+
+
+@runtime_checkable
+class _Session(Protocol):
+    """What is used of `onnxruntime.InferenceSession`."""
+
+    def run(self, output_names: Sequence[str], input_feed: Mapping[str, np.ndarray]) -> list[np.ndarray]: ...
+    def get_providers(self) -> list[str]: ...
+    def get_inputs(self) -> list[Any]: ...
+    def get_outputs(self) -> list[Any]: ...
+    def disable_fallback(self) -> None: ...
+
+
+class Graph:
+    """The graph of a bundle, loaded on a device; safe for concurrent callers.
+
+    Attributes:
+        active_device: The device it runs on.
+    """
+
+    def __init__(self, session: _Session, active_device: ActiveDevice) -> None:
+        self._session = session
+        self.active_device: ActiveDevice = active_device
+
+    @classmethod
+    def load(cls, model: bytes, *, device: Device = "auto", num_threads: int | None = None) -> "Graph":
+        """Load a graph.
+
+        Args:
+            model: The content of `model.onnx`.
+            device: `cpu`; `cuda`; or `auto`, which takes CUDA where a session really starts on it, and the CPU elsewhere.
+            num_threads: Threads of one call on the CPU; all available cores by default.
+
+        Raises:
+            DeviceUnavailableError: If `cuda` is asked for and cannot be had.
+            GraphError: If ONNX Runtime refuses the graph, or it is not one of the format.
+        """
+        with _load_lock:
+            session = None if device == "cpu" else _cuda_session(model, num_threads)
+            if session is not None:
+                graph = cls(session, "cuda")
+            elif device == "cuda":
+                raise DeviceUnavailableError(_why_no_cuda())
+            else:
+                graph = cls(_session(model, ["CPUExecutionProvider"], num_threads), "cpu")
+        graph._require_interface()
+        return graph
+
+    def run(self, stacks: Float32[np.ndarray, "batch channel y x"]) -> dict[str, np.ndarray]:
+        """Run the graph on raw intensities.
+
+        Args:
+            stacks: Intensities as read from the file, `(batch, channel, y, x)`.
+
+        Returns:
+            Every output of the format, by name.
+
+        Raises:
+            GraphError: If ONNX Runtime fails.
+        """
+        names = list(GRAPH_OUTPUT_AXES)
+        try:
+            outputs = self._session.run(names, {_INPUT: stacks})
+        except RuntimeError as error:
+            raise GraphError(f"The graph failed on stacks of shape {stacks.shape}: {error}") from error
+        return dict(zip(names, outputs, strict=True))
+
+    def num_channels(self) -> int | None:
+        """Return the number of channels the graph states, or None where it leaves it open."""
+        size = self._session.get_inputs()[0].shape[1]
+        return size if isinstance(size, int) else None
+
+    def _require_interface(self) -> None:
+        """Refuse a graph whose names, types or ranks are not those of the format."""
+        inputs = {node.name: (node.type, len(node.shape)) for node in self._session.get_inputs()}
+        outputs = {node.name: (node.type, len(node.shape)) for node in self._session.get_outputs()}
+        expected = {name: ("tensor(float)", len(axes)) for name, axes in GRAPH_OUTPUT_AXES.items()}
+        if inputs != {_INPUT: ("tensor(float)", 4)} or outputs != expected:
+            raise GraphError(
+                f"The graph takes {inputs} and gives {outputs}; expected {{'{_INPUT}': ('tensor(float)', 4)}} and "
+                f"{expected} (type and rank). Export the bundle again."
+            )
+        for node in self._session.get_outputs():
+            size, expected_size = node.shape[1], _FIXED_SIZES.get(node.name)
+            if expected_size is not None and isinstance(size, int) and size != expected_size:
+                raise GraphError(
+                    f"The graph's {node.name} has {size} numbers; the format asks for {expected_size}."
+                )
+
+
+def _session(model: bytes, providers: list[Any], num_threads: int | None) -> _Session:
+    options = onnxruntime.SessionOptions()
+    # Without explicit counts ONNX Runtime takes every core of the machine and pins threads to cores it may not have.
+    options.intra_op_num_threads = num_threads or available_cores()
+    options.inter_op_num_threads = 1
+    # Fields differ in size: the arena keeps the sum of all that were ever seen, and a memory plan fits one size only.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    except Exception as error:
+        raise GraphError(f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}") from error
+    return cast("_Session", session)
+
+
+def _cuda_session(model: bytes, num_threads: int | None) -> _Session | None:
+    """Return a session that runs on CUDA, or None, without a word on stdout or stderr."""
+    if num_cuda_devices() == 0 or "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return None
+    onnxruntime.set_default_logger_severity(_SILENT)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
+        session = _session(
+            model, [("CUDAExecutionProvider", _CUDA_OPTIONS), "CPUExecutionProvider"], num_threads
+        )
+    finally:
+        onnxruntime.set_default_logger_severity(_WARNING)
+    # A session that cannot have CUDA says so nowhere but here.
+    return session if session.get_providers()[0] == "CUDAExecutionProvider" else None
+
+
+def _why_no_cuda() -> str:
+    fix = "Pass `--device auto` or `--device cpu` to run on the CPU."
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return (
+            f"The device `cuda` was asked for, but the installed onnxruntime {onnxruntime.__version__} is built without "
+            f"CUDA. Install `onnxruntime-gpu` in its place. {fix}"
+        )
+    if num_cuda_devices() == 0:
+        return (
+            "The device `cuda` was asked for, but no NVIDIA driver shows a device to this process. Install the driver "
+            f"(R580 or later), or start the container with its GPUs. {fix}"
+        )
+    return (
+        "The device `cuda` was asked for and there is one, but ONNX Runtime could not start on it; the libraries it "
+        f"needs are those of CUDA {getattr(onnxruntime, 'cuda_version', '')} and cuDNN 9. "
+        f"Install them with `pip install 'phenoserve[cuda]'`. {fix}"
+    )
