@@ -1,0 +1,118 @@
+"""From an answer of 2xx to the value that it holds, strictly by the service's HTTP contract."""
+
+import httpx
+import numpy as np
+from jaxtyping import Float32
+
+from phenoclient.errors import UnreadableAnswerError
+from phenoclient.fields import Fields, request_line
+from phenoclient.images import map_of
+from phenoclient.results import (
+    BundleName,
+    Embedding,
+    Explanation,
+    ForestPrediction,
+    Heatmap,
+    Prediction,
+    ServedBundle,
+    StackSummary,
+    TreatmentProbability,
+)
+
+
+def read_prediction(response: httpx.Response) -> Prediction:
+    """The answer of `/predict`."""
+    fields = Fields.of(response)
+    forest = fields.record("forest")
+    return Prediction(
+        bundle=_bundle_name(fields),
+        stack=_stack_summary(fields),
+        prediction=_treatment_probability(fields),
+        probabilities=fields.numbers("probabilities"),
+        versus_control=fields.numbers("versus_control"),
+        forest=ForestPrediction(
+            treatment=forest.text("treatment"),
+            probability=forest.number("probability"),
+            probabilities=forest.numbers("probabilities"),
+        ),
+    )
+
+
+def read_embedding(response: httpx.Response) -> Embedding:
+    """The answer of `/embed`."""
+    fields = Fields.of(response)
+    return Embedding(
+        bundle=_bundle_name(fields),
+        stack=_stack_summary(fields),
+        kind=fields.text("kind"),
+        embedding=fields.vector("embedding", length=fields.integer("dim")),
+        dim=fields.integer("dim"),
+    )
+
+
+def read_explanation(response: httpx.Response) -> Explanation:
+    """The answer of `/explain` as JSON."""
+    fields = Fields.of(response)
+    heatmap = fields.record("heatmap")
+    height, width = heatmap.integer("height"), heatmap.integer("width")
+    return Explanation(
+        bundle=_bundle_name(fields),
+        stack=_stack_summary(fields),
+        treatment=fields.text("treatment"),
+        prediction=_treatment_probability(fields),
+        heatmap=Heatmap(
+            values=heatmap.grid("values", height=height, width=width),
+            height=height,
+            width=width,
+            scale_px=heatmap.pair("scale_px"),
+            max=heatmap.number("max"),
+        ),
+    )
+
+
+def read_bytes(response: httpx.Response) -> bytes:
+    """The body as it is."""
+    return response.content
+
+
+def read_map(response: httpx.Response) -> Float32[np.ndarray, "y x"]:
+    """The float32 map in the answer of `/explain` as TIFF."""
+    try:
+        return map_of(response.content)
+    except ValueError as error:
+        raise UnreadableAnswerError(
+            f"{request_line(response)} was answered with {error}. Expected a float32 map (y, x): use a "
+            "client and a service of matching versions.",
+            response=response,
+        ) from error
+
+
+def read_served_bundle(response: httpx.Response) -> ServedBundle:
+    """The answer of `GET /bundle`."""
+    fields = Fields.of(response)
+    raise NotImplementedError(fields)
+
+
+def read_nothing(_response: httpx.Response) -> None:
+    """Nothing: the status says it all."""
+
+
+def _bundle_name(fields: Fields) -> BundleName:
+    record = fields.record("bundle")
+    return BundleName(name=record.text("name"), version=record.text("version"), digest=record.text("digest"))
+
+
+def _stack_summary(fields: Fields) -> StackSummary:
+    record = fields.record("stack")
+    return StackSummary(
+        channels=record.texts("channels"),
+        channel_order=record.text("channel_order"),
+        height=record.integer("height"),
+        width=record.integer("width"),
+        dtype=record.text("dtype"),
+    )
+
+
+def _treatment_probability(fields: Fields) -> TreatmentProbability:
+    record = fields.record("prediction")
+    return TreatmentProbability(treatment=record.text("treatment"), probability=record.number("probability"))

@@ -1,0 +1,186 @@
+"""Requests to the service, without any input or output of their own: what both clients share."""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+import httpx
+import numpy as np
+from jaxtyping import Float32
+
+from phenoclient import answers
+from phenoclient.errors import (
+    ServiceFailureError,
+    ServiceTimeoutError,
+    ServiceUnreachableError,
+    UnreadableAnswerError,
+)
+from phenoclient.fields import request_line
+from phenoclient.problems import error_of
+from phenoclient.results import Embedding, Explanation, Prediction, ServedBundle
+from phenoclient.stacks import StackArgument, stack_tiff
+
+Answer = TypeVar("Answer")
+EmbeddingKind: TypeAlias = Literal["embedding", "projection"]
+
+_JSON = "application/json"
+_PNG = "image/png"
+_TIFF = "image/tiff"
+
+
+@dataclass(frozen=True)
+class Call(Generic[Answer]):
+    """One request to the service, and how its answer is read.
+
+    Attributes:
+        method: HTTP method.
+        path: Path below the service's base URL.
+        read: Makes the value out of an answer of 2xx.
+        accept: Media type asked for.
+        params: Query parameters.
+        body: TIFF to send; None for a request without a body.
+    """
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], Answer]
+    accept: str = _JSON
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes | None = None
+
+    def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+        """The request, with the base URL, timeout and headers of an HTTP client."""
+        headers = {"accept": self.accept} | ({} if self.body is None else {"content-type": _TIFF})
+        return http.build_request(
+            self.method, self.path, params=dict(self.params), headers=headers, content=self.body
+        )
+
+    def answer(self, response: httpx.Response) -> Answer:
+        """The value in an answer whose body has been read.
+
+        Raises:
+            ServiceError: If the answer is an error.
+            UnreadableAnswerError: If it is neither an error nor what phenoserve answers.
+        """
+        if response.is_error:
+            raise error_of(response)
+        if not response.is_success:
+            raise UnreadableAnswerError(
+                f"{request_line(response)} was answered with {response.status_code} to "
+                f"{response.headers.get('location', 'nowhere')}. Expected the service itself: use that "
+                "address as the base URL.",
+                response=response,
+            )
+        found = response.headers.get("content-type", "")
+        if found.partition(";")[0].strip().lower() != self.accept:
+            raise UnreadableAnswerError(
+                f"{request_line(response)} was answered with {found or 'no content type'}. Expected "
+                f"{self.accept} from a phenoserve service: check the base URL.",
+                response=response,
+            )
+        return self.read(response)
+
+
+@contextmanager
+def transport_errors(request: httpx.Request) -> Generator[None]:
+    """Raises the failures of a connection as phenoclient's own errors.
+
+    Raises:
+        ServiceTimeoutError: If the service was too slow.
+        ServiceUnreachableError: If the connection failed otherwise.
+    """
+    service = f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise ServiceTimeoutError(
+            f"No answer from {service} in time ({type(error).__name__}). Expected one within the client's "
+            "timeout: raise it, or see whether the service is busy."
+        ) from error
+    except httpx.TransportError as error:
+        reason = str(error) or type(error).__name__
+        raise ServiceUnreachableError(
+            f"No answer from {service} ({reason}). Expected a running service: start it, or check the base "
+            "URL."
+        ) from error
+    except httpx.DecodingError as error:
+        raise ServiceUnreachableError(f"The answer from {service} is broken ({error}).") from error
+
+
+def predict(stack: StackArgument, *, channels: Sequence[str] | None) -> Call[Prediction]:
+    """`POST /predict` of a stack."""
+    return Call("POST", "/predict", answers.read_prediction, params=_params(channels), body=stack_tiff(stack))
+
+
+def embed(stack: StackArgument, *, kind: EmbeddingKind, channels: Sequence[str] | None) -> Call[Embedding]:
+    """`POST /embed` of a stack."""
+    return Call(
+        "POST", "/embed", answers.read_embedding, params=_params(channels, kind=kind), body=stack_tiff(stack)
+    )
+
+
+def explain(
+    stack: StackArgument, *, treatment: str | None, channels: Sequence[str] | None
+) -> Call[Explanation]:
+    """`POST /explain` of a stack, as JSON."""
+    return Call(
+        "POST",
+        "/explain",
+        answers.read_explanation,
+        params=_params(channels, treatment=treatment),
+        body=stack_tiff(stack),
+    )
+
+
+def explain_overlay(
+    stack: StackArgument, *, treatment: str | None, channels: Sequence[str] | None
+) -> Call[bytes]:
+    """`POST /explain` of a stack, as a PNG."""
+    return Call(
+        "POST",
+        "/explain",
+        answers.read_bytes,
+        accept=_PNG,
+        params=_params(channels, treatment=treatment),
+        body=stack_tiff(stack),
+    )
+
+
+def explain_map(
+    stack: StackArgument, *, treatment: str | None, channels: Sequence[str] | None
+) -> Call[Float32[np.ndarray, "y x"]]:
+    """`POST /explain` of a stack, as a TIFF."""
+    return Call(
+        "POST",
+        "/explain",
+        answers.read_map,
+        accept=_TIFF,
+        params=_params(channels, treatment=treatment),
+        body=stack_tiff(stack),
+    )
+
+
+def bundle() -> Call[ServedBundle]:
+    """`GET /bundle`."""
+    return Call("GET", "/bundle", answers.read_served_bundle)
+
+
+def ready() -> Call[None]:
+    """`GET /readyz`."""
+    return Call("GET", "/readyz", answers.read_nothing)
+
+
+def not_ready_or_raise(error: ServiceFailureError) -> Literal[False]:
+    """False for the answer of a service that is not ready; any other failure is raised again."""
+    if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+        raise error
+    return False
+
+
+def _params(channels: Sequence[str] | None, **others: str | None) -> dict[str, str]:
+    if isinstance(channels, str):
+        raise TypeError(f"channels={channels!r}. Expected a sequence of stain names: pass a list or a tuple.")
+    given = {"channels": None if channels is None else ",".join(channels), **others}
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,210 @@
+"""The command `phenoclient`: one JSON line a stack on standard output, everything else on standard error."""
+
+import io
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import httpx
+import numpy as np
+import stamina
+import typer
+from jaxtyping import Float32
+from stamina.typing import RetryDetails
+
+from phenoclient.calls import EmbeddingKind
+from phenoclient.client import Client
+from phenoclient.errors import PhenoclientError
+from phenoclient.exit_codes import ExitCode, exit_code_of
+from phenoclient.images import holds_one_channel, tiff_of
+from phenoclient.results import Embedding, Explanation, Prediction
+from phenoclient.settings import CONNECT_TIMEOUT_S, TIMEOUT_S
+
+app = typer.Typer(
+    name="phenoclient",
+    help="Send stacks of fluorescence channels to a phenoserve service; print its answers as JSON lines.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Files: TypeAlias = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE",
+        help="Stacks, or the single-channel files (TIFF or PNG) of one stack in channel order.",
+    ),
+]
+Url: TypeAlias = Annotated[str, typer.Option(envvar="PHENOCLIENT_URL", help="Address of the service.")]
+ApiKey: TypeAlias = Annotated[
+    str | None, typer.Option(envvar="PHENOCLIENT_API_KEY", help="Key, where the service asks for one.")
+]
+Channels: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,NAME,...", help="Stain of every channel, in the stack's order."),
+]
+OneStack: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--one-stack/--each-file",
+        help="Take the files as the channels of one stack, or each file as a stack. "
+        "Without either: one stack when there are several files and each holds a single channel.",
+        show_default=False,
+    ),
+]
+Timeout: TypeAlias = Annotated[
+    float, typer.Option(min=0.001, metavar="SECONDS", help="Longest wait for the service to answer.")
+]
+
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+@app.callback()
+def _prepare() -> None:
+    stamina.instrumentation.set_on_retry_hooks([_tell_of_retry])
+
+
+@app.command()
+def predict(
+    files: Files,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    channels: Channels = None,
+    one_stack: OneStack = None,
+    timeout: Timeout = TIMEOUT_S,
+) -> None:
+    """Print the probability of every treatment."""
+    with _errors_as_exit_codes(), _client(url, api_key, timeout) as client:
+        for stack in _stacks(files, one_stack=one_stack):
+            _print_answer(stack, client.predict(stack, channels=_names(channels)))
+
+
+@app.command()
+def embed(
+    files: Files,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    channels: Channels = None,
+    one_stack: OneStack = None,
+    timeout: Timeout = TIMEOUT_S,
+    kind: Annotated[EmbeddingKind, typer.Option(help="Encoder features, or projection head.")] = "embedding",
+    npy: Annotated[
+        Path | None,
+        typer.Option(help="Also write the embeddings to this file, float32 (stack, dim)."),
+    ] = None,
+) -> None:
+    """Print the embedding."""
+    with _errors_as_exit_codes(), _client(url, api_key, timeout) as client:
+        embeddings: list[Float32[np.ndarray, " dim"]] = []
+        for stack in _stacks(files, one_stack=one_stack):
+            answer = client.embed(stack, kind=kind, channels=_names(channels))
+            _print_answer(stack, answer)
+            embeddings.append(answer.embedding)
+        if npy is not None:
+            content = io.BytesIO()
+            np.save(content, np.stack(embeddings), allow_pickle=False)
+            _write(npy, content.getvalue())
+
+
+@app.command()
+def explain(
+    files: Files,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    channels: Channels = None,
+    one_stack: OneStack = None,
+    timeout: Timeout = TIMEOUT_S,
+    treatment: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Treatment to explain.", show_default="the predicted one"),
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option(help="Also write the overlay on every stain to this file.")
+    ] = None,
+    tiff: Annotated[
+        Path | None, typer.Option(help="Also write the float32 map, at the field's size, to this file.")
+    ] = None,
+) -> None:
+    """Print where in the field the evidence for a treatment lies (Grad-CAM)."""
+    with _errors_as_exit_codes(), _client(url, api_key, timeout) as client:
+        stacks = _stacks(files, one_stack=one_stack)
+        if len(stacks) > 1 and (png or tiff):
+            raise typer.BadParameter(f"--png and --tiff take one stack. Received {len(stacks)}.")
+        names = _names(channels)
+        for stack in stacks:
+            answer = client.explain(stack, treatment=treatment, channels=names)
+            _print_answer(stack, answer)
+            if png is not None:
+                _write(png, client.explain_overlay(stack, treatment=answer.treatment, channels=names))
+            if tiff is not None:
+                heatmap = client.explain_map(stack, treatment=answer.treatment, channels=names)
+                _write(tiff, tiff_of(heatmap[np.newaxis]))
+
+
+def _stacks(files: list[Path], *, one_stack: bool | None) -> list[Path | list[Path]]:
+    """The stacks that the files make up; see the option `--one-stack/--each-file`."""
+    if one_stack is None:
+        one_stack = len(files) > 1 and _are_channels(files)
+    return [files] if one_stack else [*files]
+
+
+def _are_channels(files: list[Path]) -> bool:
+    kinds = {holds_one_channel(file) for file in files}
+    if len(kinds) == 1:
+        return kinds.pop()
+    raise typer.BadParameter(
+        "Some of the files hold a single channel and some hold more. Expected the channels of one stack "
+        "(--one-stack), or files that are each a stack (--each-file): say which."
+    )
+
+
+def _names(channels: str | None) -> list[str] | None:
+    return None if channels is None else [name.strip() for name in channels.split(",")]
+
+
+def _client(url: str, api_key: str | None, timeout_s: float) -> Client:
+    timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+    try:
+        return Client(url, api_key=api_key, timeout=timeout)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _print_answer(stack: Path | list[Path], answer: Prediction | Embedding | Explanation) -> None:
+    files = [str(file) for file in (stack if isinstance(stack, list) else [stack])]
+    line = json.dumps({"files": files, **asdict(answer)}, default=_plain, allow_nan=False)
+    typer.echo(line)
+
+
+def _plain(array: np.ndarray) -> list[Any]:
+    return array.tolist()
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        _tell(f"{path}: cannot be written ({error.strerror}).")
+        raise typer.Exit(ExitCode.FILE) from error
+
+
+@contextmanager
+def _errors_as_exit_codes() -> Generator[None]:
+    try:
+        yield
+    except PhenoclientError as error:
+        _tell(str(error))
+        raise typer.Exit(exit_code_of(error)) from error
+
+
+def _tell_of_retry(details: RetryDetails) -> None:
+    _tell(f"{details.caused_by}; sending again in {details.wait_for:.1f} s")
+
+
+def _tell(message: str) -> None:
+    typer.echo(f"phenoclient: {' '.join(message.split())}", err=True)

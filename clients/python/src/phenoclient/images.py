@@ -1,0 +1,174 @@
+"""Single-channel image files in, multi-page TIFF out. Nothing else in the client imports tifffile."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from jaxtyping import Float32, Shaped
+
+from phenoclient.errors import StackArgumentError
+
+PIXEL_TYPES = ("uint8", "uint16", "float32")
+
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOUR_TYPE_OFFSET = 25  # in IHDR, which is always the first chunk
+_PNG_GREY = b"\0"
+_DECODING_ERRORS = (
+    ValueError,  # TiffFileError among them
+    RuntimeError,  # the errors of imagecodecs
+    KeyError,
+    IndexError,
+    TypeError,
+    OSError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+
+
+def is_png(data: bytes) -> bool:
+    """Whether bytes start as a PNG does."""
+    return data.startswith(_PNG_SIGNATURE)
+
+
+def holds_one_channel(path: Path) -> bool:
+    """Whether a file is one grey image: a PNG of one sample, or a TIFF of one page and one sample.
+
+    Raises:
+        StackArgumentError: If the file cannot be read, or is neither a PNG nor a TIFF.
+    """
+    data = read_bytes(path)
+    if is_png(data):
+        return data[_PNG_COLOUR_TYPE_OFFSET : _PNG_COLOUR_TYPE_OFFSET + 1] == _PNG_GREY
+    if not data.startswith(_TIFF_SIGNATURES):
+        raise _not_an_image(path)
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            return len(tiff.pages) == 1 and len(_page_shape(tiff)) == 2
+    except _DECODING_ERRORS as error:
+        raise _undecodable(path, error) from error
+
+
+def read_channel(path: Path) -> Shaped[np.ndarray, "y x"]:
+    """One channel out of a file that holds just one; read by its content, whatever its name ends in.
+
+    Args:
+        path: A PNG, or a TIFF of one page in any compression that imagecodecs reads.
+
+    Returns:
+        uint8, uint16 or float32, `(y, x)`.
+
+    Raises:
+        StackArgumentError: If the file cannot be read, is of another format, holds more than one channel, or
+            has another pixel type.
+    """
+    data = read_bytes(path)
+    if is_png(data):
+        image = _decode_png(path, data)
+    elif data.startswith(_TIFF_SIGNATURES):
+        image = _decode_tiff(path, data)
+    else:
+        raise _not_an_image(path)
+    if image.ndim != 2:
+        raise StackArgumentError(
+            f"{path}: holds an image of shape {image.shape}. Expected one channel (y, x) a file: pass a file "
+            "that is a whole stack by itself, as one path."
+        )
+    if image.dtype.name not in PIXEL_TYPES:
+        raise StackArgumentError(
+            f"{path}: has pixels of type {image.dtype.name}. Expected {', '.join(PIXEL_TYPES)}: convert the "
+            "file."
+        )
+    return image
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        StackArgumentError: If it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StackArgumentError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def tiff_of(stack: Shaped[np.ndarray, "channel y x"]) -> bytes:
+    """An uncompressed TIFF of one page a channel.
+
+    Args:
+        stack: uint8, uint16 or float32, `(channel, y, x)`.
+    """
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for channel in stack:
+            writer.write(channel, photometric="minisblack", metadata=None, contiguous=False)
+    return file.getvalue()
+
+
+def map_of(tiff: bytes) -> Float32[np.ndarray, "y x"]:
+    """The float32 map `(y, x)` in a TIFF of one page.
+
+    Raises:
+        ValueError: If it is not one.
+    """
+    try:
+        with tifffile.TiffFile(io.BytesIO(tiff)) as file:
+            image: Any = file.pages[0].asarray()
+    except _DECODING_ERRORS as error:
+        raise ValueError(f"not a readable TIFF ({error})") from error
+    if image.ndim != 2 or image.dtype != np.float32:
+        raise ValueError(f"a TIFF of {image.dtype} {image.shape}, not of float32 (y, x)")
+    return image
+
+
+def _decode_png(path: Path, data: bytes) -> Shaped[np.ndarray, "..."]:
+    try:
+        return imagecodecs.png_decode(data)
+    except _DECODING_ERRORS as error:
+        raise _undecodable(path, error) from error
+
+
+def _decode_tiff(path: Path, data: bytes) -> Shaped[np.ndarray, "..."]:
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            num_pages = len(tiff.pages)
+            page: Any = tiff.pages[0]
+            photometric = tifffile.PHOTOMETRIC(page.photometric)
+            image: Any = page.asarray().reshape(_page_shape(tiff))
+    except _DECODING_ERRORS as error:
+        raise _undecodable(path, error) from error
+    if num_pages != 1:
+        raise StackArgumentError(
+            f"{path}: is a TIFF of {num_pages} pages. Expected one channel a file: pass a file that is a "
+            "whole stack by itself, as one path."
+        )
+    if photometric != tifffile.PHOTOMETRIC.MINISBLACK:
+        raise StackArgumentError(
+            f"{path}: is a TIFF of photometric interpretation {photometric.name}. Expected MINISBLACK, where "
+            "larger is brighter: convert the file."
+        )
+    return image
+
+
+def _page_shape(tiff: tifffile.TiffFile) -> tuple[int, ...]:
+    """Shape of the first page without its axes of length 1, except y and x."""
+    page: Any = tiff.pages[0]
+    separate, depth, length, width, samples = page.shaped
+    others = tuple(int(size) for size in (separate, depth, samples) if size != 1)
+    return (*others, int(length), int(width))
+
+
+def _not_an_image(path: Path) -> StackArgumentError:
+    return StackArgumentError(f"{path}: is neither a TIFF nor a PNG. Expected the file of one channel.")
+
+
+def _undecodable(path: Path, error: Exception) -> StackArgumentError:
+    return StackArgumentError(f"{path}: cannot be decoded ({error}). Expected a whole TIFF or PNG.")

@@ -1,0 +1,169 @@
+"""What the service answers, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+
+@dataclass(frozen=True)
+class BundleName:
+    """The bundle that an answer comes from.
+
+    Attributes:
+        name: Name of the bundle.
+        version: Its version.
+        digest: sha256 of its manifest, in hex: the same digest is the same model.
+    """
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class StackSummary:
+    """How the service read the stack that was sent.
+
+    Attributes:
+        channels: Stains in the order that the channels of the stack were taken in.
+        channel_order: Where that order came from: `bundle`, `query` or `ome`.
+        height: Height of the field in pixels.
+        width: Width of the field in pixels.
+        dtype: Pixel type in the file: `uint8`, `uint16` or `float32`.
+    """
+
+    channels: tuple[str, ...]
+    channel_order: str
+    height: int
+    width: int
+    dtype: str
+
+
+@dataclass(frozen=True)
+class TreatmentProbability:
+    """A treatment and its probability, 0 to 1."""
+
+    treatment: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class ForestPrediction:
+    """What the random forest on the embedding says.
+
+    Attributes:
+        treatment: The most probable treatment.
+        probability: Its probability, 0 to 1.
+        probabilities: Probability of every treatment, the control among them; they sum to 1.
+    """
+
+    treatment: str
+    probability: float
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer of `/predict`.
+
+    Attributes:
+        bundle: The bundle that answered.
+        stack: How the stack was read.
+        prediction: The classifier head's most probable treatment.
+        probabilities: Its probability of every treatment, the control among them; they sum to 1.
+        versus_control: For every treatment, the probability that the stack is of it rather than of the
+            control, by one binary head a treatment; these do not sum to 1.
+        forest: What the random forest says.
+    """
+
+    bundle: BundleName
+    stack: StackSummary
+    prediction: TreatmentProbability
+    probabilities: Mapping[str, float]
+    versus_control: Mapping[str, float]
+    forest: ForestPrediction
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """The answer of `/embed`.
+
+    Attributes:
+        bundle: The bundle that answered.
+        stack: How the stack was read.
+        kind: `embedding` (pooled encoder features) or `projection` (L2-normalised projection head).
+        embedding: float32, `(dim,)`.
+        dim: Its length.
+    """
+
+    bundle: BundleName
+    stack: StackSummary
+    kind: str
+    embedding: Float32[np.ndarray, " dim"]
+    dim: int
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """Grad-CAM of one treatment on the grid of the encoder's last feature map.
+
+    Attributes:
+        values: float32, `(y', x')`, not negative, in units of the logit's gradient times the features.
+        height: Cells along y.
+        width: Cells along x.
+        scale_px: Pixels of the stack to a cell, along y and along x.
+        max: The largest value; 0 when nothing in the field speaks for the treatment.
+    """
+
+    values: Float32[np.ndarray, "y x"]
+    height: int
+    width: int
+    scale_px: tuple[float, float]
+    max: float
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The answer of `/explain`.
+
+    Attributes:
+        bundle: The bundle that answered.
+        stack: How the stack was read.
+        treatment: The treatment that the heatmap explains.
+        prediction: The classifier head's most probable treatment.
+        heatmap: Where in the field the evidence for `treatment` lies.
+    """
+
+    bundle: BundleName
+    stack: StackSummary
+    treatment: str
+    prediction: TreatmentProbability
+    heatmap: Heatmap
+
+
+@dataclass(frozen=True)
+class ServedBundle:
+    """The answer of `GET /bundle`: which model is served, and where it runs.
+
+    Attributes:
+        name: Name of the bundle.
+        version: Its version.
+        digest: sha256 of its manifest, in hex.
+        device: `cpu` or `cuda`.
+        channels: Stains in the order that the bundle expects them.
+        treatments: Treatments in the order of the logits, the control among them.
+        control: The control among the treatments.
+        manifest: The whole manifest, as the bundle holds it.
+    """
+
+    name: str
+    version: str
+    digest: str
+    device: str
+    channels: tuple[str, ...]
+    treatments: tuple[str, ...]
+    control: str
+    manifest: Mapping[str, Any]
