@@ -40,6 +40,12 @@ def test_treatment_without_concentrations_has_one_dose():
     np.testing.assert_array_equal(dose_rank(sites, "EMPTY"), [1, 1, 1, NAN])
 
 
+def test_each_series_has_its_own_ladder():
+    """Two drugs under one label, in different units, each have a top dose."""
+    sites = table(["positive"] * 3, [150, 80, 40]).assign(series=["Wortmannin", "LY294002", "LY294002"])
+    np.testing.assert_array_equal(dose_rank(sites, "negative"), [1, 1, 2])
+
+
 def test_controls_are_kept_only_on_plates_of_kept_sites():
     """With the top dose alone, the controls of the other doses' plates go too."""
     sites = table(["a", "EMPTY", "a", "EMPTY", "EMPTY"], [1, NAN, 0.1, NAN, NAN], ["1", "1", "2", "2", "3"])

@@ -16,7 +16,8 @@ def dose_rank(sites: pd.DataFrame, control: str) -> np.ndarray:
     """Rank every site's dose within its treatment.
 
     Concentrations that differ only beyond the sixth significant digit are one dose. A treatment for which no
-    concentration is recorded at all has one dose, of rank 1.
+    concentration is recorded at all has one dose, of rank 1. Where the table has a column `series` (the drug
+    behind a treatment's doses), each series has its own ladder.
 
     Args:
         sites: Sites table with `treatment` and `treatment_conc` (any unit; only the order counts).
@@ -26,13 +27,13 @@ def dose_rank(sites: pd.DataFrame, control: str) -> np.ndarray:
         Float `(num_sites,)`: 1 for the top dose of the treatment, 2 for the next, NaN for the control and
         for a site whose concentration is unknown although others of its treatment have one.
     """
-    treatments = sites["treatment"].to_numpy(dtype=str)
     concentrations = sites["treatment_conc"].to_numpy(dtype=float)
+    is_treated = sites["treatment"].to_numpy(dtype=str) != control
+    keys = [name for name in ("treatment", "series") if name in sites]
+    ladder_of = sites.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
     ranks = np.full(len(sites), np.nan)
-    for treatment in np.unique(treatments):
-        if treatment == control:
-            continue
-        rows = np.flatnonzero(treatments == treatment)
+    for group in np.unique(ladder_of[is_treated]):
+        rows = np.flatnonzero(is_treated & (ladder_of == group))
         rounded = rounded_doses(concentrations[rows])
         is_known = np.isfinite(rounded)
         if not is_known.any():
