@@ -3,7 +3,7 @@
     python benchmarks/simulation.py [--screen FOLDER] [--seed 3] [--downsample 2]
 
 Simulates a screen of the demo's size into a temporary folder (or reads the one given), pools and standardises
-every stain as the exported graph does, and prints balanced accuracies as a Markdown table, without TensorFlow.
+every stain as the exported graph does, and prints balanced accuracies as a Markdown table.
 """
 
 from __future__ import annotations
