@@ -8,11 +8,13 @@ import pandas as pd
 
 from phenotrain.cache import layout
 from phenotrain.cache.field_cache import FieldCache
+from phenotrain.cache.identity import fingerprint_of, signature_of
 from phenotrain.cache.layout import CacheMeta
 from phenotrain.cache.ledger import Ledger
 from phenotrain.cache.prepare import open_or_create
 from phenotrain.cache.progress import progress_bar
 from phenotrain.cache.scheduling import choose_num_workers, run_jobs
+from phenotrain.cache.tables import faults_to_csv
 from phenotrain.cache.worker import Job, Plan
 from phenotrain.datasets import Description
 from phenotrain.plates import Fault, IncompleteSitesError, read_sites, site_files
@@ -84,8 +86,8 @@ def build_cache(
         if not (ledger.states == layout.STORED).any():
             raise IncompleteSitesError(faults, "No site is left. Check the data root and the path template.")
         ledger.omit_the_rest()
-        layout.write_atomically(out / layout.LEFT_OUT, layout.faults_to_csv(faults))
-        fingerprint = layout.fingerprint_of(meta, ledger.states, ledger.digests)
+        layout.write_atomically(out / layout.LEFT_OUT, faults_to_csv(faults))
+        fingerprint = fingerprint_of(meta, ledger.states, ledger.digests)
     layout.write_meta(out, meta.model_copy(update={"fingerprint": fingerprint}))
     return FieldCache.open(out)
 
@@ -101,7 +103,7 @@ def _stale_slots(ledger: Ledger, data_root: Path, files: list[tuple[str, ...]]) 
     return [
         slot
         for slot in np.flatnonzero(ledger.states != layout.PENDING).tolist()
-        if layout.signature_of(data_root, files[slot]) != int(ledger.signatures[slot])
+        if signature_of(data_root, files[slot]) != int(ledger.signatures[slot])
     ]
 
 

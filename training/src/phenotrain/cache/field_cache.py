@@ -17,9 +17,9 @@ from phenotrain.cache.layout import (
     STORED,
     CacheMeta,
     read_meta,
-    sites_from_csv,
 )
 from phenotrain.cache.pooling import means
+from phenotrain.cache.tables import sites_from_csv
 from phenotrain.datasets import Description
 from phenotrain.plates import FieldForm, IncompleteSitesError, read_site, site_files
 

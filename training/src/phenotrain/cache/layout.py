@@ -9,20 +9,18 @@ signatures.npy  (slot,) uint64: sizes and modification times of the site's files
 left_out.csv    site_id, file, reason
 """
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from numpy.lib.format import open_memmap
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from phenotrain.cache.errors import CacheError
 from phenotrain.datasets import Description
-from phenotrain.plates import Fault, FieldForm
+from phenotrain.plates import FieldForm
 
 META, SITES, FIELDS, STATE = "meta.json", "sites.csv", "fields.npy", "state.npy"
 DIGESTS, SIGNATURES, LEFT_OUT = "digests.npy", "signatures.npy", "left_out.csv"
@@ -101,95 +99,6 @@ def read_meta(folder: Path) -> CacheMeta:
         raise CacheError(
             f"{folder / META} cannot be understood ({error}); delete the folder and build again"
         ) from error
-
-
-def sites_to_csv(sites: pd.DataFrame) -> bytes:
-    """Write a sites table so that `sites_from_csv` gives it back exactly.
-
-    Args:
-        sites: Table in the form of `phenotrain.plates.read_sites`.
-
-    Returns:
-        The CSV text in UTF-8; the same table gives the same bytes.
-    """
-    return sites.to_csv(index=False, lineterminator="\n").encode()
-
-
-def sites_from_csv(path: Path) -> pd.DataFrame:
-    """Read what `sites_to_csv` wrote.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The table: text but for `site` (int64) and `treatment_conc` (float64, blank is NaN).
-    """
-    sites = pd.read_csv(path, dtype=str, keep_default_na=False)
-    sites["site"] = sites["site"].astype("int64")
-    sites["treatment_conc"] = [float(cell) if cell else np.nan for cell in sites["treatment_conc"].tolist()]
-    return sites
-
-
-def faults_to_csv(faults: list[Fault]) -> bytes:
-    """Write the list of what was left out; a header alone when nothing was.
-
-    Args:
-        faults: What is wrong, file by file.
-
-    Returns:
-        The CSV text in UTF-8.
-    """
-    rows = [(fault.site_id, fault.file, fault.reason) for fault in faults]
-    return (
-        pd.DataFrame(rows, columns=["site_id", "file", "reason"])
-        .to_csv(index=False, lineterminator="\n")
-        .encode()
-    )
-
-
-def signature_of(data_root: Path, files: tuple[str, ...]) -> int:
-    """Sign the size and modification time of files, to notice later that one was replaced.
-
-    Args:
-        data_root: Folder that the paths are relative to.
-        files: Paths; one that cannot be looked at counts as missing.
-
-    Returns:
-        64 bits.
-    """
-    digest = hashlib.blake2b(digest_size=8)
-    for file in files:
-        try:
-            status = (data_root / file).stat()
-            digest.update(f"{status.st_size}:{status.st_mtime_ns};".encode())
-        except OSError:
-            digest.update(b"missing;")
-    return int.from_bytes(digest.digest(), "little")
-
-
-def fingerprint_of(meta: CacheMeta, states: npt.NDArray[np.uint8], digests: npt.NDArray[np.uint8]) -> str:
-    """Fingerprint a finished cache: the same on every machine, whatever the names and times of folders.
-
-    Args:
-        meta: Its record; channels, paths, downsample and table count, titles and tasks do not.
-        states: `(slot,)` states.
-        digests: `(slot, 32)` SHA-256 of each site's files, zeros where left out.
-
-    Returns:
-        SHA-256, hexadecimal.
-    """
-    digest = hashlib.sha256()
-    parts = (
-        meta.description.images.model_dump_json(),
-        str(meta.downsample),
-        str(meta.form),
-        meta.table_sha256,
-    )
-    for part in parts:
-        digest.update(part.encode() + b"\0")
-    digest.update(states.tobytes())
-    digest.update(digests.tobytes())
-    return digest.hexdigest()
 
 
 def create_array(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:

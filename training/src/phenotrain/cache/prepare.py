@@ -12,6 +12,7 @@ from phenotrain.cache import layout
 from phenotrain.cache.errors import CacheError, CacheMismatchError
 from phenotrain.cache.layout import CacheMeta
 from phenotrain.cache.pooling import pooled_dtype
+from phenotrain.cache.tables import sites_to_csv
 from phenotrain.datasets import Description
 from phenotrain.plates import Fault, FieldForm, IncompleteSitesError, read_site
 
@@ -45,7 +46,7 @@ def open_or_create(
         CacheMismatchError: If the folder holds the cache of something else.
         CacheError: If the folder cannot be used, or the disk is too small.
     """
-    table = layout.sites_to_csv(sites)
+    table = sites_to_csv(sites)
     table_sha256 = hashlib.sha256(table).hexdigest()
     simulated = (data_root / SIMULATED).is_file()
     if (out / layout.META).exists():

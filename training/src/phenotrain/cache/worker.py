@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phenotrain.cache.layout import signature_of
+from phenotrain.cache.identity import signature_of
 from phenotrain.cache.pooling import pool
 from phenotrain.plates import Fault, FieldForm, read_site
 

@@ -6,7 +6,9 @@ import pandas as pd
 
 from phenotrain.datasets import Description
 from phenotrain.plates.errors import TableError
-from phenotrain.plates.table import fill_rows
+from phenotrain.plates.filling import fill_rows, require_columns
+
+_KEY = "[images] path"
 
 
 def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str, ...]]:
@@ -27,11 +29,12 @@ def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str,
             of the table are the same (a gap such as `{plate}` is missing).
     """
     template = description.images.template
+    require_columns(template, [*sites.columns, "channel"], _KEY)
     columns = {name: sites[name].astype("str").tolist() for name in template.fields if name in sites.columns}
     by_channel: list[list[str]] = []
     for channel in description.images.channels:
         cells = {**columns, "channel": [channel.id] * len(sites)}
-        by_channel.append(fill_rows(template, cells, len(sites), "[images] path"))
+        by_channel.append(fill_rows(template, cells, len(sites), _KEY))
     files = list(zip(*by_channel, strict=True))
     owner: dict[str, str] = {}
     for site_id, row in zip(sites["site_id"].tolist(), files, strict=True):

@@ -31,7 +31,7 @@ def relabel_grey_palette(data: bytes) -> bytes:
 
     Returns:
         The content with the colour space of its first page set to grey; the very same content where the page
-        is not a palette image, its palette is another, or the header cannot be followed (its reader says why).
+        is not a palette image, its palette is another, or the header cannot be followed.
     """
     order = "<" if data[:2] == b"II" else ">"
     try:

@@ -1,6 +1,5 @@
 """The sites table: whatever a metadata table calls its columns, one form comes out."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from phenotrain.datasets import COLUMNS, Column, Description, Template
 from phenotrain.plates.checks import check_sites
 from phenotrain.plates.concentration import read_concentrations
 from phenotrain.plates.errors import TableError
+from phenotrain.plates.filling import fill_rows
 
 _NUM_SHOWN = 5
 
@@ -138,34 +138,6 @@ def _extra_columns(description: Description, recorded: Cells) -> Cells:
         for name, cells in recorded.items()
         if taken.get(name, "") != name
     }
-
-
-def fill_rows(template: Template, columns: Mapping[str, Sequence[str]], num_rows: int, key: str) -> list[str]:
-    """Fill a template once a row of a table.
-
-    Args:
-        template: Its gaps name columns.
-        columns: Text columns, `num_rows` long each.
-        num_rows: Number of rows.
-        key: Key of the description that the template stands under, for messages.
-
-    Returns:
-        One text a row.
-
-    Raises:
-        TableError: If a gap names no column, or a cell is not the number that a format asks for.
-    """
-    if not template.fields:
-        return [template.fill({})] * num_rows
-    for field in template.fields:
-        if field not in columns:
-            raise TableError(
-                f"{key} = {template.text!r} needs the column {field!r}; there are {', '.join(columns)}"
-            )
-    try:
-        return template.fill_all(columns)
-    except ValueError as error:
-        raise TableError(f"{key} = {template.text!r} cannot be filled: {error}") from error
 
 
 def _derive_ids(cells: Cells) -> None:

@@ -1,0 +1,155 @@
+from pathlib import Path
+
+import pytest
+from phenotrain.datasets import (
+    Description,
+    DescriptionError,
+    load_description,
+    parse_description,
+    shipped_names,
+)
+
+SIX_STAINS = ("Hoechst", "ConA", "Phalloidin", "Syto14", "MitoTracker", "WGA")
+
+OWN = """
+name = "mine"
+licence = "CC0"
+[table]
+path = "plates.csv"
+[images]
+path = "{well}_{channel}.png"
+channels = [{ id = "1", stain = "DNA" }, { id = "2", stain = "actin" }]
+[task]
+control = "DMSO"
+treatments = ["drug"]
+"""
+
+
+def test_shipped_descriptions_load_under_their_own_names():
+    """Every shipped description is valid and is called what its file is called."""
+    assert shipped_names() == ("bbbc013", "rxrx1", "rxrx19a", "rxrx19b", "rxrx2", "rxrx3")
+    assert all(load_description(name).name == name for name in shipped_names())
+
+
+@pytest.mark.parametrize("name", ["rxrx1", "rxrx2", "rxrx3", "rxrx19b"])
+def test_six_channel_releases_share_one_stain_order(name):
+    """The six-channel RxRx releases carry the six Cell Painting stains in one order, as w1 to w6."""
+    description = load_description(name)
+    assert description.stains == SIX_STAINS
+    assert [channel.id for channel in description.images.channels] == list("123456")
+
+
+def test_rxrx19a_has_five_stains_and_no_mitochondria():
+    """RxRx19a has five channels, whose fifth is WGA."""
+    assert load_description("rxrx19a").stains == ("Hoechst", "ConA", "Phalloidin", "Syto14", "WGA")
+
+
+def test_rxrx2_learns_the_four_interferons_against_empty():
+    """RxRx2's default task is the four interferons, spelled as its table spells them, against EMPTY."""
+    task = load_description("rxrx2").task
+    assert task.control == "EMPTY"
+    assert task.treatments == ("IFN-alpha-A", "IFNB-1", "IFN-gamma", "IFN-omega")
+
+
+def test_own_description_loads_by_path(tmp_path):
+    """A description of one's own is loaded by the path of its file."""
+    path = tmp_path / "mine.toml"
+    path.write_text(OWN, "utf-8")
+    assert load_description(path).stains == ("DNA", "actin")
+
+
+def test_own_file_in_the_working_directory_needs_no_folder(tmp_path, monkeypatch):
+    """A bare name that ends in .toml is a file, not a shipped name."""
+    (tmp_path / "rxrx2.toml").write_text(OWN, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load_description("rxrx2.toml").name == "mine"
+
+
+def test_unknown_name_lists_the_known():
+    """A name that is not shipped is refused with the names that are."""
+    with pytest.raises(DescriptionError, match=r"'rxrx4'.*bbbc013.*rxrx3.*\.toml"):
+        load_description("rxrx4")
+
+
+def test_absent_file_is_named(tmp_path):
+    """A file that does not exist is refused by its path."""
+    with pytest.raises(DescriptionError, match=r"absent\.toml"):
+        load_description(tmp_path / "absent.toml")
+
+
+def test_text_that_is_not_toml_says_where():
+    """A syntax error is refused with its line."""
+    with pytest.raises(DescriptionError, match="line 1"):
+        parse_description("name = ", "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('licence = "CC0"', "", "licence: Field required"),
+        ('licence = "CC0"', 'licence = " "', "licence"),
+        ('name = "mine"', 'name = "My Plates"', "name"),
+        ("[task]", '[task]\nlabel = "x"', r"task\.label: Extra inputs"),
+        ("[task]", '[table.columns]\ngene = "x"\n[task]', r"table\.columns\.gene"),
+        ('path = "plates.csv"', 'path = "../plates.csv"', "leaves the data root"),
+        ('path = "plates.csv"', 'path = "/plates.csv"', "leaves the data root"),
+        ('path = "plates.csv"', "path = []", r"table\.path"),
+        ("{well}_{channel}.png", "/{well}_{channel}.png", "leaves the data root"),
+        ("{well}_{channel}.png", "{plate}/../{channel}.png", "leaves the data root"),
+        ("{well}_{channel}.png", "{well}.png", "no {channel}"),
+        ("{well}_{channel}.png", "{well.__class__}_{channel}.png", "plain name"),
+        ("{well}_{channel}.png", "{well!r}_{channel}.png", "plain name"),
+        ("{well}_{channel}.png", "{0}_{channel}.png", "plain name"),
+        ("{well}_{channel}.png", "{well:{width}}_{channel}.png", "plain name"),
+        ("{well}_{channel}.png", "{well_{channel}.png", "gap|parsed"),
+        ('stain = "actin"', 'stain = "DNA"', "same stain"),
+        ('id = "2"', 'id = "1"', "same id"),
+        ('["drug"]', '["drug", "DMSO"]', "contain the control 'DMSO'"),
+        ('["drug"]', '["drug", "drug"]', "repeat"),
+    ],
+)
+def test_wrong_description_names_key_and_reason(old, new, message):
+    """Whatever is wrong with a description is refused with its key and what is expected."""
+    assert OWN.count(old) == 1
+    with pytest.raises(DescriptionError, match=message):
+        parse_description(OWN.replace(old, new), "mine.toml")
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    """One error names every wrong key."""
+    with pytest.raises(DescriptionError) as caught:
+        parse_description('name = "mine"\n[images]\npath = "/x"\n', "mine.toml")
+    assert all(
+        key in str(caught.value) for key in ("licence", "table", "task", "images.path", "images.channels")
+    )
+
+
+def test_description_survives_json():
+    """A description written as JSON and read again is the same: that is how a cache keeps it."""
+    for name in shipped_names():
+        description = load_description(name)
+        assert Description.model_validate_json(description.model_dump_json()) == description
+
+
+def test_every_key_is_documented():
+    """docs/datasets.md has a row for every key that a description may have."""
+    text = Path(__file__).parents[3].joinpath("docs", "datasets.md").read_text("utf-8")
+    for section, model in (
+        ("", Description),
+        ("table.", Description.model_fields["table"].annotation),
+        ("images.", Description.model_fields["images"].annotation),
+        ("task.", Description.model_fields["task"].annotation),
+    ):
+        for key in model.model_fields:
+            if key not in {"table", "images", "task"}:
+                assert f"| `{section}{key}` |" in text, f"{section}{key}"
+    for key in ("id", "stain"):
+        assert f"| `images.channels[].{key}` |" in text
+
+
+def test_every_shipped_description_is_documented():
+    """docs/datasets.md names every shipped description with its licence."""
+    text = Path(__file__).parents[3].joinpath("docs", "datasets.md").read_text("utf-8")
+    for name in shipped_names():
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        assert load_description(name).licence in row

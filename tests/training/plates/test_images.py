@@ -1,0 +1,156 @@
+import io
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from phenotrain.plates import Fault, FieldForm, ImageError, IncompleteSitesError, decode_image, read_site
+
+RNG = np.random.default_rng(0)
+EIGHT = RNG.integers(0, 256, (37, 53), dtype=np.uint8)
+SIXTEEN = RNG.integers(0, 65536, (37, 53), dtype=np.uint16)
+
+
+def tiff(array, **options):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, array, **options)
+    return stream.getvalue()
+
+
+def palette_tiff(colours):
+    return tiff(EIGHT, photometric="palette", colormap=colours.astype(np.uint16))
+
+
+@pytest.mark.parametrize("pixels", [EIGHT, SIXTEEN], ids=["uint8", "uint16"])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        imagecodecs.png_encode,
+        lambda a: imagecodecs.jpeg2k_encode(a, level=0, codecformat="jp2"),
+        lambda a: imagecodecs.jpeg2k_encode(a, level=0, codecformat="j2k"),
+        tiff,
+        lambda a: tiff(a, compression="lzw"),
+        lambda a: tiff(a, byteorder=">"),
+        lambda a: tiff(a, bigtiff=True),
+    ],
+    ids=["png", "jp2", "j2k", "tiff", "lzw", "big-endian", "bigtiff"],
+)
+def test_lossless_formats_give_back_every_pixel(encode, pixels):
+    """PNG, TIFF and JPEG-2000 of 8 and 16 bits decode to the pixels that were encoded, in native order."""
+    decoded = decode_image(encode(pixels))
+    np.testing.assert_array_equal(decoded, pixels)
+    assert decoded.dtype == pixels.dtype
+
+
+def test_float_tiff_keeps_its_values():
+    """A float32 TIFF decodes to its values."""
+    pixels = SIXTEEN / np.float32(7)
+    np.testing.assert_array_equal(decode_image(tiff(pixels)), pixels)
+
+
+@pytest.mark.parametrize("scale", [257, 256])
+def test_grey_palette_is_grey(scale):
+    """A palette TIFF whose palette is the grey ramp has its indices for intensities."""
+    ramp = np.tile(np.arange(256) * scale, (3, 1))
+    np.testing.assert_array_equal(decode_image(palette_tiff(ramp)), EIGHT)
+
+
+def test_colourful_palette_is_refused():
+    """A palette TIFF of any other palette is refused: its indices are no intensities."""
+    with pytest.raises(ImageError, match="PALETTE"):
+        decode_image(palette_tiff(np.tile(np.arange(256)[::-1] * 257, (3, 1))))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"\xff\xd8\xff\xe0 and so on", "is JPEG; expected PNG, TIFF or JPEG-2000"),
+        (b"not an image", "starts with 6e 6f 74"),
+        (imagecodecs.png_encode(np.zeros((8, 8, 3), np.uint8)), "PNG in RGB; expected grey"),
+        (imagecodecs.png_encode(np.zeros((8, 8, 2), np.uint8)), "grey with alpha"),
+        (tiff(np.zeros((8, 8, 3), np.uint8), photometric="rgb"), "3 channels"),
+        (tiff(np.zeros((2, 8, 8), np.uint8), photometric="minisblack"), "2 channels"),
+        (imagecodecs.jpeg2k_encode(np.zeros((8, 8, 3), np.uint8), level=0), r"shape \(8, 8, 3\)"),
+        (tiff(np.zeros((8, 8), np.int16)), "int16"),
+        (tiff(np.full((8, 8), np.nan, np.float32)), "finite"),
+        (imagecodecs.png_encode(EIGHT)[:20], "cut off"),
+        (imagecodecs.png_encode(EIGHT)[:200], "damaged PNG"),
+        (imagecodecs.jpeg2k_encode(EIGHT, level=0)[:200], "damaged JPEG-2000"),
+        (tiff(EIGHT)[:200], "unusable TIFF"),
+        (b"II*\0" + b"\xff" * 60, "unusable TIFF"),
+        (b"MM\0*\0\0", "unusable TIFF"),
+    ],
+)
+def test_what_is_no_channel_is_refused_with_the_reason(data, message):
+    """Content that is not one intact grey channel is refused, and the message says what it is."""
+    with pytest.raises(ImageError, match=message):
+        decode_image(data)
+
+
+def test_flipped_bytes_never_pass_for_pixels():
+    """A PNG with a damaged byte in its pixels is refused: its checksums see it."""
+    data = bytearray(imagecodecs.png_encode(EIGHT))
+    data[len(data) // 2] ^= 0xFF
+    with pytest.raises(ImageError, match="damaged PNG"):
+        decode_image(bytes(data))
+
+
+def write(folder, **files):
+    for name, content in files.items():
+        folder.joinpath(name).write_bytes(content)
+    return sorted(files)
+
+
+def test_site_is_stacked_in_channel_order(tmp_path):
+    """A site's stack has its files' planes in the order given."""
+    write(tmp_path, a=imagecodecs.png_encode(EIGHT), b=tiff(EIGHT[::-1]))
+    np.testing.assert_array_equal(read_site(tmp_path, "s", ["b", "a"]).stack, [EIGHT[::-1], EIGHT])
+
+
+def test_digest_depends_on_content_and_order_alone(tmp_path):
+    """The digest of a site changes with the content or order of its files, not with their names."""
+    write(tmp_path, a=imagecodecs.png_encode(EIGHT), b=tiff(EIGHT), c=tiff(EIGHT))
+    digest = read_site(tmp_path, "s", ["a", "b"]).digest
+    assert digest == read_site(tmp_path, "other", ["a", "c"]).digest
+    assert digest != read_site(tmp_path, "s", ["b", "a"]).digest
+
+
+def test_every_fault_of_a_site_is_reported_at_once(tmp_path):
+    """Missing, damaged, colour and odd-sized channels of one site are all named, each with its reason."""
+    files = write(
+        tmp_path,
+        a=imagecodecs.png_encode(EIGHT),
+        b=b"junk",
+        c=imagecodecs.png_encode(EIGHT[:-1]),
+        d=imagecodecs.png_encode(np.dstack([EIGHT] * 3)),
+    )
+    (tmp_path / "f").mkdir()
+    read = read_site(tmp_path, "s1", [*files, "e", "f"])
+    assert read.stack is None
+    assert [(fault.site_id, fault.file) for fault in read.faults] == [("s1", name) for name in "bcdef"]
+    reasons = [fault.reason for fault in read.faults]
+    for reason, expected in zip(
+        reasons, ("starts with", "36 x 53 px", "RGB", "is missing", "cannot be read"), strict=True
+    ):
+        assert expected in reason
+
+
+def test_mixed_depths_are_refused_not_promoted(tmp_path):
+    """An 8-bit channel among 16-bit ones is a fault: promoted, its intensities would mean something else."""
+    files = write(tmp_path, a=tiff(SIXTEEN), b=tiff(EIGHT))
+    (fault,) = read_site(tmp_path, "s", files).faults
+    assert fault == Fault(
+        "s", "b", "is 37 x 53 px uint8; expected 37 x 53 px uint16 as the dataset's other files"
+    )
+    assert len(read_site(tmp_path, "s", files, FieldForm(37, 53, "uint8")).faults) == 1
+
+
+def test_error_counts_all_and_shows_twenty():
+    """The error of incomplete sites gives the count, the first twenty files and how many more."""
+    faults = [Fault(f"s{index:02d}", "f.png", "is missing") for index in range(23)]
+    message = str(IncompleteSitesError(faults, "Repair them."))
+    assert message.startswith("23 channel file(s) of 23 site(s) cannot be used. Repair them.")
+    assert "s19: f.png: is missing" in message
+    assert "s20" not in message
+    assert message.endswith("... and 3 more")
