@@ -90,7 +90,17 @@ def read_map(response: httpx.Response) -> Float32[np.ndarray, "y x"]:
 def read_served_bundle(response: httpx.Response) -> ServedBundle:
     """The answer of `GET /bundle`."""
     fields = Fields.of(response)
-    raise NotImplementedError(fields)
+    manifest = fields.record("manifest")
+    return ServedBundle(
+        name=manifest.text("name"),
+        version=manifest.text("version"),
+        digest=fields.text("digest"),
+        device=fields.text("device"),
+        channels=manifest.record("input").texts("channels"),
+        treatments=manifest.texts("treatments"),
+        control=manifest.text("control"),
+        manifest=manifest.values,
+    )
 
 
 def read_nothing(_response: httpx.Response) -> None:

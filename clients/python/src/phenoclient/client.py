@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import httpx
 import numpy as np
@@ -114,7 +114,7 @@ class Client:
         """Closes the connections; the client cannot be used afterwards."""
         self._http.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Client":
         self._http.__enter__()
         return self
 
@@ -220,7 +220,7 @@ class AsyncClient:
         """Closes the connections; the client cannot be used afterwards."""
         await self._http.aclose()
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self) -> "AsyncClient":
         await self._http.__aenter__()
         return self
 

@@ -1,0 +1,66 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import stamina
+import tifffile
+from phenoclient import Client
+
+from .fake_service import FakeService
+
+BASE_URL = "http://phenoserve.test"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch) -> None:
+    for name in (
+        "PHENOCLIENT_URL",
+        "PHENOCLIENT_API_KEY",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _retries_without_waiting() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=100, cap=True):
+        yield
+    stamina.instrumentation.set_on_retry_hooks(None)
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def client(service) -> Iterator[Client]:
+    with Client(BASE_URL, transport=httpx.MockTransport(service)) as client:
+        yield client
+
+
+@pytest.fixture
+def stack() -> np.ndarray:
+    return np.arange(2 * 40 * 36, dtype=np.uint16).reshape(2, 40, 36)
+
+
+@pytest.fixture
+def channel_files(tmp_path, stack) -> list[Path]:
+    """One LZW TIFF a channel."""
+    paths = [tmp_path / f"w{index + 1}.tif" for index in range(len(stack))]
+    for path, channel in zip(paths, stack, strict=True):
+        tifffile.imwrite(path, channel, compression="lzw")
+    return paths
+
+
+@pytest.fixture
+def stack_file(tmp_path, stack) -> Path:
+    """All channels in one TIFF."""
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, stack, photometric="minisblack")
+    return path

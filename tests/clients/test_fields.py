@@ -1,0 +1,115 @@
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from phenoclient.answers import read_embedding, read_explanation, read_prediction, read_served_bundle
+from phenoclient.errors import UnreadableAnswerError
+from phenoclient.fields import Fields
+
+from .fake_service import bundle_body, common_body, stack_body
+
+STACK = np.zeros((2, 40, 36), np.uint8)
+PARAMS = httpx.QueryParams()
+
+
+def body(route: str) -> dict:
+    return common_body(STACK, PARAMS) | stack_body(STACK, PARAMS)[route]
+
+
+ANSWERS = {
+    "/predict": (read_prediction, body("/predict")),
+    "/embed": (read_embedding, body("/embed")),
+    "/explain": (read_explanation, body("/explain")),
+    "/bundle": (read_served_bundle, bundle_body()),
+}
+FREE_FORM = {"probabilities", "versus_control"}
+NOT_READ = {"manifest.format_version", "manifest.input.downsample", "manifest.input.min_size_px"}
+
+
+def response(value: Any) -> httpx.Response:
+    request = httpx.Request("POST", "http://phenoserve.test/predict")
+    return httpx.Response(200, content=json.dumps(value), request=request)
+
+
+def paths(value: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, child in value.items():
+        yield (*above, name)
+        if isinstance(child, dict) and name not in FREE_FORM:
+            yield from paths(child, (*above, name))
+
+
+FIELDS = [
+    (route, path)
+    for route, (_, value) in ANSWERS.items()
+    for path in paths(value)
+    if ".".join(path) not in NOT_READ
+]
+
+
+def holder_of(value: dict, path: tuple[str, ...]) -> dict:
+    for name in path[:-1]:
+        value = value[name]
+    return value
+
+
+WRONG_FIELDS = [
+    (route, path, wrong)
+    for route, path in FIELDS
+    for wrong in (None, True, [None], "text", {"a": "b"})
+    if not (wrong == "text" and isinstance(holder_of(ANSWERS[route][1], path)[path[-1]], str))
+]
+
+
+@pytest.mark.parametrize(("route", "path"), FIELDS)
+def test_a_missing_field_is_named(route, path):
+    """Without any one of its fields an answer is not taken, and the message names the field."""
+    read, value = ANSWERS[route]
+    value = copy.deepcopy(value)
+    del holder_of(value, path)[path[-1]]
+    with pytest.raises(UnreadableAnswerError, match=f"lacks `{'.'.join(path)}`"):
+        read(response(value))
+
+
+@pytest.mark.parametrize(("route", "path", "wrong"), WRONG_FIELDS)
+def test_a_field_of_another_type_is_named(route, path, wrong):
+    """A field of another type than the contract's is not taken, and the message names the field."""
+    read, value = ANSWERS[route]
+    value = copy.deepcopy(value)
+    holder_of(value, path)[path[-1]] = wrong
+    with pytest.raises(UnreadableAnswerError, match=f"`{'.'.join(path)}"):
+        read(response(value))
+
+
+@pytest.mark.parametrize("route", ANSWERS)
+def test_fields_of_a_newer_service_are_left_alone(route):
+    """Fields that this client does not know change nothing in what it reads, wherever they stand."""
+    read, value = ANSWERS[route]
+    richer = copy.deepcopy(value)
+    for path in paths(value):
+        holder = holder_of(richer, path)
+        if path[-1] not in FREE_FORM and isinstance(holder[path[-1]], dict) and path[0] != "manifest":
+            holder[path[-1]]["from_tomorrow"] = {"a": [1]}
+    richer["from_tomorrow"] = "hello"
+    assert repr(read(response(richer))) == repr(read(response(value)))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[[0.0, 1.0]], [[0.0], [1.0]], [[0.0, 1.0, 2.0], [0.0, 1.0]], [[0.0, "a"], [1.0, 2.0]], [1.0, 2.0]],
+)
+def test_a_grid_of_another_size_is_not_taken(values):
+    """A heatmap whose values do not fill its stated height and width is not taken."""
+    with pytest.raises(UnreadableAnswerError, match="2 rows of 2 numbers"):
+        Fields({"values": values}, response=response({})).grid("values", height=2, width=2)
+
+
+def test_a_number_must_be_finite():
+    """NaN and infinity, which some JSON writers emit, are not numbers here."""
+    for text in ("NaN", "Infinity", "-Infinity"):
+        fields = Fields(json.loads(f'{{"a": {text}}}'), response=response({}))
+        with pytest.raises(UnreadableAnswerError, match="`a`"):
+            fields.number("a")

@@ -1,0 +1,112 @@
+import io
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from phenoclient.errors import StackArgumentError
+from phenoclient.stacks import stack_tiff
+
+
+def pages(tiff: bytes) -> np.ndarray:
+    with tifffile.TiffFile(io.BytesIO(tiff)) as file:
+        return np.stack([page.asarray() for page in file.pages])
+
+
+def test_bytes_and_a_path_are_sent_as_they_are(stack_file):
+    """A TIFF is not rewritten, whether it comes as bytes, as a str or as a Path."""
+    content = stack_file.read_bytes()
+    assert stack_tiff(content) == stack_tiff(stack_file) == stack_tiff(str(stack_file)) == content
+
+
+@given(
+    arrays.arrays(
+        st.sampled_from([np.uint8, np.uint16, np.float32, np.dtype(">u2")]),
+        arrays.array_shapes(min_dims=3, max_dims=3, max_side=7),
+        elements={"allow_nan": False},
+    )
+)
+def test_an_array_becomes_one_page_a_channel_without_loss(stack):
+    """Every array (channel, y, x) of a permitted type comes back out of the TIFF, pixel for pixel."""
+    np.testing.assert_array_equal(pages(stack_tiff(stack)), stack)
+
+
+def test_an_array_need_not_be_contiguous(stack):
+    """A view with its axes moved is sent as what it shows."""
+    view = np.moveaxis(np.ascontiguousarray(np.moveaxis(stack, 0, -1)), -1, 0)[:, ::-1]
+    np.testing.assert_array_equal(pages(stack_tiff(view)), view)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((40, 36), np.uint8), r"\(40, 36\)"),
+        (np.zeros((1, 2, 40, 36), np.uint8), "channel, y, x"),
+        (np.zeros((2, 0, 36), np.uint8), r"\(2, 0, 36\)"),
+        (np.zeros((2, 40, 36), np.float64), "float64"),
+        (np.zeros((2, 40, 36), bool), "bool"),
+    ],
+)
+def test_an_array_of_another_shape_or_type_is_refused(array, message):
+    """An array that is no stack is refused before it is sent, with its shape or its type named."""
+    with pytest.raises(StackArgumentError, match=message):
+        stack_tiff(array)
+
+
+def test_channel_files_become_the_pages_of_one_stack_in_order(channel_files, stack):
+    """LZW files of one channel each become one stack in the order they are passed."""
+    np.testing.assert_array_equal(pages(stack_tiff(channel_files)), stack)
+    np.testing.assert_array_equal(pages(stack_tiff([str(path) for path in channel_files[::-1]])), stack[::-1])
+
+
+def test_channel_files_are_read_by_content_not_by_name(tmp_path, stack):
+    """A TIFF named .png and a PNG named .tif are both read for what they are."""
+    tiff, png = tmp_path / "a.png", tmp_path / "b.tif"
+    tifffile.imwrite(tiff, stack[0], byteorder=">")
+    png.write_bytes(imagecodecs.png_encode(stack[1]))
+    np.testing.assert_array_equal(pages(stack_tiff([tiff, png])), stack)
+
+
+def test_a_lone_png_is_a_stack_of_one_channel(tmp_path, stack):
+    """The path of a PNG is sent as a TIFF of one page, for the service reads only TIFF."""
+    png = tmp_path / "w1.png"
+    png.write_bytes(imagecodecs.png_encode(stack[0]))
+    np.testing.assert_array_equal(pages(stack_tiff(png)), stack[:1])
+
+
+def write(path: Path, image: np.ndarray, **options) -> Path:
+    tifffile.imwrite(path, image, **options)
+    return path
+
+
+REFUSED_FILES = {
+    "another size": lambda path: write(path, np.zeros((40, 37), np.uint16)),
+    "another type": lambda path: write(path, np.zeros((40, 36), np.uint8)),
+    "several pages": lambda path: write(path, np.zeros((3, 40, 36), np.uint16), photometric="minisblack"),
+    "colours": lambda path: write(path, np.zeros((40, 36, 3), np.uint16), photometric="rgb"),
+    "inverted": lambda path: write(path, np.zeros((40, 36), np.uint16), photometric="miniswhite"),
+    "a type that is no intensity": lambda path: write(path, np.zeros((40, 36), np.float64)),
+    "no image": lambda path: path.write_text("not an image"),
+    "a cut-off TIFF": lambda path: path.write_bytes(b"II*\0\x08\0\0\0"),
+    "a cut-off PNG": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"),
+    "nothing there": lambda _path: None,
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_FILES)
+def test_a_file_that_cannot_be_a_channel_is_refused_by_name(tmp_path, channel_files, kind):
+    """Whatever makes a file unfit to be a channel of the stack, the message names that file."""
+    path = tmp_path / "odd-one.tif"
+    REFUSED_FILES[kind](path)
+    with pytest.raises(StackArgumentError, match=r"odd-one\.tif"):
+        stack_tiff([*channel_files, path])
+
+
+def test_no_files_are_no_stack():
+    """An empty sequence is refused."""
+    with pytest.raises(StackArgumentError, match="No files"):
+        stack_tiff([])
