@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, final
 
 import httpx
 import numpy as np
@@ -22,6 +22,7 @@ Answer = TypeVar("Answer")
 Timeout: TypeAlias = float | httpx.Timeout
 
 
+@final
 class Client:
     """A client of one phenoserve service, with a pool of connections that it keeps between requests.
 
@@ -136,6 +137,7 @@ class Client:
         return (retries or self._retries).caller()(once)
 
 
+@final
 class AsyncClient:
     """`Client` for asyncio and trio: the same arguments, methods, answers and errors, awaited.
 
