@@ -1,0 +1,6 @@
+"""The report of a run and the model card: self-contained, light and dark, printable."""
+
+from phenotrain.report.build import build_report, card_markdown
+from phenotrain.report.context import Overlay, ReportContext
+
+__all__ = ["Overlay", "ReportContext", "build_report", "card_markdown"]

@@ -1,0 +1,162 @@
+"""Puts a report and a model card together from what a run found."""
+
+import base64
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import jinja2
+import pandas as pd
+
+from phenotrain.evaluate import Interval, p_text
+from phenotrain.evaluate.classification import NUM_RESAMPLES
+from phenotrain.grouping import treated_names
+from phenotrain.report import figures
+from phenotrain.report.context import ReportContext
+from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR, FOREST_COLOUR
+
+_SIDES: Final = ("test", "validation")
+
+
+def build_report(context: ReportContext) -> dict[str, bytes]:
+    """Render the report.
+
+    Args:
+        context: What the run found.
+
+    Returns:
+        Content by file name: `report.html`, one page with everything in it that asks nothing of the network,
+        and `metrics.json`, the same numbers for programs.
+    """
+    metrics = context.metrics
+    test = metrics.test
+    table = context.dose_probability
+    page = _environment().get_template("report.html.j2")
+    html = page.render(
+        **_shared(context),
+        auroc=figures.auroc_per_dose(test),
+        colours={"classifier": CLASSIFIER_COLOUR, "forest": FOREST_COLOUR, "control": CONTROL_COLOUR},
+        confusion=[
+            figures.confusion_matrix(test.classified(model, "well"), metrics.treatments, f"confusion-{model}")
+            for model in ("classifier", "forest")
+        ],
+        dose_rows=_records(table),
+        dose_text=figures.dose_text,
+        doses=figures.probability_per_dose(table),
+        more_panels=_more_panels,
+        num_dose_panels=len(table[["treatment", "series"]].drop_duplicates()),
+        num_permutations=NUM_RESAMPLES,
+        treated=treated_names(metrics.treatments, metrics.control),
+        overlays=[
+            {**overlay._asdict(), "base64": base64.b64encode(overlay.png).decode("ascii")}
+            for overlay in context.overlays
+        ],
+        recipe=list(_flattened(context.recipe)),
+        training=figures.training_curve(context.training_log) if len(context.training_log) else None,
+    )
+    numbers = {
+        "name": context.name,
+        "dataset": {"name": context.dataset_name, "licence": context.dataset_licence},
+        "split": dict(context.split),
+        **metrics.to_json(),
+        "headline": context.headline,
+        "num_left_out": len(context.left_out),
+        "dose_probability": _records(table),
+    }
+    return {
+        "report.html": html.encode(),
+        "metrics.json": (json.dumps(numbers, indent=2, allow_nan=False) + "\n").encode(),
+    }
+
+
+def card_markdown(context: ReportContext) -> str:
+    """Render the model card: data, split, metrics with intervals, limits, licence of the data.
+
+    Args:
+        context: What the run found.
+
+    Returns:
+        Markdown, ending in one line feed.
+    """
+    return _environment().get_template("card.md.j2").render(**_shared(context)).rstrip("\n") + "\n"
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("phenotrain.report"),
+        autoescape=jinja2.select_autoescape(["html.j2"], default=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=False,
+    )
+    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    return environment
+
+
+def _shared(context: ReportContext) -> dict[str, Any]:
+    return {
+        "context": context,
+        "doses_text": _doses_text,
+        "interval": _interval_text,
+        "left_out": _records(context.left_out),
+        "limits": _limits(context),
+        "metrics": context.metrics,
+        "number": _number_text,
+        "p_text": p_text,
+        "sides": [(side, getattr(context.metrics, side)) for side in _SIDES],
+    }
+
+
+def _limits(context: ReportContext) -> list[str]:
+    held_out = context.metrics.test.held_out
+    scope = held_out[0].lower() + held_out[1:]
+    limits = [
+        f"The test sites are {scope}; other cell types, stains, microscopes and treatments are untested.",
+        "A treatment outside the classes is answered with one of the classes all the same.",
+        "The heatmap says where the classifier looked, not why, and its grid is coarse.",
+        "For research only, not for decisions about patients.",
+    ]
+    if context.split.get("protocol") == "leave-well-out":
+        limits.insert(1, "Training and test wells share their plates, so nothing is known about a new plate.")
+    if context.simulated:
+        limits.insert(
+            0, "The images are simulated; the numbers say that the software works, nothing of biology."
+        )
+    return limits
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows as plain values, missing ones as None."""
+    return [
+        {
+            str(key): None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in row.items()
+        }
+        for row in table.to_dict(orient="records")
+    ]
+
+
+def _flattened(recipe: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in recipe.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)
+
+
+def _doses_text(num_top_doses: int) -> str:
+    return {0: "all doses", 1: "top dose"}.get(num_top_doses, f"top {num_top_doses} doses")
+
+
+def _interval_text(interval: Interval | None) -> str:
+    return "-" if interval is None else f"[{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def _number_text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _more_panels(num_panels: int) -> str:
+    if num_panels <= figures.MAX_PANELS:
+        return ""
+    return f" The first {figures.MAX_PANELS} of {num_panels} are drawn; metrics.json has all."
