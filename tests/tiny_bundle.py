@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from sklearn.ensemble import RandomForestClassifier
-
 from phenoserve.bundle import (
     Bundle,
     BundleContents,
@@ -27,6 +25,7 @@ from phenoserve.bundle import (
     write_bundle,
 )
 from phenoserve.engine import Graph, record_golden
+from sklearn.ensemble import RandomForestClassifier
 
 STAINS = ("Hoechst", "ConA", "Phalloidin", "Syto14", "MitoTracker", "WGA")
 TREATMENTS = ("EMPTY", "IFN-alpha-A", "IFNB-1", "IFN-gamma", "IFN-omega")
@@ -73,8 +72,12 @@ def tiny_contents(
     model_onnx = tiny_graph(len(channels), len(treatments), downsample, generator)
     forest = _tiny_forest(model_onnx, len(channels), treatments, downsample, num_trees, generator)
     stacks = tuple(
-        random_stack(generator, (len(channels), max(32 * downsample, height), max(32 * downsample, width)), dtype)
-        for (height, width), dtype in zip(golden_sizes_px, ("uint8", "uint16") * len(golden_sizes_px), strict=False)
+        random_stack(
+            generator, (len(channels), max(32 * downsample, height), max(32 * downsample, width)), dtype
+        )
+        for (height, width), dtype in zip(
+            golden_sizes_px, ("uint8", "uint16") * len(golden_sizes_px), strict=False
+        )
     )
     return BundleContents(
         name="tiny",
@@ -87,7 +90,9 @@ def tiny_contents(
         provenance=Provenance(
             git_commit=None,
             recipe={"name": "tiny", "seed": seed},
-            dataset=DatasetProvenance(name="random numbers", licence="CC0-1.0", fingerprint="none", simulated=True),
+            dataset=DatasetProvenance(
+                name="random numbers", licence="CC0-1.0", fingerprint="none", simulated=True
+            ),
             split={},
             packages={"numpy": np.__version__, "onnx": onnx.__version__},
         ),
@@ -106,7 +111,9 @@ def random_stack(generator: np.random.Generator, shape: tuple[int, ...], dtype: 
     return (smooth + generator.uniform(0, 60, shape)).astype(dtype)
 
 
-def tiny_graph(num_channels: int, num_treatments: int, downsample: int, generator: np.random.Generator) -> bytes:
+def tiny_graph(
+    num_channels: int, num_treatments: int, downsample: int, generator: np.random.Generator
+) -> bytes:
     """Return an ONNX file of the format's graph with an untrained encoder."""
 
     def weights(name: str, *shape: int) -> onnx.TensorProto:

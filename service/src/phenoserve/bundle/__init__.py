@@ -1,4 +1,4 @@
-"""The bundle: everything a trained model needs to be served, in one verified folder. It passes from training to service.
+"""The bundle: all that a trained model needs to be served, in one verified folder.
 
 The format is normative in `docs/bundle-format.md`. Writing and reading use the same code on both sides.
 """
@@ -21,7 +21,7 @@ from phenoserve.bundle.errors import (
     UnsafePathError,
 )
 from phenoserve.bundle.forest import Forest
-from phenoserve.bundle.golden import STACK_DTYPES, Golden
+from phenoserve.bundle.golden import Golden
 from phenoserve.bundle.manifest import (
     FORMAT_VERSION,
     DatasetProvenance,
@@ -36,7 +36,6 @@ from phenoserve.bundle.write import BundleContents, write_bundle
 
 __all__ = [
     "FORMAT_VERSION",
-    "STACK_DTYPES",
     "AlteredFileError",
     "Bundle",
     "BundleContents",

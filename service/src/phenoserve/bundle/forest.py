@@ -4,13 +4,13 @@ import copy
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import joblib  # pyright: ignore[reportMissingTypeStubs] - joblib ships no types
 import numpy as np
 import sklearn  # pyright: ignore[reportMissingTypeStubs] - scikit-learn ships no types
 from jaxtyping import Float32, Float64
-from sklearn.ensemble import RandomForestClassifier  # pyright: ignore[reportMissingTypeStubs] - ships no types
+from sklearn.ensemble import RandomForestClassifier as RandomForestClassifier  # pyright: ignore[reportMissingTypeStubs] - ships no types
 
 from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.bundle.errors import ForestError, ForestVersionError, UnsafeForestError
@@ -18,8 +18,8 @@ from phenoserve.bundle.golden import Golden
 from phenoserve.bundle.manifest import FOREST_FILE, Manifest
 from phenoserve.bundle.unpickle import unpickle_forest
 
-_SKLEARN = "scikit-learn"
-_MAX_REPLAY_DIFFERENCE = 1e-9
+SKLEARN: Final = "scikit-learn"
+_MAX_REPLAY_DIFFERENCE: Final = 1e-9
 """The forest sees the golden embedding itself, so only the order of a sum over its trees may differ."""
 
 
@@ -39,7 +39,7 @@ class _Tree(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forest:
-    """A random forest on embeddings, evaluated on its trees: the mean of the class shares in the leaves reached.
+    """A random forest on embeddings, evaluated on its trees: the mean of its leaves' class shares.
 
     Equal to scikit-learn's `predict_proba`, without the checks that cost it milliseconds a call.
 
@@ -132,7 +132,7 @@ def dump_forest(classifier: RandomForestClassifier) -> bytes:
 
 def installed_sklearn() -> dict[str, str]:
     """Return the distribution name and the version of the installed scikit-learn."""
-    return {_SKLEARN: sklearn.__version__}
+    return {SKLEARN: sklearn.__version__}
 
 
 def read_forest(content: bytes, manifest: Manifest, golden: Golden) -> Forest:
@@ -144,28 +144,32 @@ def read_forest(content: bytes, manifest: Manifest, golden: Golden) -> Forest:
         golden: The golden answers, which the forest must repeat from the golden embeddings.
 
     Raises:
-        UnsafeForestError: If it names anything that is not admitted. Nothing of it has run.
+        UnsafeForestError: If it names anything that is not admitted. Nothing of that has run.
         ForestVersionError: If it was written by another scikit-learn, and the installed one cannot read it or
             answers otherwise.
         ForestError: If it does not fit the manifest or the golden answers.
     """
     try:
         forest = Forest.of(unpickle_forest(content), manifest.treatments)
-        for index, answers in enumerate(golden.answers):
-            difference = np.abs(forest.probabilities(answers.embedding) - answers.forest).max()
-            if not difference <= _MAX_REPLAY_DIFFERENCE:
-                raise ForestError(
-                    f"{FOREST_FILE} answers the golden embedding {index} with probabilities {difference:.3g} away "
-                    "from the golden ones. Record the golden answers with the forest that is exported."
-                )
+        _require_golden(forest, golden)
     except UnsafeForestError:
         raise
     except ForestError as error:
-        written, installed = manifest.provenance.packages.get(_SKLEARN), sklearn.__version__
-        if written == installed:
+        written, installed = manifest.provenance.packages.get(SKLEARN), sklearn.__version__
+        if written in {None, installed}:
             raise
         raise ForestVersionError(
-            f"{error} It was written by {_SKLEARN} {written or '(version not stated)'}; installed is {installed}. "
-            f"Install the one that wrote it (`pip install {_SKLEARN}=={written or '…'}`), or export the bundle again."
+            f"{error} {SKLEARN} {written} wrote it, and {installed} is installed. "
+            f"Install the one that wrote it (`pip install {SKLEARN}=={written}`), or export the bundle again."
         ) from error
     return forest
+
+
+def _require_golden(forest: Forest, golden: Golden) -> None:
+    for index, answers in enumerate(golden.answers):
+        difference = float(np.abs(forest.probabilities(answers.embedding) - answers.forest).max())
+        if not difference <= _MAX_REPLAY_DIFFERENCE:
+            raise ForestError(
+                f"{FOREST_FILE} answers the golden embedding {index} with probabilities {difference:.3g} away from the "
+                "golden ones. Record the golden answers with the forest that is exported."
+            )

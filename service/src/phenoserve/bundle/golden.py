@@ -11,9 +11,7 @@ import numpy as np
 from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE, Answers
 from phenoserve.bundle.errors import GoldenError
 from phenoserve.bundle.manifest import GOLDEN_FILE, Manifest
-
-STACK_DTYPES: Final = ("uint8", "uint16", "float32")
-"""Pixel types of a stack."""
+from phenoserve.stack import STACK_DTYPES
 
 MAX_GOLDEN_BYTES: Final = 2 * 1024**3
 _ANSWER_NAMES: Final = tuple(field.name for field in fields(Answers))

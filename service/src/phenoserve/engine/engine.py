@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Shaped
 
 from phenoserve.answers import Answers
-from phenoserve.bundle import STACK_DTYPES, Bundle, Forest, Golden
+from phenoserve.bundle import Bundle, Forest, Golden
 from phenoserve.bundle.forest import RandomForestClassifier
 from phenoserve.engine.errors import GraphError, NonFiniteAnswerError, StackMismatchError
 from phenoserve.engine.graph import ActiveDevice, Device, Graph
+from phenoserve.stack import STACK_DTYPES
 
 STACK_AXES: Final = ("batch", "channel", "y", "x")
 

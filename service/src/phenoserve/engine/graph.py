@@ -3,7 +3,8 @@
 import contextlib
 import io
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -20,7 +21,10 @@ ActiveDevice = Literal["cpu", "cuda"]
 
 _INPUT: Final = "stack"
 _FIXED_SIZES: Final = {"embedding": EMBEDDING_SIZE, "projection": PROJECTION_SIZE}
-_SILENT, _WARNING = 4, 2
+_CPU_PROVIDER: Final = "CPUExecutionProvider"
+_CUDA_PROVIDER: Final = "CUDAExecutionProvider"
+_SILENT: Final = 4
+_WARNING: Final = 2
 _CUDA_OPTIONS: Final = {
     # The exhaustive search costs seconds for every new field size; a heuristic choice is as fast afterwards.
     "cudnn_conv_algo_search": "HEURISTIC",
@@ -41,7 +45,31 @@ class _Session(Protocol):
     def get_providers(self) -> list[str]: ...
     def get_inputs(self) -> list[Any]: ...
     def get_outputs(self) -> list[Any]: ...
-    def disable_fallback(self) -> None: ...
+
+
+@runtime_checkable
+class _Runtime(Protocol):
+    """What is used of the module `onnxruntime`."""
+
+    __version__: str
+    InferenceSession: Callable[..., _Session]
+    SessionOptions: Callable[[], Any]
+    get_available_providers: Callable[[], list[str]]
+    preload_dlls: Callable[[], None]
+    set_default_logger_severity: Callable[[int], None]
+
+
+_runtime = cast("_Runtime", onnxruntime)
+_RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
+    RuntimeError,
+    ValueError,
+    # One class for every status of ONNX Runtime, without a common base.
+    *(
+        kind
+        for kind in vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state")).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ),
+)
 
 
 class Graph:
@@ -75,7 +103,7 @@ class Graph:
             elif device == "cuda":
                 raise DeviceUnavailableError(_why_no_cuda())
             else:
-                graph = cls(_session(model, ["CPUExecutionProvider"], num_threads), "cpu")
+                graph = cls(_session(model, [_CPU_PROVIDER], num_threads), "cpu")
         graph._require_interface()
         return graph
 
@@ -94,7 +122,7 @@ class Graph:
         names = list(GRAPH_OUTPUT_AXES)
         try:
             outputs = self._session.run(names, {_INPUT: stacks})
-        except RuntimeError as error:
+        except _RUNTIME_ERRORS as error:
             raise GraphError(f"The graph failed on stacks of shape {stacks.shape}: {error}") from error
         return dict(zip(names, outputs, strict=True))
 
@@ -122,51 +150,49 @@ class Graph:
 
 
 def _session(model: bytes, providers: list[Any], num_threads: int | None) -> _Session:
-    options = onnxruntime.SessionOptions()
-    # Without explicit counts ONNX Runtime takes every core of the machine and pins threads to cores it may not have.
+    options = _runtime.SessionOptions()
+    # Without counts ONNX Runtime takes every core of the machine, and pins threads to cores it may not have.
     options.intra_op_num_threads = num_threads or available_cores()
     options.inter_op_num_threads = 1
-    # Fields differ in size: the arena keeps the sum of all that were ever seen, and a memory plan fits one size only.
+    # Fields differ in size: the arena would keep memory for each for ever, and a memory plan fits one size only.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
-    except Exception as error:
-        raise GraphError(f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}") from error
-    return cast("_Session", session)
+        return _runtime.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    except _RUNTIME_ERRORS as error:
+        raise GraphError(
+            f"ONNX Runtime {_runtime.__version__} refuses the graph: {error} Export the bundle again."
+        ) from error
 
 
 def _cuda_session(model: bytes, num_threads: int | None) -> _Session | None:
     """Return a session that runs on CUDA, or None, without a word on stdout or stderr."""
-    if num_cuda_devices() == 0 or "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+    if num_cuda_devices() == 0 or _CUDA_PROVIDER not in _runtime.get_available_providers():
         return None
-    onnxruntime.set_default_logger_severity(_SILENT)
+    _runtime.set_default_logger_severity(_SILENT)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            onnxruntime.preload_dlls()
-        session = _session(
-            model, [("CUDAExecutionProvider", _CUDA_OPTIONS), "CPUExecutionProvider"], num_threads
-        )
+            _runtime.preload_dlls()
+        session = _session(model, [(_CUDA_PROVIDER, _CUDA_OPTIONS), _CPU_PROVIDER], num_threads)
     finally:
-        onnxruntime.set_default_logger_severity(_WARNING)
+        _runtime.set_default_logger_severity(_WARNING)
     # A session that cannot have CUDA says so nowhere but here.
-    return session if session.get_providers()[0] == "CUDAExecutionProvider" else None
+    return session if session.get_providers()[0] == _CUDA_PROVIDER else None
 
 
 def _why_no_cuda() -> str:
     fix = "Pass `--device auto` or `--device cpu` to run on the CPU."
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+    if _CUDA_PROVIDER not in _runtime.get_available_providers():
         return (
-            f"The device `cuda` was asked for, but the installed onnxruntime {onnxruntime.__version__} is built without "
-            f"CUDA. Install `onnxruntime-gpu` in its place. {fix}"
+            f"The device `cuda` was asked for, but the installed onnxruntime {_runtime.__version__} is built without "
+            f"it. Install `onnxruntime-gpu` in its place. {fix}"
         )
     if num_cuda_devices() == 0:
         return (
-            "The device `cuda` was asked for, but no NVIDIA driver shows a device to this process. Install the driver "
-            f"(R580 or later), or start the container with its GPUs. {fix}"
+            "The device `cuda` was asked for, but no NVIDIA driver shows a device to this process. Install the "
+            f"driver (R580 or later), or start the container with its GPUs. {fix}"
         )
     return (
-        "The device `cuda` was asked for and there is one, but ONNX Runtime could not start on it; the libraries it "
-        f"needs are those of CUDA {getattr(onnxruntime, 'cuda_version', '')} and cuDNN 9. "
-        f"Install them with `pip install 'phenoserve[cuda]'`. {fix}"
+        "The device `cuda` was asked for and there is one, but ONNX Runtime could not start on it: it needs the "
+        f"libraries of CUDA 13 and cuDNN 9. Install them with `pip install 'phenoserve[cuda]'`. {fix}"
     )
