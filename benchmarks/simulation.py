@@ -1,6 +1,6 @@
 """How well simple statistics tell the simulated treatments apart on an experiment they were not fitted on.
 
-    python benchmarks/simulation.py [--screen FOLDER] [--seed 3] [--downsample 2]
+    python benchmarks/simulation.py [--screen FOLDER] [--seed 3] [--downsample 2] [--montage FILE]
 
 Simulates a screen of the demo's size into a temporary folder (or reads the one given), pools and standardises
 every stain as the exported graph does, and prints balanced accuracies as a Markdown table.
@@ -19,7 +19,9 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pandas as pd
-from phenotrain.simulate import CONTROL, STAINS, ScreenSpec, simulate_screen
+from phenotrain.simulate import CONTROL, PHENOTYPES, STAINS, ScreenSpec, simulate_screen
+from phenotrain.simulate.layout import SitePlan
+from phenotrain.simulate.render import render_site
 from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -140,13 +142,26 @@ def measure(screen: Path, downsample: int) -> tuple[dict[str, Row], Array, Array
     return rows, means[sites["treatment"] == CONTROL], spreads[sites["treatment"] == CONTROL]
 
 
+def montage(path: Path, seed: int, field_px: int = 160) -> None:
+    """Draw one field untreated and with each treatment at the highest dose: a row each, a column a stain."""
+    white = np.array([40, 85, 32, 45, 12, 42]).reshape(-1, 1, 1)
+    plans = [SitePlan(1, 1, 3, 5, 1, name, 0.1) for name in (CONTROL, *PHENOTYPES)]
+    stacks = [np.clip(render_site(seed, field_px, plan).stack / white, 0, 1) for plan in plans]
+    image = np.concatenate([np.concatenate(list(stack), axis=1) for stack in stacks])
+    path.write_bytes(imagecodecs.png_encode((255 * image).astype(np.uint8), level=9))
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--screen", type=Path, help="a simulated screen; by default one is made")
     parser.add_argument("--seed", type=int, default=DEMO_SPEC.seed)
     parser.add_argument("--downsample", type=int, default=2)
+    parser.add_argument("--montage", type=Path, help="PNG to draw, in place of the tables")
     options = parser.parse_args()
+    if options.montage is not None:
+        montage(options.montage, options.seed)
+        return
     with tempfile.TemporaryDirectory() as folder:
         screen = options.screen or Path(folder) / "screen"
         if options.screen is None:
