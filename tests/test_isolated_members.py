@@ -1,0 +1,93 @@
+"""Each member works in an environment that holds only its own dependencies, built from the lock.
+
+Needs uv, named by the environment variable UV or found on the PATH. The project's own environment is left
+alone.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+PROBE = """
+import importlib, importlib.util, json, pkgutil, subprocess, sys
+from pathlib import Path
+
+package, command = sys.argv[1:3]
+modules = [package]
+for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+    modules.append(module.name)
+    importlib.import_module(module.name)
+executable = Path(sys.prefix, "bin", command)
+help_page = subprocess.run([executable, "--help"], capture_output=True, text=True)
+print(json.dumps({
+    "prefix": sys.prefix,
+    "modules": modules,
+    "importable": [name for name in sys.argv[3:] if importlib.util.find_spec(name)],
+    "help": [help_page.returncode, help_page.stdout, help_page.stderr],
+}))
+"""
+
+TRAINING_ONLY = ("phenotrain", "tensorflow", "keras", "tf2onnx", "onnx")
+MEMBERS = {
+    "phenoserve-client": ("phenoclient", ("phenoserve", "fastapi", "onnxruntime", *TRAINING_ONLY)),
+    "phenoserve": ("phenoserve", ("phenoclient", *TRAINING_ONLY)),
+}
+
+
+@pytest.fixture(scope="module")
+def uv() -> str:
+    found = os.environ.get("UV") or shutil.which("uv")
+    if not found or not shutil.which(found):
+        pytest.skip("uv is neither named by UV nor on the PATH")
+    return found
+
+
+def probe(uv: str, member: str, package: str, strangers: tuple[str, ...], workplace: Path) -> dict:
+    """What the member's own environment holds, after every module of it has been imported there."""
+    command = [uv, "run", "--isolated", "--frozen", "--no-dev", "--no-editable", "--project", str(ROOT)]
+    command += ["--python", sys.executable, "--package", member, "python", "-I", "-c", PROBE]
+    environment = os.environ | {"UV_PROJECT_ENVIRONMENT": str(workplace / "environment")}
+    environment.pop("VIRTUAL_ENV", None)
+    result = subprocess.run(
+        [*command, package, package, *strangers],
+        cwd=workplace,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def assert_works_alone(found: dict, package: str) -> None:
+    returncode, stdout, stderr = found["help"]
+    assert (returncode, stderr) == (0, "")
+    assert package in stdout
+    assert f"{package}.cli" in found["modules"]
+    assert Path(found["prefix"]).resolve() != Path(sys.prefix).resolve()
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_member_needs_only_its_own_dependencies(uv, member, tmp_path):
+    """Every module of the member imports, and its command runs, without what the others depend on."""
+    package, strangers = MEMBERS[member]
+    found = probe(uv, member, package, strangers, tmp_path)
+    assert_works_alone(found, package)
+    assert found["importable"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.training
+def test_the_training_member_needs_only_its_own_dependencies(uv, tmp_path):
+    """Every module of phenotrain imports, and its command runs, where the client is absent."""
+    found = probe(uv, "phenoserve-training", "phenotrain", ("phenoclient", "stamina"), tmp_path)
+    assert_works_alone(found, "phenotrain")
+    assert found["importable"] == []
