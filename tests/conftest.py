@@ -1,4 +1,4 @@
-"""What the tests share: a tiny bundle, the real images, and an environment without this package's settings."""
+"""What the tests share: a tiny bundle, the real images, and an environment without the service's settings."""
 
 import importlib.util
 import os

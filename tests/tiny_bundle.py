@@ -1,7 +1,7 @@
 """A whole bundle around a tiny convolutional graph: real in every part but what it learned.
 
-The graph follows the order of the format: average pooling, standardisation of every image and channel, convolutions,
-global pooling, heads and Grad-CAM. Its weights are drawn at random and never trained.
+The graph follows the order of the format: average pooling, standardisation of every image and channel,
+convolutions, global pooling, heads and Grad-CAM. Its weights are drawn at random and never trained.
 
 Run as a program it writes a bundle as small as it gets, for `tests/golden`:
 

@@ -4,7 +4,7 @@ from phenoserve.verify import verify
 
 
 def test_a_bundle_replays_on_the_machine_that_wrote_it(tiny_bundle):
-    """A bundle read back on the machine that wrote it matches its golden answers exactly where the code is the same."""
+    """A bundle replayed on the machine that wrote it repeats its golden answers exactly."""
     report = verify(tiny_bundle, "cpu")
     assert report.ok
     assert report.active_device == "cpu"

@@ -29,9 +29,9 @@ class Answers:
     Attributes:
         embedding: Globally pooled encoder features, `(batch, 1024)`.
         projection: Projection head output of unit L2 norm, `(batch, 128)`.
-        logits: Classifier head over all treatments, the control among them, before softmax, `(batch, treatment)`.
+        logits: Classifier head over all treatments and the control, before softmax, `(batch, treatment)`.
         versus_control: One binary head a treatment against the control, before sigmoid, `(batch, treated)`.
-        heatmap: Grad-CAM of every treatment after ReLU, at feature-map resolution, `(batch, treatment, y, x)`.
+        heatmap: Grad-CAM of every treatment after ReLU, on the feature map, `(batch, treatment, y, x)`.
         forest: Probabilities of the random forest on `embedding`, `(batch, treatment)`; a row sums to 1.
     """
 

@@ -90,7 +90,7 @@ def replay_golden(engine: Engine) -> tuple[Difference, ...]:
 
 
 def compare(stack: int, answers: Answers, golden: Answers, tolerance: Tolerance) -> tuple[Difference, ...]:
-    """Compare answers with the golden ones: a number matches if `|out - golden| <= absolute + relative * |golden|`.
+    """Compare answers with golden ones; a match is `|out - golden| <= absolute + relative * |golden|`.
 
     Args:
         stack: Index of the golden stack, for the report.

@@ -1,4 +1,4 @@
-"""The files of a bundle: listed without following links, read under their digest, written to the disk for good."""
+"""The files of a bundle: listed without following links, read under their digest, written to stay."""
 
 import hashlib
 import os
@@ -32,8 +32,8 @@ def list_files(directory: Path) -> set[str]:
         Relative paths with `/` between their parts, `manifest.json` among them.
 
     Raises:
-        UnsafePathError: If anything in it is neither a regular file nor a folder: a link would let content from
-            outside in, and reading a pipe or a device never ends.
+        UnsafePathError: If anything in it is neither a regular file nor a folder: a link lets content from
+            outside in, and reading a pipe may never end.
     """
     found: set[str] = set()
     pending = [directory]
@@ -43,7 +43,7 @@ def list_files(directory: Path) -> set[str]:
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
                 raise UnsafePathError(
-                    f"{path} is a symbolic link to {path.readlink()}; a bundle holds only regular files and folders. "
+                    f"{path} is a symbolic link to {path.readlink()}; a bundle holds files and folders. "
                     "Replace the link by the file itself, for instance with `cp --dereference`."
                 )
             if stat.S_ISDIR(mode):
@@ -137,7 +137,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def sync_folder(directory: Path) -> None:
-    """Wait until a folder's entries are on the disk; without effect where folders cannot be opened (Windows)."""
+    """Wait until a folder's entries are on the disk; without effect on Windows, which opens no folders."""
     if os.name == "nt":
         return
     descriptor = os.open(directory, os.O_RDONLY)

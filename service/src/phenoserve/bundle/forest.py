@@ -91,8 +91,8 @@ class Forest:
             or sorted(classes) != sorted(treatments)
         ):
             raise ForestError(
-                f"The forest takes {fitted.n_features_in_} features and knows the classes {classes}; expected "
-                f"{EMBEDDING_SIZE} and {list(treatments)}. Fit it on embeddings against treatment names."
+                f"The forest takes {fitted.n_features_in_} features and knows the classes {classes}. "
+                f"Fit it on embeddings of {EMBEDDING_SIZE} against the treatments {list(treatments)}."
             )
         trees = tuple(estimator.tree_ for estimator in fitted.estimators_)
         for tree in trees:
@@ -170,6 +170,6 @@ def _require_golden(forest: Forest, golden: Golden) -> None:
         difference = float(np.abs(forest.probabilities(answers.embedding) - answers.forest).max())
         if not difference <= _MAX_REPLAY_DIFFERENCE:
             raise ForestError(
-                f"{FOREST_FILE} answers the golden embedding {index} with probabilities {difference:.3g} away from the "
-                "golden ones. Record the golden answers with the forest that is exported."
+                f"{FOREST_FILE} answers the golden embedding {index} with probabilities {difference:.3g} "
+                "away from the golden ones. Record the golden answers with the forest that is exported."
             )

@@ -99,8 +99,9 @@ def _require_stack(name: str, stack: np.ndarray, manifest: Manifest) -> None:
     fits = stack.ndim == len("cyx") and stack.shape[0] == num_channels and min(stack.shape[1:]) >= min_size_px
     if not fits or stack.dtype.name not in STACK_DTYPES:
         raise GoldenError(
-            f"{name} of {GOLDEN_FILE} is {stack.dtype.name} {stack.shape}; expected ({num_channels}, y, x) of "
-            f"{', '.join(STACK_DTYPES)} with y and x of at least {min_size_px} pixels. {_FIX}"
+            f"{name} of {GOLDEN_FILE} is {stack.dtype.name} {stack.shape}; expected "
+            f"({num_channels}, y, x) of {', '.join(STACK_DTYPES)} with y and x "
+            f"of at least {min_size_px} pixels. {_FIX}"
         )
 
 

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a bundle holds, stated in full. The format is normative in `docs/bundle-format.md`."""
+"""`manifest.json`: what a bundle holds. The format is normative in `docs/bundle-format.md`."""
 
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal
@@ -52,7 +52,8 @@ def _contained_path(path: str) -> str:
         )
     if path not in REQUIRED_FILES and (parts[0] != REPORT_FOLDER or len(parts) == 1):
         raise ValueError(
-            f"Expected one of {', '.join(REQUIRED_FILES)} or a file under {REPORT_FOLDER}/. Received: {path!r}"
+            f"Expected one of {', '.join(REQUIRED_FILES)} or a file under {REPORT_FOLDER}/. "
+            f"Received: {path!r}"
         )
     return path
 
@@ -96,7 +97,8 @@ class InputSpec(_Part):
         expected = MIN_POOLED_SIZE_PX * self.downsample
         if self.min_size_px != expected:
             raise ValueError(
-                f"Expected min_size_px = {MIN_POOLED_SIZE_PX} * downsample = {expected}. Received: {self.min_size_px}"
+                f"Expected min_size_px = {MIN_POOLED_SIZE_PX} * downsample = {expected}. "
+                f"Received: {self.min_size_px}"
             )
         return self
 

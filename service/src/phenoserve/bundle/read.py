@@ -31,8 +31,8 @@ class Bundle:
     Attributes:
         path: Its folder.
         manifest: What it holds.
-        digest: SHA-256 of `manifest.json`, 64 hexadecimal digits. The manifest holds the digest of every other file, so
-            this one stands for the whole bundle.
+        digest: SHA-256 of `manifest.json`, 64 hexadecimal digits. The manifest holds the digest of every
+            other file, so this one stands for the whole bundle.
         forest: The random forest on embeddings.
         golden: Raw stacks and the answers each must get.
     """
@@ -67,8 +67,8 @@ def read_bundle(directory: Path) -> Bundle:
         The bundle. The graph is not loaded: `phenoserve.engine` does that.
 
     Raises:
-        BundleError: If the bundle cannot be trusted or read. The message names the file and the fix; the subclasses
-            say which rule is broken.
+        BundleError: If the bundle cannot be trusted or read. The message names the file and the fix; the
+            subclasses say which rule is broken.
     """
     if not directory.is_dir():
         raise MissingFileError(f"{directory} is not a folder. Pass the folder that holds {MANIFEST_FILE}.")

@@ -1,8 +1,8 @@
 """Reads `forest.joblib` through an unpickler that admits an explicit list of classes and nothing else.
 
-A pickle is a program: each name in it is looked up and each object is made by a call. Here a name is looked up in
-`_ADMITTED` and nowhere else, nothing is imported by name, and every array is checked before it is read. Only this file
-and `forest` import joblib or scikit-learn.
+A pickle is a program: each name in it is looked up and each object is made by a call. Here a name is looked
+up in `_ADMITTED` and nowhere else, nothing is imported by name, and every array is checked before it is read.
+Only this file and `forest` import joblib or scikit-learn.
 """
 
 import io
@@ -47,7 +47,7 @@ _ARRAY_FIELDS: Final = {"subclass", "shape", "order", "dtype", "allow_mmap", "nu
 
 
 class _PlainArray(NumpyArrayWrapper):
-    """Stands in for joblib's record of an array, and admits only numbers and text that the file really holds."""
+    """Stands in for joblib's record of an array; admits only numbers and text that the file really holds."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if set(state) != _ARRAY_FIELDS or state["subclass"] is not np.ndarray:
@@ -56,7 +56,8 @@ class _PlainArray(NumpyArrayWrapper):
             )
         if not isinstance(state["dtype"], np.dtype) or state["dtype"].hasobject:
             raise UnsafeForestError(
-                f"{FOREST_FILE} holds an array of Python objects, a pickle within the pickle; it was not run. {_SOURCE}"
+                f"{FOREST_FILE} holds an array of Python objects, a pickle within the pickle; "
+                f"it was not run. {_SOURCE}"
             )
         self.__dict__.update(state, allow_mmap=False)
 
@@ -81,7 +82,7 @@ _ADMITTED: Final[MappingProxyType[tuple[str, str], object]] = MappingProxyType(
         ("sklearn.tree._tree", "Tree"): import_module("sklearn.tree._tree").Tree,
     }
 )
-"""Every name a forest's pickle may hold: what joblib writes for a `RandomForestClassifier` of plain arrays."""
+"""Every name a forest's pickle may hold: what joblib writes for a random forest of plain arrays."""
 
 
 class _ForestUnpickler(NumpyUnpickler):
@@ -94,7 +95,7 @@ class _ForestUnpickler(NumpyUnpickler):
     def find_class(self, module: str, name: str) -> object:
         if (module, name) not in _ADMITTED:
             raise UnsafeForestError(
-                f"{FOREST_FILE} names {module}.{name}, which is not on the list of classes a forest is made of; "
+                f"{FOREST_FILE} names {module}.{name}, which is not among the classes a forest is made of; "
                 f"it was not run. {_SOURCE}"
             )
         return _ADMITTED[module, name]
@@ -107,7 +108,7 @@ def unpickle_forest(content: bytes) -> RandomForestClassifier:
         content: The file's content: a joblib file, plain or zlib-compressed.
 
     Returns:
-        The classifier. Another scikit-learn may have written it: its answers must be compared with the golden ones.
+        The classifier. Another scikit-learn may have written it: compare its answers with the golden ones.
 
     Raises:
         UnsafeForestError: If it names anything that is not admitted. Nothing of that has run.

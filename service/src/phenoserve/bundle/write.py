@@ -69,9 +69,9 @@ class BundleContents:
 def write_bundle(directory: Path, contents: BundleContents) -> Bundle:
     """Write a bundle and read it back, so that what was written is what will be served.
 
-    The files are written and verified in a hidden folder beside `directory`, and that folder is then renamed: whenever
-    the writing is cut short, `directory` either does not exist or is whole. A killed writer leaves the hidden folder
-    (`.NAME.….partial`), which may be deleted.
+    The files are written and verified in a hidden folder beside `directory`, and that folder is then renamed:
+    whenever the writing is cut short, `directory` either does not exist or is whole. A killed writer leaves
+    the hidden folder (`.NAME.….partial`), which may be deleted.
 
     Args:
         directory: Where the bundle goes; must not exist. Missing parents are made.
@@ -106,7 +106,7 @@ def write_bundle(directory: Path, contents: BundleContents) -> Bundle:
 def _refuse_existing(directory: Path) -> None:
     if os.path.lexists(directory):
         raise BundleExistsError(
-            f"{directory} exists, and a bundle is never edited. Choose another folder, or remove that one first."
+            f"{directory} exists, and a bundle is never edited. Choose another folder, or remove that one."
         )
 
 

@@ -1,4 +1,4 @@
-"""The engine: runs a bundle's graph and forest on raw stacks. Training checks what it exports with this very code."""
+"""The engine: runs a bundle's graph and forest on raw stacks, for the service and for training's checks."""
 
 from phenoserve.engine.engine import Engine, record_golden
 from phenoserve.engine.errors import (

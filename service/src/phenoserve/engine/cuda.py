@@ -1,4 +1,4 @@
-"""Whether an NVIDIA driver sees a device: asked of the driver itself, because ONNX Runtime's own check always says yes."""
+"""Whether an NVIDIA driver shows a device: asked of the driver, as ONNX Runtime always says yes."""
 
 import ctypes
 import sys
@@ -8,7 +8,7 @@ _SUCCESS: Final = 0
 
 
 def num_cuda_devices() -> int:
-    """Count the devices the NVIDIA driver shows to this process (CUDA driver API, `cuInit` and `cuDeviceGetCount`).
+    """Count the devices the NVIDIA driver shows to this process (CUDA driver API, `cuDeviceGetCount`).
 
     Returns:
         0 where there is no driver, or none that starts.

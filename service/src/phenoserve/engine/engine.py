@@ -34,7 +34,7 @@ class Engine:
         Args:
             bundle: The bundle, as read by `phenoserve.bundle.read_bundle`.
             device: `cpu`; `cuda`; or `auto`, which takes CUDA where it really starts and the CPU elsewhere.
-            num_threads: Threads of one call on the CPU; by default every core that affinity and cgroups leave.
+            num_threads: Threads of one call on the CPU; all cores that affinity and cgroups leave by default.
 
         Raises:
             DeviceUnavailableError: If `cuda` is asked for and cannot be had.
@@ -59,8 +59,8 @@ class Engine:
         """Answer a batch of raw stacks of one size.
 
         Args:
-            stacks: Intensities as read from the file, `(batch, channel, y, x)`, uint8, uint16 or float32; channels in
-                the bundle's stain order, `y` and `x` at least `manifest.input.min_size_px`.
+            stacks: Intensities as read from the file, `(batch, channel, y, x)`, uint8, uint16 or float32;
+                channels in the bundle's stain order, `y` and `x` at least `manifest.input.min_size_px`.
 
         Returns:
             The answers, row i to stack i; each row is what the stack would get alone.
@@ -75,8 +75,8 @@ class Engine:
         is_shaped = stacks.ndim == len(STACK_AXES) and len(stacks) > 0 and stacks.shape[1] == channels
         if not is_shaped or min(stacks.shape[2:]) < spec.min_size_px or stacks.dtype.name not in STACK_DTYPES:
             raise StackMismatchError(
-                f"Expected stacks (batch, {channels}, y, x) of {', '.join(STACK_DTYPES)} with y and x of at least "
-                f"{spec.min_size_px} pixels. Received: {stacks.dtype.name} {stacks.shape}. "
+                f"Expected stacks (batch, {channels}, y, x) of {', '.join(STACK_DTYPES)} with y and x of "
+                f"at least {spec.min_size_px} pixels. Received: {stacks.dtype.name} {stacks.shape}. "
                 f"The channels are {', '.join(spec.channels)}."
             )
         return _answer(self._graph, self.bundle.forest, stacks)
@@ -86,7 +86,7 @@ def record_golden(
     model_onnx: bytes,
     forest: RandomForestClassifier,
     treatments: Sequence[str],
-    stacks: Sequence[Shaped[np.ndarray, "channel y x"]],
+    stacks: Sequence[Shaped[np.ndarray, "channel _y _x"]],
 ) -> Golden:
     """Record what a graph and a forest answer on the CPU, for a bundle that is about to be written.
 
@@ -115,7 +115,7 @@ def _answer(graph: Graph, forest: Forest, stacks: np.ndarray) -> Answers:
     for name, array in outputs.items():
         if not np.isfinite(array).all():
             raise NonFiniteAnswerError(
-                f"The output {name} is not finite. A stack holds a NaN, an infinity, or intensities too large to "
-                "square in float32; pass the intensities as the camera gave them."
+                f"The output {name} is not finite. A stack holds a NaN, an infinity, or intensities too "
+                "large to square in float32; pass the intensities as the camera gave them."
             )
     return Answers(**outputs, forest=forest.probabilities(outputs["embedding"]))

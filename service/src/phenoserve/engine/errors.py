@@ -17,7 +17,7 @@ class DeviceUnavailableError(EngineError):
 
 
 class GraphError(EngineError):
-    """Raised when ONNX Runtime cannot load or run the graph, or its inputs or outputs are not those of the format."""
+    """Raised when ONNX Runtime cannot load or run the graph, or it is not a graph of the format."""
 
 
 class StackMismatchError(EngineError, ValueError):
@@ -25,4 +25,4 @@ class StackMismatchError(EngineError, ValueError):
 
 
 class NonFiniteAnswerError(EngineError):
-    """Raised when an output holds a NaN or an infinity, because the stack does or the graph overflowed on it."""
+    """Raised when an output is not finite: the stack is not, or the graph overflowed on it."""

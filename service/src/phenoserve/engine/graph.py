@@ -89,7 +89,8 @@ class Graph:
 
         Args:
             model: The content of `model.onnx`.
-            device: `cpu`; `cuda`; or `auto`, which takes CUDA where a session really starts on it, and the CPU elsewhere.
+            device: `cpu`; `cuda`; or `auto`, which takes CUDA where a session really starts on it, and
+                the CPU elsewhere.
             num_threads: Threads of one call on the CPU; all available cores by default.
 
         Raises:
@@ -138,8 +139,8 @@ class Graph:
         expected = {name: ("tensor(float)", len(axes)) for name, axes in GRAPH_OUTPUT_AXES.items()}
         if inputs != {_INPUT: ("tensor(float)", 4)} or outputs != expected:
             raise GraphError(
-                f"The graph takes {inputs} and gives {outputs}; expected {{'{_INPUT}': ('tensor(float)', 4)}} and "
-                f"{expected} (type and rank). Export the bundle again."
+                f"The graph takes {inputs} and gives {outputs} (type and rank); expected "
+                f"{{'{_INPUT}': ('tensor(float)', 4)}} and {expected}. Export the bundle again."
             )
         for node in self._session.get_outputs():
             size, expected_size = node.shape[1], _FIXED_SIZES.get(node.name)
@@ -154,7 +155,7 @@ def _session(model: bytes, providers: list[Any], num_threads: int | None) -> _Se
     # Without counts ONNX Runtime takes every core of the machine, and pins threads to cores it may not have.
     options.intra_op_num_threads = num_threads or available_cores()
     options.inter_op_num_threads = 1
-    # Fields differ in size: the arena would keep memory for each for ever, and a memory plan fits one size only.
+    # Fields differ in size: the arena would keep memory for each for ever, and a memory plan fits but one.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     try:
@@ -184,15 +185,16 @@ def _why_no_cuda() -> str:
     fix = "Pass `--device auto` or `--device cpu` to run on the CPU."
     if _CUDA_PROVIDER not in _runtime.get_available_providers():
         return (
-            f"The device `cuda` was asked for, but the installed onnxruntime {_runtime.__version__} is built without "
-            f"it. Install `onnxruntime-gpu` in its place. {fix}"
+            f"The device `cuda` was asked for, but the installed onnxruntime {_runtime.__version__} is built "
+            f"without it. Install `onnxruntime-gpu` in its place. {fix}"
         )
     if num_cuda_devices() == 0:
         return (
-            "The device `cuda` was asked for, but no NVIDIA driver shows a device to this process. Install the "
-            f"driver (R580 or later), or start the container with its GPUs. {fix}"
+            "The device `cuda` was asked for, but no NVIDIA driver shows a device to this process. Install "
+            f"the driver (R580 or later), or start the container with its GPUs. {fix}"
         )
     return (
-        "The device `cuda` was asked for and there is one, but ONNX Runtime could not start on it: it needs the "
-        f"libraries of CUDA 13 and cuDNN 9. Install them with `pip install 'phenoserve[cuda]'`. {fix}"
+        "The device `cuda` was asked for and there is one, but ONNX Runtime could not start on it: it "
+        "needs the libraries of CUDA 13 and cuDNN 9. "
+        f"Install them with `pip install 'phenoserve[cuda]'`. {fix}"
     )

@@ -1,4 +1,4 @@
-"""How many cores this process may use: ONNX Runtime looks at the machine and does not see a container's limits."""
+"""How many cores this process may use: ONNX Runtime sees the machine, not a container's limits."""
 
 import math
 import os
@@ -22,8 +22,9 @@ def available_cores(root: Path = Path("/")) -> int:
 def _quotas(root: Path) -> Iterator[float]:
     """Yield the CPU quota, in cores, of every cgroup this process is in and of every parent of one.
 
-    A line of `/proc/self/cgroup` is `ID:CONTROLLERS:PATH`, the controllers empty in version 2 (Linux `cgroups(7)`). In a
-    container the path may be the host's, of which only a parent is mounted: the folders that are there are read.
+    A line of `/proc/self/cgroup` is `ID:CONTROLLERS:PATH`, the controllers empty in version 2 (Linux
+    `cgroups(7)`). In a container the path may be the host's, of which only a parent is mounted: whatever
+    folders are there are read.
     """
     mounts = root / "sys/fs/cgroup"
     for line in _read(root / "proc/self/cgroup").splitlines():
