@@ -46,7 +46,7 @@ class FieldCache:
                 f"the cache {path} is not finished; run `phenotrain cache` again to go on where it stopped"
             )
         try:
-            table = sites_from_csv(path / SITES)
+            table = sites_from_csv(path / SITES, self._meta.table_sha256)
             self._fields: npt.NDArray[np.generic] = np.load(path / FIELDS, mmap_mode="r")
             states = np.load(path / STATE)
             self.left_out = pd.read_csv(path / LEFT_OUT, dtype=str, keep_default_na=False)

@@ -1,5 +1,7 @@
 """The tables of a cache as CSV, exact to the last bit."""
 
+import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,16 +23,24 @@ def sites_to_csv(sites: pd.DataFrame) -> bytes:
     return sites.to_csv(index=False, lineterminator="\n").encode()
 
 
-def sites_from_csv(path: Path) -> pd.DataFrame:
+def sites_from_csv(path: Path, sha256: str) -> pd.DataFrame:
     """Read what `sites_to_csv` wrote.
 
     Args:
         path: The file.
+        sha256: Digest that its content must have.
 
     Returns:
         The table: text but for `site` (int64) and `treatment_conc` (float64, blank is NaN).
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it was altered.
     """
-    sites = pd.read_csv(path, dtype=str, keep_default_na=False)
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"{path.name} was altered")
+    sites = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     sites["site"] = sites["site"].astype("int64")
     sites["treatment_conc"] = [float(cell) if cell else np.nan for cell in sites["treatment_conc"].tolist()]
     return sites

@@ -1,0 +1,54 @@
+import subprocess
+import sys
+
+import pytest
+import typer
+from phenotrain.cache import FieldCache
+from phenotrain.cache.cli import cache
+from typer.testing import CliRunner
+
+
+@pytest.fixture
+def run():
+    app = typer.Typer()
+    app.command()(cache)
+    runner = CliRunner()
+    return lambda *words: runner.invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+
+
+def test_command_builds_a_cache(run, make_screen, tmp_path):
+    """The command pools the screen as told and says how many sites it stored."""
+    screen = make_screen()
+    result = run(
+        screen.root / "description.toml", screen.root, tmp_path / "cache", "--downsample", 2, "--workers", 1
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "6 sites of 2 x 11 x 13" in result.stderr
+    assert FieldCache.open(tmp_path / "cache").downsample == 2
+
+
+def test_command_fails_with_the_reason_and_offers_the_way_out(run, make_screen, tmp_path):
+    """An incomplete screen ends the command with 1 and every fault; with --skip-incomplete it counts them."""
+    screen = make_screen()
+    screen.path("E_1_B01_1", 1).unlink()
+    words = (screen.root / "description.toml", screen.root, tmp_path / "cache", "--workers", 1)
+    result = run(*words)
+    assert result.exit_code == 1
+    assert "E_1_B01_1: images/E/Plate1/B01_s1_w1.png: is missing" in result.stderr
+    result = run(*words, "--skip-incomplete")
+    assert result.exit_code == 0
+    assert "1 sites left out" in result.stderr
+
+
+def test_unknown_dataset_ends_the_command(run, tmp_path):
+    """A dataset that is not known ends the command with 1 and the known names."""
+    result = run("rxrx9", tmp_path, tmp_path / "cache")
+    assert result.exit_code == 1
+    assert "bbbc013" in result.stderr
+
+
+def test_reading_and_caching_never_import_tensorflow():
+    """The description, plate and cache packages do without TensorFlow, so that worker processes start fast."""
+    code = "import sys, phenotrain.cache.cli; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
