@@ -34,6 +34,11 @@ def _retries_without_waiting() -> Iterator[None]:
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
 def service() -> FakeService:
     return FakeService()
 

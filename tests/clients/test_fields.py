@@ -108,8 +108,8 @@ def test_a_grid_of_another_size_is_not_taken(values):
 
 
 def test_a_number_must_be_finite():
-    """NaN and infinity, which some JSON writers emit, are not numbers here."""
-    for text in ("NaN", "Infinity", "-Infinity"):
+    """NaN, infinity and what float32 cannot hold are not numbers here, though JSON readers take them."""
+    for text in ("NaN", "Infinity", "-Infinity", "1e39", f"-1{'0' * 400}"):
         fields = Fields(json.loads(f'{{"a": {text}}}'), response=response({}))
         with pytest.raises(UnreadableAnswerError, match="`a`"):
             fields.number("a")

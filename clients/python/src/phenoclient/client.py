@@ -1,5 +1,6 @@
 """The two clients: `Client` blocks, `AsyncClient` is awaited; what they share is in `phenoclient.calls`."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
@@ -7,7 +8,6 @@ from typing import TypeAlias, TypeVar, final
 
 import httpx
 import numpy as np
-from anyio import to_thread
 from jaxtyping import Float32
 
 from phenoclient import calls
@@ -139,7 +139,7 @@ class Client:
 
 @final
 class AsyncClient:
-    """`Client` for asyncio and trio: the same arguments, methods, answers and errors, awaited.
+    """`Client` for asyncio: the same arguments, methods, answers and errors, awaited.
 
     ```python
     async with AsyncClient("http://127.0.0.1:8000") as client:
@@ -235,7 +235,7 @@ class AsyncClient:
         await self._http.__aexit__(exc_type, exc_value, traceback)
 
     async def _send(self, build: Callable[[], Call[Answer]], retries: RetryPolicy | None = None) -> Answer:
-        call = await to_thread.run_sync(build)
+        call = await asyncio.to_thread(build)
 
         async def once() -> Answer:
             request = call.request(self._http)

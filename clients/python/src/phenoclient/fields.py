@@ -1,6 +1,5 @@
 """Strict reading of a JSON answer: what is missing or of another type is named; what is new is left alone."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
@@ -9,6 +8,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from phenoclient.errors import UnreadableAnswerError
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Fields:
@@ -62,7 +63,7 @@ class Fields:
         return self._refuse(name, "a whole number", value)
 
     def number(self, name: str) -> float:
-        """A finite number."""
+        """A finite number, within the range of float32."""
         value = self._take(name, "a number")
         return float(value) if _is_number(value) else self._refuse(name, "a number", value)
 
@@ -133,7 +134,7 @@ class Fields:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _is_row(row: object, width: int) -> bool:
