@@ -48,7 +48,7 @@ def test_unknown_dataset_ends_the_command(run, tmp_path):
 
 
 def test_reading_and_caching_never_import_tensorflow():
-    """The description, plate and cache packages do without TensorFlow, so that worker processes start fast."""
+    """The description, plate and cache packages do without TensorFlow, so that workers start fast."""
     code = "import sys, phenotrain.cache.cli; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -46,7 +46,11 @@ def test_bbbc013_is_96_sites_of_two_stains(data_root):
     sites = read_sites(description, root)
     assert sites["treatment"].value_counts().to_dict() == {"dose": 72, "negative": 16, "positive": 8}
     assert sites["site_id"].iloc[0] == "BBBC013_1_A01_1"
-    assert sites.loc[sites["treatment"] != "negative", "treatment_conc"].notna().all()
+    doses = sites.groupby(["treatment", "series"])["treatment_conc"].agg(["count", "nunique", "max"])
+    assert doses.loc["dose", "nunique"].tolist() == [9, 9]
+    assert doses.loc["dose", "count"].tolist() == [36, 36]
+    assert doses.loc[("positive", "Wortmannin"), "max"] == 150
+    assert doses.loc["negative", "count"].tolist() == [0, 0]
     assert {"drug", "series", "dose"} <= set(sites.columns)
     files = site_files(description, sites)
     assert [list(row) for row in files] == sites[["gfp_file", "dna_file"]].to_numpy().tolist()
