@@ -19,6 +19,7 @@ from phenoserve.bundle.manifest import FOREST_FILE, Manifest
 from phenoserve.bundle.unpickle import unpickle_forest
 
 SKLEARN: Final = "scikit-learn"
+_LEAF: Final = -1
 _MAX_REPLAY_DIFFERENCE: Final = 1e-9
 """The forest sees the golden embedding itself, so only the order of a sum over its trees may differ."""
 
@@ -28,7 +29,7 @@ class _Tree(Protocol):
     """The arrays and the one method of scikit-learn's compiled tree that are used here."""
 
     node_count: int
-    n_features: int
+    capacity: int
     children_left: np.ndarray
     children_right: np.ndarray
     feature: np.ndarray
@@ -102,20 +103,15 @@ class Forest:
 
 def _require_sound(tree: _Tree, num_classes: int) -> None:
     """Refuse a tree whose walk would leave its arrays or never end: the compiled code does not look."""
-    nodes = np.arange(tree.node_count)
-    is_split = tree.children_left != -1
+    if not 0 < tree.node_count <= tree.capacity or tree.value.shape != (tree.node_count, 1, num_classes):
+        raise ForestError(f"{FOREST_FILE} holds a tree without its nodes. Export the bundle again.")
+    is_split = tree.children_left != _LEAF
+    nodes, features = np.flatnonzero(is_split), tree.feature[is_split]
     children = np.stack([tree.children_left, tree.children_right])[:, is_split]
-    is_sound = (
-        tree.node_count > 0
-        and tree.n_features == EMBEDDING_SIZE
-        and tree.value.shape == (tree.node_count, 1, num_classes)
-        and bool((children > nodes[is_split]).all() and (children < tree.node_count).all())
-        and bool(((tree.feature >= 0) & (tree.feature < EMBEDDING_SIZE))[is_split].all())
-    )
-    if not is_sound:
-        raise ForestError(
-            f"{FOREST_FILE} holds a tree whose nodes do not form a tree. Export the bundle again."
-        )
+    # scikit-learn numbers a child after its parent, so a walk that only ascends must end.
+    has_order = (children > nodes).all() and (children < tree.node_count).all()
+    if not has_order or not ((features >= 0) & (features < EMBEDDING_SIZE)).all():
+        raise ForestError(f"{FOREST_FILE} holds a tree whose nodes do not form one. Export the bundle again.")
 
 
 def dump_forest(classifier: RandomForestClassifier) -> bytes:

@@ -111,7 +111,7 @@ def _parse_manifest(path: Path, content: bytes) -> Manifest:
             "Install the phenoserve of that format, or export the bundle again."
         )
     try:
-        return Manifest.model_validate_json(content)
+        return Manifest.model_validate_json(content, strict=True)
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()

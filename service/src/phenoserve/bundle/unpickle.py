@@ -8,6 +8,7 @@ Only this file and `forest` import joblib or scikit-learn.
 import io
 import math
 import pickle  # noqa: TID251 - for its error type alone; what is unpickled comes from the list below
+import struct
 import warnings
 import zlib
 from importlib import import_module
@@ -23,12 +24,16 @@ from sklearn.ensemble import RandomForestClassifier  # pyright: ignore[reportMis
 from sklearn.exceptions import InconsistentVersionWarning  # pyright: ignore[reportMissingTypeStubs] - ships no types
 from sklearn.tree import DecisionTreeClassifier  # pyright: ignore[reportMissingTypeStubs] - ships no types
 
+from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.bundle.errors import ForestError, UnsafeForestError
 from phenoserve.bundle.manifest import FOREST_FILE
 
 MAX_FOREST_BYTES: Final = 2 * 1024**3
 _ZLIB_MAGIC: Final = b"\x78"
 _MALFORMED: Final = (
+    pickle.UnpicklingError,
+    struct.error,
+    zlib.error,
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -71,6 +76,16 @@ class _PlainArray(NumpyArrayWrapper):
         return cast("Any", super()).read(unpickler, ensure_native_byte_order)
 
 
+def _compiled_tree(num_features: int, num_classes: np.ndarray, num_outputs: int) -> object:
+    """Make an empty tree of one output; the compiled constructor trusts that its arguments agree."""
+    if num_outputs != 1 or num_classes.shape != (1,) or num_features != EMBEDDING_SIZE:
+        raise ForestError(
+            f"{FOREST_FILE} holds a tree of {num_features} features and {num_outputs} outputs; expected "
+            f"{EMBEDDING_SIZE} and 1. Fit it on embeddings against treatment names, and export it again."
+        )
+    return import_module("sklearn.tree._tree").Tree(num_features, num_classes, num_outputs)
+
+
 _ADMITTED: Final[MappingProxyType[tuple[str, str], object]] = MappingProxyType(
     {
         ("joblib.numpy_pickle", "NumpyArrayWrapper"): _PlainArray,
@@ -79,7 +94,7 @@ _ADMITTED: Final[MappingProxyType[tuple[str, str], object]] = MappingProxyType(
         ("numpy._core.multiarray", "scalar"): np.float64(0).__reduce__()[0],
         ("sklearn.ensemble._forest", "RandomForestClassifier"): RandomForestClassifier,
         ("sklearn.tree._classes", "DecisionTreeClassifier"): DecisionTreeClassifier,
-        ("sklearn.tree._tree", "Tree"): import_module("sklearn.tree._tree").Tree,
+        ("sklearn.tree._tree", "Tree"): _compiled_tree,
     }
 )
 """Every name a forest's pickle may hold: what joblib writes for a random forest of plain arrays."""
@@ -118,7 +133,7 @@ def unpickle_forest(content: bytes) -> RandomForestClassifier:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)
             forest: object = cast("Any", _ForestUnpickler(_inflate(content))).load()
-    except (pickle.UnpicklingError, zlib.error, *_MALFORMED) as error:
+    except _MALFORMED as error:
         raise ForestError(
             f"{FOREST_FILE} cannot be read ({type(error).__name__}: {error}). Export the bundle again."
         ) from error

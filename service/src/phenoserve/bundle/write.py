@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.errors import BundleContentsError, BundleExistsError
 from phenoserve.bundle.files import record_of, sync_folder, write_synced
-from phenoserve.bundle.forest import RandomForestClassifier, dump_forest, installed_sklearn
+from phenoserve.bundle.forest import Forest, RandomForestClassifier, dump_forest, installed_sklearn
 from phenoserve.bundle.golden import Golden
 from phenoserve.bundle.manifest import (
     CARD_FILE,
@@ -87,6 +87,7 @@ def write_bundle(directory: Path, contents: BundleContents) -> Bundle:
         OSError: If the disk does; nothing is left behind.
     """
     _refuse_existing(directory)
+    _ = Forest.of(contents.forest, contents.treatments)
     files = _encode(contents)
     manifest = _manifest_of(contents, files)
     directory.parent.mkdir(parents=True, exist_ok=True)

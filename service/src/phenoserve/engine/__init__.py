@@ -8,7 +8,8 @@ from phenoserve.engine.errors import (
     NonFiniteAnswerError,
     StackMismatchError,
 )
-from phenoserve.engine.graph import ActiveDevice, Device, Graph
+from phenoserve.engine.graph import Graph
+from phenoserve.engine.session import ActiveDevice, Device
 from phenoserve.engine.threads import available_cores
 
 __all__ = [

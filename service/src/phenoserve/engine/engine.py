@@ -6,11 +6,12 @@ from typing import Final
 import numpy as np
 from jaxtyping import Shaped
 
-from phenoserve.answers import Answers
+from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE, Answers
 from phenoserve.bundle import Bundle, Forest, Golden
 from phenoserve.bundle.forest import RandomForestClassifier
-from phenoserve.engine.errors import GraphError, NonFiniteAnswerError, StackMismatchError
-from phenoserve.engine.graph import ActiveDevice, Device, Graph
+from phenoserve.engine.errors import NonFiniteAnswerError, StackMismatchError
+from phenoserve.engine.graph import Graph
+from phenoserve.engine.session import ActiveDevice, Device
 from phenoserve.stack import STACK_DTYPES
 
 STACK_AXES: Final = ("batch", "channel", "y", "x")
@@ -42,12 +43,7 @@ class Engine:
             BundleFileError: If the graph's file changed since the bundle was read.
         """
         graph = Graph.load(bundle.read_model(), device=device, num_threads=num_threads)
-        found, expected = graph.num_channels(), len(bundle.manifest.input.channels)
-        if found not in {None, expected}:
-            raise GraphError(
-                f"The graph of {bundle.path} takes {found} channels; its manifest names {expected} stains. "
-                "Export the bundle again."
-            )
+        graph.require_sizes(_sizes(len(bundle.manifest.input.channels), len(bundle.manifest.treatments)))
         return cls(bundle, graph)
 
     @property
@@ -108,6 +104,17 @@ def record_golden(
     return Golden(
         stacks=tuple(stacks), answers=tuple(_answer(graph, trees, stack[np.newaxis]) for stack in stacks)
     )
+
+
+def _sizes(num_channels: int, num_treatments: int) -> dict[str, int]:
+    return {
+        "stack": num_channels,
+        "embedding": EMBEDDING_SIZE,
+        "projection": PROJECTION_SIZE,
+        "logits": num_treatments,
+        "versus_control": num_treatments - 1,
+        "heatmap": num_treatments,
+    }
 
 
 def _answer(graph: Graph, forest: Forest, stacks: np.ndarray) -> Answers:

@@ -1,75 +1,16 @@
-"""The graph of a bundle on a device. This file alone imports ONNX Runtime."""
+"""The graph of a bundle, loaded on a device."""
 
-import contextlib
-import io
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
-import onnxruntime  # pyright: ignore[reportMissingTypeStubs] - onnxruntime ships no types
 from jaxtyping import Float32
 
-from phenoserve.answers import EMBEDDING_SIZE, GRAPH_OUTPUT_AXES, PROJECTION_SIZE
-from phenoserve.engine.cuda import num_cuda_devices
-from phenoserve.engine.errors import DeviceUnavailableError, GraphError
-from phenoserve.engine.threads import available_cores
-
-Device = Literal["auto", "cpu", "cuda"]
-ActiveDevice = Literal["cpu", "cuda"]
+from phenoserve.answers import GRAPH_OUTPUT_AXES
+from phenoserve.engine.errors import GraphError
+from phenoserve.engine.session import RUNTIME_ERRORS, ActiveDevice, Device, Session, open_session
 
 _INPUT: Final = "stack"
-_FIXED_SIZES: Final = {"embedding": EMBEDDING_SIZE, "projection": PROJECTION_SIZE}
-_CPU_PROVIDER: Final = "CPUExecutionProvider"
-_CUDA_PROVIDER: Final = "CUDAExecutionProvider"
-_SILENT: Final = 4
-_WARNING: Final = 2
-_CUDA_OPTIONS: Final = {
-    # The exhaustive search costs seconds for every new field size; a heuristic choice is as fast afterwards.
-    "cudnn_conv_algo_search": "HEURISTIC",
-    # Fields differ in size: doubling the arena for each would keep far more memory than any of them needs.
-    "arena_extend_strategy": "kSameAsRequested",
-    # TF32 keeps 10 bits of mantissa, too few for the golden answers.
-    "use_tf32": "0",
-}
-_load_lock = threading.Lock()
-"""Sessions must not be built concurrently (microsoft/onnxruntime#27063)."""
-
-
-@runtime_checkable
-class _Session(Protocol):
-    """What is used of `onnxruntime.InferenceSession`."""
-
-    def run(self, output_names: Sequence[str], input_feed: Mapping[str, np.ndarray]) -> list[np.ndarray]: ...
-    def get_providers(self) -> list[str]: ...
-    def get_inputs(self) -> list[Any]: ...
-    def get_outputs(self) -> list[Any]: ...
-
-
-@runtime_checkable
-class _Runtime(Protocol):
-    """What is used of the module `onnxruntime`."""
-
-    __version__: str
-    InferenceSession: Callable[..., _Session]
-    SessionOptions: Callable[[], Any]
-    get_available_providers: Callable[[], list[str]]
-    preload_dlls: Callable[[], None]
-    set_default_logger_severity: Callable[[int], None]
-
-
-_runtime = cast("_Runtime", onnxruntime)
-_RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
-    RuntimeError,
-    ValueError,
-    # One class for every status of ONNX Runtime, without a common base.
-    *(
-        kind
-        for kind in vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state")).values()
-        if isinstance(kind, type) and issubclass(kind, Exception)
-    ),
-)
 
 
 class Graph:
@@ -79,7 +20,7 @@ class Graph:
         active_device: The device it runs on.
     """
 
-    def __init__(self, session: _Session, active_device: ActiveDevice) -> None:
+    def __init__(self, session: Session, active_device: ActiveDevice) -> None:
         self._session = session
         self.active_device: ActiveDevice = active_device
 
@@ -97,16 +38,9 @@ class Graph:
             DeviceUnavailableError: If `cuda` is asked for and cannot be had.
             GraphError: If ONNX Runtime refuses the graph, or it is not one of the format.
         """
-        with _load_lock:
-            session = None if device == "cpu" else _cuda_session(model, num_threads)
-            if session is not None:
-                graph = cls(session, "cuda")
-            elif device == "cuda":
-                raise DeviceUnavailableError(_why_no_cuda())
-            else:
-                graph = cls(_session(model, [_CPU_PROVIDER], num_threads), "cpu")
-        graph._require_interface()
-        return graph
+        session, active_device = open_session(model, device, num_threads)
+        _require_interface(session)
+        return cls(session, active_device)
 
     def run(self, stacks: Float32[np.ndarray, "batch channel y x"]) -> dict[str, np.ndarray]:
         """Run the graph on raw intensities.
@@ -123,78 +57,35 @@ class Graph:
         names = list(GRAPH_OUTPUT_AXES)
         try:
             outputs = self._session.run(names, {_INPUT: stacks})
-        except _RUNTIME_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise GraphError(f"The graph failed on stacks of shape {stacks.shape}: {error}") from error
         return dict(zip(names, outputs, strict=True))
 
-    def num_channels(self) -> int | None:
-        """Return the number of channels the graph states, or None where it leaves it open."""
-        size = self._session.get_inputs()[0].shape[1]
-        return size if isinstance(size, int) else None
+    def require_sizes(self, sizes: Mapping[str, int]) -> None:
+        """Refuse a graph that states another size of an input's or output's second axis.
 
-    def _require_interface(self) -> None:
-        """Refuse a graph whose names, types or ranks are not those of the format."""
-        inputs = {node.name: (node.type, len(node.shape)) for node in self._session.get_inputs()}
-        outputs = {node.name: (node.type, len(node.shape)) for node in self._session.get_outputs()}
-        expected = {name: ("tensor(float)", len(axes)) for name, axes in GRAPH_OUTPUT_AXES.items()}
-        if inputs != {_INPUT: ("tensor(float)", 4)} or outputs != expected:
-            raise GraphError(
-                f"The graph takes {inputs} and gives {outputs} (type and rank); expected "
-                f"{{'{_INPUT}': ('tensor(float)', 4)}} and {expected}. Export the bundle again."
-            )
-        for node in self._session.get_outputs():
-            size, expected_size = node.shape[1], _FIXED_SIZES.get(node.name)
-            if expected_size is not None and isinstance(size, int) and size != expected_size:
+        Args:
+            sizes: Expected size of the axis after `batch`, by the input's or output's name.
+
+        Raises:
+            GraphError: If the graph states another. A size it leaves open is not refused.
+        """
+        for node in (*self._session.get_inputs(), *self._session.get_outputs()):
+            size, expected = node.shape[1], sizes.get(node.name)
+            if isinstance(size, int) and expected is not None and size != expected:
                 raise GraphError(
-                    f"The graph's {node.name} has {size} numbers; the format asks for {expected_size}."
+                    f"The graph's {node.name} is (batch, {size}, …); expected (batch, {expected}, …). "
+                    "Export the bundle again."
                 )
 
 
-def _session(model: bytes, providers: list[Any], num_threads: int | None) -> _Session:
-    options = _runtime.SessionOptions()
-    # Without counts ONNX Runtime takes every core of the machine, and pins threads to cores it may not have.
-    options.intra_op_num_threads = num_threads or available_cores()
-    options.inter_op_num_threads = 1
-    # Fields differ in size: the arena would keep memory for each for ever, and a memory plan fits but one.
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    try:
-        return _runtime.InferenceSession(model, options, providers=providers, enable_fallback=0)
-    except _RUNTIME_ERRORS as error:
+def _require_interface(session: Session) -> None:
+    """Refuse a graph whose names, types or ranks are not those of the format."""
+    inputs = {node.name: (node.type, len(node.shape)) for node in session.get_inputs()}
+    outputs = {node.name: (node.type, len(node.shape)) for node in session.get_outputs()}
+    expected = {name: ("tensor(float)", len(axes)) for name, axes in GRAPH_OUTPUT_AXES.items()}
+    if inputs != {_INPUT: ("tensor(float)", 4)} or outputs != expected:
         raise GraphError(
-            f"ONNX Runtime {_runtime.__version__} refuses the graph: {error} Export the bundle again."
-        ) from error
-
-
-def _cuda_session(model: bytes, num_threads: int | None) -> _Session | None:
-    """Return a session that runs on CUDA, or None, without a word on stdout or stderr."""
-    if num_cuda_devices() == 0 or _CUDA_PROVIDER not in _runtime.get_available_providers():
-        return None
-    _runtime.set_default_logger_severity(_SILENT)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            _runtime.preload_dlls()
-        session = _session(model, [(_CUDA_PROVIDER, _CUDA_OPTIONS), _CPU_PROVIDER], num_threads)
-    finally:
-        _runtime.set_default_logger_severity(_WARNING)
-    # A session that cannot have CUDA says so nowhere but here.
-    return session if session.get_providers()[0] == _CUDA_PROVIDER else None
-
-
-def _why_no_cuda() -> str:
-    fix = "Pass `--device auto` or `--device cpu` to run on the CPU."
-    if _CUDA_PROVIDER not in _runtime.get_available_providers():
-        return (
-            f"The device `cuda` was asked for, but the installed onnxruntime {_runtime.__version__} is built "
-            f"without it. Install `onnxruntime-gpu` in its place. {fix}"
+            f"The graph takes {inputs} and gives {outputs} (type and rank); expected "
+            f"{{'{_INPUT}': ('tensor(float)', 4)}} and {expected}. Export the bundle again."
         )
-    if num_cuda_devices() == 0:
-        return (
-            "The device `cuda` was asked for, but no NVIDIA driver shows a device to this process. Install "
-            f"the driver (R580 or later), or start the container with its GPUs. {fix}"
-        )
-    return (
-        "The device `cuda` was asked for and there is one, but ONNX Runtime could not start on it: it "
-        "needs the libraries of CUDA 13 and cuDNN 9. "
-        f"Install them with `pip install 'phenoserve[cuda]'`. {fix}"
-    )
