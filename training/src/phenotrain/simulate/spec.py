@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from phenotrain.simulate.phenotypes import PHENOTYPES
+
 STAINS: Final = ("Hoechst", "ConA", "Phalloidin", "Syto14", "MitoTracker", "WGA")
 """The stains of the channels w1 to w6, in that order (RxRx2)."""
 
@@ -66,8 +68,6 @@ class ScreenSpec(BaseModel):
     @field_validator("treatments")
     @classmethod
     def _treatments_have_phenotypes(cls, treatments: tuple[str, ...]) -> tuple[str, ...]:
-        from phenotrain.simulate.phenotypes import PHENOTYPES
-
         for treatment in treatments:
             if treatment not in PHENOTYPES:
                 raise ValueError(
