@@ -1,4 +1,5 @@
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import imagecodecs
@@ -83,6 +84,17 @@ def write(path: Path, image: np.ndarray, **options) -> Path:
     return path
 
 
+def ramp(*brightest: int) -> np.ndarray:
+    """A palette from black to a colour, `(3, 256)`."""
+    return (np.arange(256) * np.array(brightest)[:, np.newaxis] // 255).astype(np.uint16)
+
+
+def cut(path: Path) -> Path:
+    """Takes away the last strip of a TIFF, whose directory stands before its pixels."""
+    path.write_bytes(path.read_bytes()[:-20])
+    return path
+
+
 REFUSED_FILES = {
     "another size": lambda path: write(path, np.zeros((40, 37), np.uint16)),
     "another type": lambda path: write(path, np.zeros((40, 36), np.uint8)),
@@ -91,6 +103,12 @@ REFUSED_FILES = {
     "inverted": lambda path: write(path, np.zeros((40, 36), np.uint16), photometric="miniswhite"),
     "a type that is no intensity": lambda path: write(path, np.zeros((40, 36), np.float64)),
     "no image": lambda path: path.write_text("not an image"),
+    "a colour palette": lambda path: write(
+        path, np.zeros((40, 36), np.uint8), photometric="palette", colormap=ramp(65535, 0, 0)
+    ),
+    "a strip missing": lambda path: cut(
+        write(path, np.arange(1440, dtype=np.uint16).reshape(40, 36), rowsperstrip=8, compression="lzw")
+    ),
     "a cut-off TIFF": lambda path: path.write_bytes(b"II*\0\x08\0\0\0"),
     "a cut-off PNG": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"),
     "nothing there": lambda _path: None,
@@ -104,6 +122,22 @@ def test_a_file_that_cannot_be_a_channel_is_refused_by_name(tmp_path, channel_fi
     REFUSED_FILES[kind](path)
     with pytest.raises(StackArgumentError, match=r"odd-one\.tif"):
         stack_tiff([*channel_files, path])
+
+
+def test_a_palette_of_plain_greys_is_grey(tmp_path):
+    """A palette that gives every index its own grey changes nothing; BBBC013's files have one."""
+    path = tmp_path / "w1.tif"
+    channel = np.arange(240, dtype=np.uint8).reshape(12, 20)
+    write(path, channel, photometric="palette", colormap=ramp(65535, 65535, 65535))
+    np.testing.assert_array_equal(pages(stack_tiff([path]))[0], channel)
+
+
+@pytest.mark.data
+def test_odd_files_of_many_origins_are_read_or_refused(data_root):
+    """Of more than a hundred odd and malformed TIFFs none raises anything but StackArgumentError."""
+    for path in sorted((data_root / "tiffs").glob("*/*")):
+        with suppress(StackArgumentError):
+            assert len(pages(stack_tiff([path]))) == 1
 
 
 def test_no_files_are_no_stack():

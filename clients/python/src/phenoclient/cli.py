@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -66,6 +67,7 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 @app.callback()
 def _prepare() -> None:
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters is in the errors
     stamina.instrumentation.set_on_retry_hooks([_tell_of_retry])
 
 

@@ -1,6 +1,7 @@
 """Single-channel image files in, multi-page TIFF out. Nothing else in the client imports tifffile."""
 
 import io
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -22,8 +23,8 @@ _PNG_GREY = b"\0"
 _DECODING_ERRORS = (
     ValueError,  # TiffFileError among them
     RuntimeError,  # the errors of imagecodecs
-    KeyError,
-    IndexError,
+    ArithmeticError,
+    LookupError,
     TypeError,
     OSError,
     MemoryError,
@@ -77,8 +78,7 @@ def read_channel(path: Path) -> Shaped[np.ndarray, "y x"]:
         raise _not_an_image(path)
     if image.ndim != 2:
         raise StackArgumentError(
-            f"{path}: holds an image of shape {image.shape}. Expected one channel (y, x) a file: pass a file "
-            "that is a whole stack by itself, as one path."
+            f"{path}: holds an image of shape {image.shape}. Expected one channel (y, x) a file."
         )
     if image.dtype.name not in PIXEL_TYPES:
         raise StackArgumentError(
@@ -136,26 +136,53 @@ def _decode_png(path: Path, data: bytes) -> Shaped[np.ndarray, "..."]:
         raise _undecodable(path, error) from error
 
 
-def _decode_tiff(path: Path, data: bytes) -> Shaped[np.ndarray, "..."]:
+def _decode_tiff(path: Path, data: bytes) -> Shaped[np.ndarray, "y x"]:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-            num_pages = len(tiff.pages)
-            page: Any = tiff.pages[0]
-            photometric = tifffile.PHOTOMETRIC(page.photometric)
-            image: Any = page.asarray().reshape(_page_shape(tiff))
+            objection = _objection(tiff)
+            if objection is None:
+                return _decode_page(tiff, len(data))
     except _DECODING_ERRORS as error:
         raise _undecodable(path, error) from error
-    if num_pages != 1:
-        raise StackArgumentError(
-            f"{path}: is a TIFF of {num_pages} pages. Expected one channel a file: pass a file that is a "
-            "whole stack by itself, as one path."
+    raise StackArgumentError(f"{path}: {objection}")
+
+
+def _objection(tiff: tifffile.TiffFile) -> str | None:
+    """Why a TIFF cannot be one channel, to be read after the file's name; None where it can."""
+    if len(tiff.pages) != 1:
+        return (
+            f"is a TIFF of {len(tiff.pages)} pages. Expected one channel a file: pass a file that is a whole "
+            "stack by itself, as one path."
         )
-    if photometric != tifffile.PHOTOMETRIC.MINISBLACK:
-        raise StackArgumentError(
-            f"{path}: is a TIFF of photometric interpretation {photometric.name}. Expected MINISBLACK, where "
-            "larger is brighter: convert the file."
+    shape = _page_shape(tiff)
+    if len(shape) != 2:
+        return f"holds an image of shape {shape}. Expected one channel (y, x) a file."
+    page: Any = tiff.pages[0]
+    if page.photometric != tifffile.PHOTOMETRIC.MINISBLACK and not _has_grey_palette(page):
+        name = tifffile.PHOTOMETRIC(page.photometric).name
+        return (
+            f"is a TIFF of photometric interpretation {name}. Expected MINISBLACK, where larger is brighter: "
+            "convert the file."
         )
-    return image
+    return None
+
+
+def _has_grey_palette(page: Any) -> bool:
+    """Whether a palette maps every index to its own grey, so that the indices are the intensities."""
+    if page.photometric != tifffile.PHOTOMETRIC.PALETTE or page.colormap is None:
+        return False
+    ramps = [np.arange(256, dtype=np.uint32) * scale for scale in (257, 256)]
+    return page.colormap.shape == (3, 256) and any((page.colormap == ramp).all() for ramp in ramps)
+
+
+def _decode_page(tiff: tifffile.TiffFile, num_bytes: int) -> Shaped[np.ndarray, "y x"]:
+    """Decodes the first page; ValueError when a part is missing, which tifffile would fill with zeros."""
+    page: Any = tiff.pages[0]
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    is_whole = all(0 < offset < offset + size <= num_bytes for offset, size in segments)
+    if not is_whole or len(segments) != math.prod(page.chunked):
+        raise ValueError("a part of the image is missing")
+    return page.asarray().reshape(_page_shape(tiff))
 
 
 def _page_shape(tiff: tifffile.TiffFile) -> tuple[int, ...]:
