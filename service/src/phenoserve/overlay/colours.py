@@ -11,9 +11,9 @@ from PIL import Image
 
 STAIN_COLOURS: Final = (
     (86, 180, 233),
-    (230, 159, 0),
     (204, 121, 167),
     (0, 158, 115),
+    (230, 159, 0),
     (213, 94, 0),
     (0, 114, 178),
     (240, 228, 66),
@@ -23,8 +23,8 @@ STAIN_COLOURS: Final = (
     (153, 153, 51),
     (136, 130, 222),
 )
-"""Colours of the stains in the composite, in order and then from the start again: Okabe and Ito's palette, so
-ordered that the first six together are nearly grey, then others of its kind."""
+"""Colours of the stains in the composite, in order and then from the start again: Okabe and Ito's palette,
+then others of its kind. The first are the least like the heatmap's colours; six together are nearly grey."""
 
 MAX_OPACITY: Final = 0.6
 """Opacity of the greatest value of a heatmap: cells stay visible below it."""

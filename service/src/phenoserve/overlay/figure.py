@@ -1,6 +1,7 @@
 """The overlay as a PNG: a panel for all stains, one for each, the heatmap over all of them, and a legend."""
 
 import io
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,7 +22,7 @@ _BAR_HEIGHT_PX: Final = 24
 _MAX_BAR_PX: Final = 420
 _LINE_PX: Final = 26
 _MIN_LEGEND_PX: Final = 60
-_COMPRESS_LEVEL: Final = 6
+_COMPRESS_LEVEL: Final = 3
 
 
 def render_overlay(
@@ -110,22 +111,27 @@ def _write_words(image: Image.Image, layout: Layout, stains: Sequence[str], titl
 
 
 def _legend(greatest: float, cell: tuple[float, float], width: int) -> Image.Image:
-    """Draw the colour scale, above over bright and below over dark pixels, its numbers, and what it means."""
+    """Draw the colour scale, above over bright and below over dark pixels, its numbers, and what it means.
+
+    A heatmap that is zero everywhere has words alone.
+    """
     words = (
-        "Colour: Grad-CAM value. Yellow places spoke most for this treatment, uncoloured ones not at all. "
+        "Colour: Grad-CAM value. Yellow places counted most for this treatment, uncoloured ones not at all. "
         "The scale shows it over bright pixels (above) and over dark ones (below)."
         if greatest > 0
-        else "The heatmap is zero everywhere: no place spoke for this treatment."
+        else "The heatmap is zero everywhere: no place counted for this treatment."
     )
     words += f" One cell of the heatmap covers {cell[0]:.4g} by {cell[1]:.4g} pixels (height by width)."
     font = ImageFont.load_default(_LEGEND_FONT_PX)
     bar_width = min(_MAX_BAR_PX, width // 2)
-    left = bar_width + 2 * MARGIN_PX
+    left = bar_width + 2 * MARGIN_PX if greatest > 0 else 0
     lines = _wrapped(words, font, width - left)
     image = Image.new("RGB", (width, max(_MIN_LEGEND_PX, len(lines) * _LINE_PX)), _BACKGROUND)
     draw = ImageDraw.Draw(image)
     for row, line in enumerate(lines):
         draw.text((left, row * _LINE_PX + _LINE_PX // 2), line, _QUIET_TEXT, font, anchor="lm")
+    if greatest == 0:
+        return image
 
     top = (_LINE_PX - _LEGEND_FONT_PX) // 2
     shades = np.repeat(np.array([[1.0], [0.0]], np.float32), _BAR_HEIGHT_PX // 2, axis=0)
@@ -143,9 +149,8 @@ def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, wi
     text = " ".join(text.split())
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(f"{text}…") > width:
-        text = text[:-1]
-    return f"{text}…"
+    num_fitting = bisect_right(range(len(text)), width, key=lambda n: font.getlength(f"{text[:n]}…")) - 1
+    return f"{text[: max(0, num_fitting)]}…"
 
 
 def _wrapped(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> list[str]:

@@ -72,6 +72,7 @@ def plan(num_stains: int, field_height: int, field_width: int) -> Layout:
 
     top = MARGIN_PX + TITLE_PX + LABEL_PX
     composite_height = num_rows * height + (num_rows - 1) * (LABEL_PX + GAP_PX)
+    composite_height = min(composite_height, max(1, _MAX_PANEL_PX * field_height // field_width))
     composite_width = max(1, round(composite_height * field_width / field_height))
     composite = Box(MARGIN_PX, top, composite_width, composite_height)
     left = MARGIN_PX + max(composite_width, _MIN_COLUMN_PX) + GAP_PX
@@ -90,7 +91,7 @@ def plan(num_stains: int, field_height: int, field_width: int) -> Layout:
         composite=composite,
         stains=stains,
         label_px=column_px,
-        legend_top=composite.bottom + GAP_PX,
+        legend_top=max(composite.bottom, stains[-1].bottom) + GAP_PX,
     )
 
 
