@@ -9,6 +9,7 @@ from phenotrain.cache import CacheError, CacheMismatchError, FieldCache, build_c
 from phenotrain.cache.layout import FILES
 from phenotrain.datasets import load_description
 from phenotrain.plates import IncompleteSitesError, read_sites
+from phenotrain.simulate import ScreenSpec, simulate_screen
 
 
 def contents(folder):
@@ -253,3 +254,16 @@ def test_real_plate_is_cached_whole(data_root, tmp_path):
     stack = np.stack([tifffile.imread(root / name) for name in names])
     np.testing.assert_array_equal(cache.read([row])[0], average(stack))
     np.testing.assert_array_equal(cache.read_raw(row), stack)
+
+
+def test_simulated_screen_is_read_as_rxrx2(tmp_path):
+    """A simulated screen is cached under RxRx2's own description, complete, and marked as simulated."""
+    spec = ScreenSpec(
+        field_px=32, num_experiments=1, doses=(0.1,), wells_per_treatment=1, control_wells=1, sites_per_well=2
+    )
+    simulate_screen(tmp_path / "screen", spec, num_workers=1, progress=False)
+    cache = build_cache(load_description("rxrx2"), tmp_path / "screen", tmp_path / "cache", downsample=2)
+    assert cache.simulated
+    assert cache.field_shape == (6, 16, 16)
+    assert set(cache.sites["treatment"]) == {"EMPTY", *cache.description.task.treatments}
+    assert len(cache.left_out) == 0

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,6 +48,15 @@ def test_pooling_equals_the_slow_mean(dtype, downsample, shape, seed):
 def test_sums_are_stored_in_the_smallest_type_that_holds_them(pixels, downsample, stored):
     """The stored type is the smallest unsigned one that holds a square of saturated pixels."""
     assert pooled_dtype(pixels, downsample) == stored
+
+
+@pytest.mark.parametrize("downsample", [1, 2, 4, 8])
+def test_documented_size_of_rxrx2_is_what_would_be_stored(downsample):
+    """docs/datasets.md gives the size that 791,718 pooled files of 1024 x 1024 uint8 take."""
+    side, dtype = 1024 // downsample, pooled_dtype("uint8", downsample)
+    size_gib = 791_718 * side**2 * dtype.itemsize / 2**30
+    text = Path(__file__).parents[3].joinpath("docs", "datasets.md").read_text("utf-8")
+    assert f"| {downsample} | 6 x {side} x {side} {dtype} | {size_gib:.0f} GiB |" in text
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])

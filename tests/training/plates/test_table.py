@@ -1,3 +1,5 @@
+import gzip
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -157,6 +159,19 @@ def test_first_table_that_exists_is_read(read):
     defaults = "[table.defaults]\ncell_type = 'X'\nexperiment = 'E'"
     text = "plate,well,site,treatment\n1,A01,1,DMSO\n"
     assert len(read(text, describe(defaults), "other.csv")) == 1
+
+
+def test_tabs_and_compression_are_told_by_the_name(tmp_path):
+    """A table called .tsv.gz is read through gzip and split at tabs; cut off, it is refused."""
+    description = describe().model_copy(
+        update={"table": describe().table.model_copy(update={"path": ("t.tsv.gz",)})}
+    )
+    content = gzip.compress((HEADER + ROWS).replace(",", "\t").encode())
+    (tmp_path / "t.tsv.gz").write_bytes(content)
+    assert len(read_sites(description, tmp_path)) == 3
+    (tmp_path / "t.tsv.gz").write_bytes(content[:-20])
+    with pytest.raises(TableError, match=r"t\.tsv\.gz cannot be read"):
+        read_sites(description, tmp_path)
 
 
 @pytest.mark.parametrize(

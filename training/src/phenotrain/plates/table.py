@@ -97,7 +97,7 @@ def _read_cells(path: Path) -> Cells:
             keep_default_na=False,
             encoding="utf-8-sig",
         )
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise TableError(f"the table {path} cannot be read: {error}") from error
     if not isinstance(frame.index, pd.RangeIndex):
         raise TableError(f"the rows of {path} have more cells than its header; give every column a name")
