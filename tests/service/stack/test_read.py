@@ -1,0 +1,143 @@
+"""What a stack is, whichever way its TIFF was written."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from phenoserve.stack import (
+    NonFinitePixelsError,
+    StackLimits,
+    StackTooLargeError,
+    UnsupportedLayoutError,
+    UnsupportedPixelsError,
+    read_page,
+    read_stack,
+)
+
+from .tiffs import VARIANTS, ome, redescribe, write
+
+dtypes = st.sampled_from(["uint8", "uint16", "float32"])
+
+
+@st.composite
+def stacks(draw: st.DrawFn) -> np.ndarray:
+    dtype = np.dtype(draw(dtypes))
+    shape = draw(st.tuples(st.integers(2, 7), st.integers(5, 40), st.integers(5, 40)))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    if dtype.kind == "f":
+        return (generator.normal(size=shape) * 10.0 ** draw(st.integers(-30, 30))).astype(dtype)
+    return generator.integers(0, draw(st.integers(1, np.iinfo(dtype).max)), shape, dtype, endpoint=True)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@given(array=stacks())
+@settings(max_examples=12, deadline=None)
+def test_every_way_of_writing_reads_the_same(variant: str, array: np.ndarray) -> None:
+    """However a stack was written, the array read is the array written, type and all."""
+    stack = read_stack(write(array, **VARIANTS[variant]))
+    assert stack.array.dtype == array.dtype
+    assert stack.array.dtype.isnative
+    np.testing.assert_array_equal(stack.array, array)
+
+
+@given(
+    names=st.lists(
+        st.text("ABCdef é<&", min_size=1, max_size=6).map(lambda s: f"n{s}n"), min_size=2, max_size=6
+    )
+)
+@settings(max_examples=25, deadline=None)
+def test_ome_channel_names_are_read(names: list[str]) -> None:
+    """Channel names of an OME header come back in channel order."""
+    array = np.arange(len(names) * 35, dtype=np.uint16).reshape(len(names), 5, 7)
+    stack = read_stack(ome(array, names))
+    assert stack.channel_names == tuple(names)
+    np.testing.assert_array_equal(stack.array, array)
+
+
+def test_ome_planes_are_taken_in_the_header_s_order() -> None:
+    """A header that says which page holds which channel is believed."""
+    array = np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8)
+    data = ome(array, "abc")
+    planes = b'<TiffData IFD="0" PlaneCount="3"/>'
+    swapped = b'<TiffData FirstC="2"/><TiffData IFD="1" FirstC="0"/><TiffData IFD="2" FirstC="1"/>'
+    data = redescribe(data, planes, swapped)
+    np.testing.assert_array_equal(read_stack(data).array, array[[1, 2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'SizeZ="1"', b'SizeZ="2"'),
+        (b'SizeT="1"', b'SizeT="9"'),
+        (b'SizeC="3"', b'SizeC="6"'),
+        (b'<TiffData IFD="0" PlaneCount="3"/>', b'<TiffData IFD="1" PlaneCount="3"/>'),
+        (b"</Image>", b"</Image><Image><Pixels SizeC='3' SizeZ='1' SizeT='1'/></Image>"),
+        (b"<Image ", b"<BinaryOnly MetadataFile='other.ome.xml'/><Image "),
+    ],
+    ids=["depth", "time", "channels", "pages", "images", "companion"],
+)
+def test_ome_headers_that_are_not_one_stack_are_refused(before: bytes, after: bytes) -> None:
+    """Depth, time, several images or planes elsewhere are refused with the reason."""
+    data = redescribe(ome(np.zeros((3, 8, 8), np.uint8), "abc"), before, after)
+    with pytest.raises(UnsupportedLayoutError, match="OME-XML header"):
+        read_stack(data)
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "TYX", "TZCYX"])
+@pytest.mark.parametrize("form", [{"imagej": True}, {"ome": True}, {}], ids=["ImageJ", "OME", "tifffile"])
+def test_depth_and_time_are_refused(axes: str, form: dict[str, bool]) -> None:
+    """More than one plane in depth or time is refused, and the message names which."""
+    shape = (2, 3, 4, 8, 8)[-len(axes) :]
+    with pytest.raises(UnsupportedLayoutError, match=axes[0] + "="):
+        read_stack(
+            write(np.zeros(shape, np.uint8), photometric="minisblack", metadata={"axes": axes}, **form)
+        )
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint32", "float16", "float64", "bool", "complex64"])
+def test_other_types_are_refused(dtype: str) -> None:
+    """A type other than uint8, uint16 and float32 is refused, naming what was found and what is expected."""
+    with pytest.raises(UnsupportedPixelsError, match=rf"{dtype}.*expected uint8, uint16, float32"):
+        read_stack(write(np.zeros((2, 16, 16), dtype), photometric="minisblack"))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_not_finite_are_refused(bad: float) -> None:
+    """One NaN or infinity among float pixels is counted and refused."""
+    array = np.zeros((2, 8, 8), np.float32)
+    array[1, 3, 4] = bad
+    with pytest.raises(NonFinitePixelsError, match="1 of 128 pixels"):
+        read_stack(write(array, photometric="minisblack"))
+
+
+@pytest.mark.parametrize("photometric", ["miniswhite", "palette"])
+def test_indices_and_inverted_intensities_are_refused(photometric: str) -> None:
+    """Pixels that are not intensities are never taken for them."""
+    colours = {"colormap": np.zeros((3, 256), np.uint16)} if photometric == "palette" else {}
+    with pytest.raises(UnsupportedPixelsError, match=photometric.upper()):
+        read_stack(write(np.zeros((8, 8), np.uint8), photometric=photometric, **colours))
+
+
+def test_pages_of_several_samples_are_refused() -> None:
+    """Several pages of several samples leave open what the channels are."""
+    with pytest.raises(UnsupportedLayoutError, match="2 pages of 3 samples"):
+        read_stack(write(np.zeros((2, 8, 8, 3), np.uint8), photometric="rgb"))
+
+
+def test_limits_hold_exactly() -> None:
+    """A stack of exactly the allowed size is read, one byte less of allowance refuses it."""
+    array = np.ones((3, 16, 16), np.uint16)
+    data = write(array, photometric="minisblack", compression="zlib")
+    assert read_stack(data, StackLimits(max_decoded_bytes=array.nbytes)).array.shape == (3, 16, 16)
+    with pytest.raises(StackTooLargeError):
+        read_stack(data, StackLimits(max_decoded_bytes=array.nbytes - 1))
+    with pytest.raises(StackTooLargeError):
+        read_stack(data, StackLimits(max_channels=2))
+
+
+def test_a_page_is_the_only_channel() -> None:
+    """`read_page` gives (y, x) and refuses a second channel."""
+    array = np.arange(64, dtype=np.uint16).reshape(1, 8, 8)
+    np.testing.assert_array_equal(read_page(write(array, photometric="minisblack")), array[0])
+    with pytest.raises(UnsupportedLayoutError, match="2 channels"):
+        read_page(write(np.zeros((2, 8, 8), np.uint8), photometric="minisblack"))
