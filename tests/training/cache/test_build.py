@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from phenotrain.cache import CacheError, CacheMismatchError, FieldCache, build_cache
+from phenotrain.cache import CacheError, CacheMismatchError, FieldCache, build_cache, layout
 from phenotrain.cache.layout import FILES
 from phenotrain.datasets import load_description
 from phenotrain.plates import IncompleteSitesError, read_sites
@@ -232,6 +232,39 @@ def test_damaged_caches_are_refused(make_screen, tmp_path, broken):
     path.unlink()
     with pytest.raises(CacheError, match="cache"):
         FieldCache.open(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("broken", ["fields.npy", "state.npy", "digests.npy", "signatures.npy"])
+def test_damaged_caches_are_not_gone_on_with(make_screen, tmp_path, broken):
+    """An unfinished cache with a missing or cut array is refused with the fix."""
+    screen = make_screen()
+    screen.path("E_1_B00_1", 1).rename(tmp_path / "aside")
+    with pytest.raises(IncompleteSitesError):
+        screen.build(tmp_path / "cache")
+    path = tmp_path / "cache" / broken
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(CacheError, match="build again"):
+        screen.build(tmp_path / "cache")
+    path.unlink()
+    with pytest.raises(CacheError, match="build again"):
+        screen.build(tmp_path / "cache")
+
+
+def test_finished_cache_may_be_read_only(make_screen, tmp_path, monkeypatch):
+    """Building over a finished cache that matches writes nothing, so a read-only mount will do."""
+    screen = make_screen()
+    fingerprint = screen.build(tmp_path / "cache").fingerprint
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+
+    def refuse(*_args, **_options):
+        raise OSError(30, "Read-only file system")
+
+    for name in ("write_atomically", "create_array", "write_meta"):
+        monkeypatch.setattr(layout, name, refuse)
+    assert screen.build(tmp_path / "cache").fingerprint == fingerprint
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == before
+    with pytest.raises(CacheError, match="Read-only file system"):
+        screen.build(tmp_path / "other")
 
 
 def test_format_of_another_version_is_refused(make_screen, tmp_path):

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from phenotrain.cache import layout
@@ -70,13 +69,13 @@ def build_cache(
     files = site_files(description, sites)
     meta = open_or_create(description, data_root, out, sites, files, downsample)
 
-    with Ledger(out) as ledger:
-        stale = _stale_slots(ledger, data_root, files)
-        if meta.fingerprint and not stale:
-            finished = FieldCache.open(out)
-            if len(finished.left_out) and not skip_incomplete:
-                raise IncompleteSitesError(_recorded_faults(finished), _ADVICE)
-            return finished
+    stale = _stale_slots(out, data_root, files)
+    if meta.fingerprint and not stale:
+        finished = FieldCache.open(out)
+        if len(finished.left_out) and not skip_incomplete:
+            raise IncompleteSitesError(_recorded_faults(finished), _ADVICE)
+        return finished
+    with Ledger(out, len(files)) as ledger:
         meta = meta.model_copy(update={"fingerprint": ""})
         layout.write_meta(out, meta)
         ledger.reset([*stale, *np.flatnonzero(ledger.states == layout.OMITTED).tolist()])
@@ -98,12 +97,14 @@ def _spread(sites: pd.DataFrame, limit: int | None) -> pd.DataFrame:
     return sites.iloc[np.arange(limit) * len(sites) // limit].reset_index(drop=True)
 
 
-def _stale_slots(ledger: Ledger, data_root: Path, files: list[tuple[str, ...]]) -> list[int]:
-    """Find the slots whose files are no longer those that were read."""
+def _stale_slots(out: Path, data_root: Path, files: list[tuple[str, ...]]) -> list[int]:
+    """Find the slots whose files are no longer those that were read; a finished cache may be read-only."""
+    states = layout.load_array(out / layout.STATE, len(files))
+    signatures = layout.load_array(out / layout.SIGNATURES, len(files))
     return [
         slot
-        for slot in np.flatnonzero(ledger.states != layout.PENDING).tolist()
-        if signature_of(data_root, files[slot]) != int(ledger.signatures[slot])
+        for slot in np.flatnonzero(states != layout.PENDING).tolist()
+        if signature_of(data_root, files[slot]) != int(signatures[slot])
     ]
 
 
@@ -121,8 +122,8 @@ def _fill(
     *,
     progress: bool,
 ) -> list[Fault]:
-    fields: npt.NDArray[np.generic] = np.load(out / layout.FIELDS, mmap_mode="r")
-    plan = Plan(meta.data_root, out / layout.FIELDS, layout.offset_of(fields), meta.form, meta.downsample)
+    fields = layout.load_array(out / layout.FIELDS, len(files))
+    plan = Plan(meta.data_root, out / layout.FIELDS, fields.offset, meta.form, meta.downsample)
     site_ids = sites["site_id"].tolist()
     pending = np.flatnonzero(ledger.states == layout.PENDING).tolist()
     jobs = [Job(slot, site_ids[slot], files[slot]) for slot in pending]

@@ -16,6 +16,7 @@ from phenotrain.cache.layout import (
     STATE,
     STORED,
     CacheMeta,
+    load_array,
     read_meta,
 )
 from phenotrain.cache.pooling import means
@@ -47,19 +48,13 @@ class FieldCache:
             )
         try:
             table = sites_from_csv(path / SITES, self._meta.table_sha256)
-            self._fields: npt.NDArray[np.generic] = np.load(path / FIELDS, mmap_mode="r")
-            states = np.load(path / STATE)
             self.left_out = pd.read_csv(path / LEFT_OUT, dtype=str, keep_default_na=False)
         except (OSError, ValueError) as error:
             raise CacheError(
                 f"the cache {path} is damaged ({error}); delete the folder and build again"
             ) from error
-        if not len(table) == len(states) == len(self._fields):
-            raise CacheError(
-                f"the cache {path} is damaged: {len(table)} sites, {len(states)} states,"
-                f" {len(self._fields)} fields;"
-                " delete the folder and build again"
-            )
+        states = load_array(path / STATE, len(table))
+        self._fields = load_array(path / FIELDS, len(table))
         self._slots = np.flatnonzero(states == STORED)
         self.sites = table.iloc[self._slots].reset_index(drop=True)
 

@@ -11,7 +11,7 @@ left_out.csv    site_id, file, reason
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -112,18 +112,28 @@ def create_array(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> No
     open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
 
 
-def offset_of(array: npt.NDArray[np.generic]) -> int:
-    """Tell where the values of a mapped `.npy` file begin.
+def load_array(path: Path, num_slots: int, *, writable: bool = False) -> np.memmap[Any, np.dtype[Any]]:
+    """Map one of the arrays of a cache.
 
     Args:
-        array: What `np.load` gave with a `mmap_mode`.
+        path: The `.npy` file.
+        num_slots: Number of slots that it must have.
+        writable: Whether what is written to the array goes to the file.
 
     Returns:
-        Number of bytes before the first value.
+        The mapped array.
 
     Raises:
-        TypeError: If the array is not mapped.
+        CacheError: If the file is missing, cut off, of another length, or may not be written.
     """
-    if not isinstance(array, np.memmap):
-        raise TypeError(f"the array is a {type(array).__name__}; expected a memory-mapped one")
-    return array.offset
+    try:
+        array = np.load(path, mmap_mode="r+" if writable else "r")
+    except (OSError, ValueError, EOFError) as error:
+        raise CacheError(
+            f"{path} is damaged ({error}); delete the cache {path.parent} and build again"
+        ) from error
+    if not isinstance(array, np.memmap) or len(array) != num_slots:
+        raise CacheError(
+            f"{path} is not of {num_slots} slots; delete the cache {path.parent} and build again"
+        )
+    return array

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from phenotrain.cache.layout import DIGESTS, FIELDS, OMITTED, PENDING, SIGNATURES, STATE, STORED
+from phenotrain.cache.layout import DIGESTS, FIELDS, OMITTED, PENDING, SIGNATURES, STATE, STORED, load_array
 from phenotrain.cache.worker import Outcome
 
 _SAVE_EVERY_S = 1.0
@@ -23,12 +23,16 @@ class Ledger:
 
     Args:
         folder: The cache, whose arrays exist.
+        num_slots: Number of its slots.
+
+    Raises:
+        CacheError: If an array is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.states = np.load(folder / STATE, mmap_mode="r+")
-        self.digests = np.load(folder / DIGESTS, mmap_mode="r+")
-        self.signatures = np.load(folder / SIGNATURES, mmap_mode="r+")
+    def __init__(self, folder: Path, num_slots: int) -> None:
+        self.states = load_array(folder / STATE, num_slots, writable=True)
+        self.digests = load_array(folder / DIGESTS, num_slots, writable=True)
+        self.signatures = load_array(folder / SIGNATURES, num_slots, writable=True)
         self._fields = (folder / FIELDS).open("rb+")
         self._unsaved: list[Outcome] = []
         self._saved_at = time.monotonic()

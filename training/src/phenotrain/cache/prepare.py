@@ -1,6 +1,7 @@
 """The folder of a cache before it is filled: made, or found to be the right one."""
 
 import hashlib
+import math
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -63,15 +64,6 @@ def open_or_create(
     form = find_form(data_root, sites, files)
     if downsample > min(form.height, form.width):
         raise CacheError(f"downsample is {downsample} px, but the fields are {form}; choose a smaller one")
-    shape = (len(sites), len(description.stains), form.height // downsample, form.width // downsample)
-    dtype = pooled_dtype(form.dtype, downsample)
-    out.mkdir(parents=True, exist_ok=True)
-    _require_space(out, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
-    layout.create_array(out / layout.FIELDS, shape, dtype)
-    layout.create_array(out / layout.STATE, (len(sites),), np.uint8)
-    layout.create_array(out / layout.DIGESTS, (len(sites), layout.DIGEST_SIZE), np.uint8)
-    layout.create_array(out / layout.SIGNATURES, (len(sites),), np.uint64)
-    layout.write_atomically(out / layout.SITES, table)
     meta = CacheMeta(
         description=description,
         data_root=data_root,
@@ -80,8 +72,26 @@ def open_or_create(
         form=form,
         table_sha256=table_sha256,
     )
-    layout.write_meta(out, meta)
+    try:
+        _create(out, meta, table, len(sites))
+    except OSError as error:
+        raise CacheError(f"the cache {out} cannot be made: {error}") from error
     return meta
+
+
+def _create(out: Path, meta: CacheMeta, table: bytes, num_slots: int) -> None:
+    """Make the files; the record comes last, so that without it the folder is known to be a torso."""
+    height, width = meta.form.height // meta.downsample, meta.form.width // meta.downsample
+    shape = (num_slots, len(meta.description.stains), height, width)
+    dtype = pooled_dtype(meta.form.dtype, meta.downsample)
+    out.mkdir(parents=True, exist_ok=True)
+    _require_space(out, math.prod(shape) * dtype.itemsize)
+    layout.create_array(out / layout.FIELDS, shape, dtype)
+    layout.create_array(out / layout.STATE, (num_slots,), np.uint8)
+    layout.create_array(out / layout.DIGESTS, (num_slots, layout.DIGEST_SIZE), np.uint8)
+    layout.create_array(out / layout.SIGNATURES, (num_slots,), np.uint64)
+    layout.write_atomically(out / layout.SITES, table)
+    layout.write_meta(out, meta)
 
 
 def _require_match(

@@ -1,0 +1,53 @@
+"""Whole-run checkpoints: every variable of a run in one file that is replaced atomically."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+
+def save(path: Path, variables: Sequence[keras.Variable], identity: str, *, num_epochs: int) -> None:
+    """Replaces the checkpoint; a kill at any moment leaves the old or the new one whole.
+
+    Args:
+        path: The `.npz` file.
+        variables: Everything that changes during training, in a fixed order.
+        identity: What the run depends on; `restore` refuses another's.
+        num_epochs: Epochs that are finished.
+    """
+    arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(variables)}
+    temporary = path.with_suffix(".partial.npz")
+    with temporary.open("wb") as file:
+        np.savez(file, identity=np.array(identity), num_epochs=np.array(num_epochs), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def restore(path: Path, variables: Sequence[keras.Variable], identity: str) -> int:
+    """Puts a checkpoint's values into the variables.
+
+    Args:
+        path: The `.npz` file; it need not exist.
+        variables: As given to `save`.
+        identity: As given to `save`.
+
+    Returns:
+        The number of finished epochs; 0 without a checkpoint.
+
+    Raises:
+        ValueError: If the checkpoint belongs to other data, another recipe or another network.
+    """
+    if not path.is_file():
+        return 0
+    with np.load(path, allow_pickle=False) as stored:
+        if str(stored["identity"]) != identity:
+            raise ValueError(
+                f"{path} was written by a run on other data or with another recipe. Choose another work folder, or "
+                "delete this one to start afresh."
+            )
+        for index, variable in enumerate(variables):
+            variable.assign(stored[f"variable_{index}"])
+        return int(stored["num_epochs"])

@@ -1,0 +1,92 @@
+"""The command `phenotrain`."""
+
+import os
+
+# Before TensorFlow is imported: its start-up messages are noise to somebody who trains on a CPU.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from phenotrain.cache.cli import cache
+from phenotrain.simulate.cli import simulate
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Learn from fluorescence microscopy plates how cells respond to drugs, and export a bundle.",
+)
+app.command()(simulate)
+app.command()(cache)
+
+
+@app.command()
+def run(
+    dataset: Annotated[
+        str, typer.Argument(help="Name of a shipped description, or the path of a .toml file.")
+    ],
+    data: Annotated[
+        Path, typer.Argument(help="Folder of the table and the images.", exists=True, file_okay=False)
+    ],
+    bundle: Annotated[Path, typer.Argument(help="Folder to write the bundle to; must not exist.")],
+    recipe: Annotated[
+        str, typer.Option(help="default, reference, laptop, demo, or the path of a .toml file.")
+    ] = "default",
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of cache and checkpoints, to go on after a kill.", show_default="BUNDLE.work"
+        ),
+    ] = None,
+    treatment: Annotated[
+        list[str] | None,
+        typer.Option(help="A treatment to learn; repeatable.", show_default="those of the description"),
+    ] = None,
+    test_experiment: Annotated[
+        str | None, typer.Option(help="Experiment to test on.", show_default="the last by name")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="DenseNet121 to start from: imagenet, none, or a file.", show_default="the recipe's"
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the bundle.", show_default="its folder's")] = None,
+    version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
+    skip_incomplete: Annotated[
+        bool, typer.Option("--skip-incomplete", help="Leave out sites with an unusable file, and list them.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that decode images.", show_default="one a core")
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(help="Also write the test sites, their files and predictions to this CSV file."),
+    ] = None,
+) -> None:
+    """Learn from a screen and export a bundle that `phenoserve serve` takes."""
+    console = Console(stderr=True)
+    # TensorFlow takes seconds to import, too long for `--help`.
+    from phenotrain.command import run_command
+
+    raise typer.Exit(
+        run_command(
+            console,
+            dataset=dataset,
+            data=data,
+            bundle=bundle,
+            recipe=recipe,
+            work=work or bundle.with_name(f"{bundle.name}.work"),
+            treatments=tuple(treatment or ()),
+            test_experiment=test_experiment,
+            weights=weights,
+            name=name or bundle.resolve().name,
+            version=version,
+            skip_incomplete=skip_incomplete,
+            num_workers=workers,
+            held_out=held_out,
+        )
+    )

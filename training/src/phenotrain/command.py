@@ -1,0 +1,98 @@
+"""What `phenotrain run` does with its arguments, and how it says what went wrong."""
+
+from pathlib import Path
+
+from phenoserve.bundle import BundleError
+from rich.console import Console
+
+from phenotrain.cache import CacheError
+from phenotrain.datasets import DescriptionError, load_description
+from phenotrain.encoder import WeightsUnavailableError
+from phenotrain.onnx_export import ExportError
+from phenotrain.plates import PlateError
+from phenotrain.recipe import load_recipe
+from phenotrain.run import RunRequest, run
+
+EXPECTED_ERRORS = (
+    BundleError,
+    CacheError,
+    DescriptionError,
+    ExportError,
+    FileExistsError,
+    FileNotFoundError,
+    FloatingPointError,
+    PlateError,
+    ValueError,
+    WeightsUnavailableError,
+)
+"""What a user can mend; anything else is a defect and shows its traceback."""
+
+
+def run_command(
+    console: Console,
+    *,
+    dataset: str,
+    data: Path,
+    bundle: Path,
+    recipe: str,
+    work: Path,
+    treatments: tuple[str, ...],
+    test_experiment: str | None,
+    weights: str | None,
+    name: str,
+    version: str,
+    skip_incomplete: bool,
+    num_workers: int | None,
+    held_out: Path | None,
+) -> int:
+    """Runs the line and reports on the console.
+
+    Args:
+        console: Where progress, findings and errors go.
+        dataset: Name or path of the dataset's description.
+        data: Root folder of the dataset.
+        bundle: Folder to write.
+        recipe: Name or path of the recipe.
+        work: Folder of cache and checkpoints.
+        treatments: Treatments to learn; the description's when empty.
+        test_experiment: Experiment to test on.
+        weights: Replaces the recipe's initial weights when given.
+        name: Name of the bundle.
+        version: Version of the bundle.
+        skip_incomplete: Leave out unusable sites.
+        num_workers: Processes that decode images.
+        held_out: CSV file for the test sites.
+
+    Returns:
+        The command's exit code: 0, or 1 after an error that the user can mend.
+    """
+    try:
+        chosen = load_recipe(recipe)
+        if weights is not None:
+            chosen = chosen.changed(encoder={**chosen.encoder.model_dump(), "weights": weights})
+        result = run(
+            RunRequest(
+                description=load_description(dataset),
+                data=data,
+                recipe=chosen,
+                bundle=bundle,
+                work=work,
+                name=name,
+                version=version,
+                treatments=treatments,
+                test_experiment=test_experiment,
+                skip_incomplete=skip_incomplete,
+                num_workers=num_workers,
+            ),
+            console,
+        )
+    except EXPECTED_ERRORS as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        return 1
+    if held_out is not None:
+        held_out.parent.mkdir(parents=True, exist_ok=True)
+        result.held_out.to_csv(held_out, index=False)
+    console.print(
+        f"Bundle {bundle}; report {bundle / 'report' / 'report.html'}", markup=False, highlight=False
+    )
+    return 0

@@ -1,0 +1,142 @@
+"""The classifier head over all treatments and one binary head a treatment, on frozen embeddings."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from phenoserve.answers import EMBEDDING_SIZE
+
+from phenotrain.recipe import HeadsRecipe
+
+
+@dataclass(frozen=True)
+class HeadData:
+    """Sites that a head learns from, or is watched on.
+
+    Attributes:
+        embeddings: `(site, 1024)` float32.
+        targets: Integer class of each site, `(site,)`, for a softmax head; or 0/1 for each binary head,
+            `(site, output)`.
+        weights: Of the targets' shape; 0 leaves a site out (of that binary head).
+    """
+
+    embeddings: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+
+def build_head(num_outputs: int, recipe: HeadsRecipe, *, name: str) -> keras.Model:
+    """One head: an optional ReLU layer, then linear outputs.
+
+    Args:
+        num_outputs: Number of logits.
+        recipe: Hidden width (0 for none), dropout and L2 penalty.
+        name: `logits` or `versus_control`.
+
+    Returns:
+        A model from embeddings `(site, 1024)` to logits `(site, num_outputs)`.
+    """
+    penalty = keras.regularizers.L2(recipe.weight_decay) if recipe.weight_decay > 0 else None
+    embedding = keras.Input((EMBEDDING_SIZE,), name="embedding")
+    hidden = embedding
+    if recipe.hidden_units > 0:
+        hidden = keras.layers.Dense(recipe.hidden_units, kernel_regularizer=penalty, name="hidden")(hidden)
+        hidden = keras.layers.ReLU(name="hidden_relu")(hidden)
+    if recipe.dropout > 0:
+        hidden = keras.layers.Dropout(recipe.dropout, seed=0)(hidden)
+    outputs = keras.layers.Dense(num_outputs, kernel_regularizer=penalty, name="outputs")(hidden)
+    return keras.Model(embedding, outputs, name=name)
+
+
+def head_gradient(head: keras.Model, embedding: tf.Tensor) -> tf.Tensor:
+    """Gradient of every logit by the embedding, in closed form.
+
+    ONNX Runtime differentiates nothing, so Grad-CAM's gradient has to be part of the graph: for logits
+    `W2 relu(W1 h + b1) + b2` it is `W2 diag(W1 h + b1 > 0) W1`, and `W2` for a linear head.
+
+    Args:
+        head: A model of `build_head`.
+        embedding: `(site, 1024)`.
+
+    Returns:
+        `(site, 1024, num_outputs)`.
+    """
+    kernel = head.get_layer("outputs").kernel
+    if "hidden" not in {layer.name for layer in head.layers}:
+        return tf.tile(kernel[tf.newaxis], tf.stack([tf.shape(embedding)[0], 1, 1]))
+    hidden = head.get_layer("hidden")
+    active = tf.cast(hidden(embedding) > 0, embedding.dtype)
+    return tf.einsum("eh,sht->set", hidden.kernel, active[:, :, tf.newaxis] * kernel[tf.newaxis])
+
+
+def fit_head(
+    head: keras.Model,
+    train: HeadData,
+    validation: HeadData,
+    recipe: HeadsRecipe,
+    *,
+    seed: int,
+) -> list[dict[str, float]]:
+    """Trains one head with early stopping on the validation loss, keeping its best weights.
+
+    The head learns on embeddings standardised by the training sites; the standardisation is then folded into its
+    first layer, so that the head takes embeddings as they are.
+
+    Args:
+        head: A model of `build_head`, changed in place.
+        train: Sites to learn from.
+        validation: Sites to stop on.
+        recipe: Rate, decay, epochs and patience.
+        seed: Seed of the shuffling.
+
+    Returns:
+        One row an epoch: `loss`, `val_loss`.
+    """
+    mean, deviation = train.embeddings.mean(axis=0), train.embeddings.std(axis=0)
+    deviation = np.maximum(deviation, 1e-3 * max(float(deviation.max()), 1e-6))
+    loss = _softmax_loss if train.targets.ndim == 1 else _binary_loss
+    head.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss=loss)
+    keras.utils.set_random_seed(seed)
+    fit: Any = head.fit  # Keras types `verbose` by its default, a string
+    history = fit(
+        (train.embeddings - mean) / deviation,
+        _joined(train),
+        validation_data=((validation.embeddings - mean) / deviation, _joined(validation)),
+        batch_size=256,
+        epochs=recipe.epochs,
+        verbose=0,
+        callbacks=[keras.callbacks.EarlyStopping(patience=recipe.patience, restore_best_weights=True)],
+    )
+    _fold_standardisation(head, mean, deviation)
+    losses = history.history
+    return [
+        {"loss": float(loss), "val_loss": float(val_loss)}
+        for loss, val_loss in zip(losses["loss"], losses["val_loss"], strict=True)
+    ]
+
+
+def _fold_standardisation(head: keras.Model, mean: np.ndarray, deviation: np.ndarray) -> None:
+    first = next(layer for layer in head.layers if isinstance(layer, keras.layers.Dense))
+    kernel, bias = first.get_weights()
+    kernel = kernel / deviation[:, np.newaxis]
+    first.set_weights([kernel, bias - mean @ kernel])
+
+
+def _joined(data: HeadData) -> np.ndarray:
+    # Keras takes one weight a row, the binary heads one a row and output: weights travel with the targets.
+    columns = [part.reshape(len(part), -1) for part in (data.targets, data.weights)]
+    return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def _softmax_loss(joined: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    labels, weights = tf.cast(joined[:, 0], tf.int32), joined[:, 1]
+    return weights * tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def _binary_loss(joined: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    targets, weights = tf.split(joined, 2, axis=1)
+    return tf.reduce_sum(
+        weights * tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits), axis=1
+    )

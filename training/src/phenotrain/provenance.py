@@ -1,0 +1,63 @@
+"""Where a bundle comes from: code, packages, data, recipe."""
+
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from phenoserve.bundle import DatasetProvenance, Provenance
+
+from phenotrain.cache import FieldCache
+from phenotrain.recipe import Recipe
+
+_PACKAGES = (
+    "phenoserve",
+    "phenoserve-training",
+    "tensorflow",
+    "keras",
+    "tf2onnx",
+    "onnx",
+    "scikit-learn",
+    "numpy",
+)
+
+
+def provenance_of(cache: FieldCache, recipe: Recipe, split: dict[str, Any]) -> Provenance:
+    """Collects what the manifest records.
+
+    Args:
+        cache: The pooled fields the run read.
+        recipe: The recipe it followed.
+        split: The split's description.
+
+    Returns:
+        The provenance section of the manifest.
+    """
+    description = cache.description
+    return Provenance(
+        git_commit=_git_commit(),
+        recipe=recipe.model_dump(mode="json"),
+        dataset=DatasetProvenance(
+            name=description.title or description.name,
+            licence=description.licence,
+            fingerprint=cache.fingerprint,
+            simulated=cache.simulated,
+        ),
+        split=split,
+        packages=package_versions(),
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that shape a bundle, by distribution name."""
+    return {name: metadata.version(name) for name in _PACKAGES}
+
+
+def _git_commit() -> str | None:
+    # Of the code, not of the folder that the command was called from; an installed wheel has none.
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  (fixed command)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,187 @@
+"""Recipes: every number that a training run depends on, read from one TOML file."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EncoderRecipe(_Section):
+    """The stain adapter and DenseNet121."""
+
+    weights: str = "imagenet"
+    """`imagenet` (Keras downloads them), `none` (random), or the path of a DenseNet121 weights file."""
+    adapter_filters: Count = 16
+    """Filters of the adapter's first convolution; its second has three."""
+
+
+class ProjectionHeadRecipe(_Section):
+    """The perceptron that NT-Xent sees; thrown away for everything but the `projection` output."""
+
+    hidden_units: tuple[Count, ...] = (1024,)
+    """Width of each hidden layer (dense, batch normalisation, ReLU)."""
+    dropout: Share = 0.0
+    """Dropout after each hidden layer."""
+
+
+class SimclrRecipe(_Section):
+    """Self-supervised training of the encoder."""
+
+    sites_per_class: Annotated[int, Field(ge=0)] = 0
+    """Sites of each learned treatment and of the control to learn from; 0 takes every training site."""
+    crop_px: Annotated[int, Field(ge=32)] = 224
+    """Side of a view, in pooled pixels."""
+    epochs: Count = 200
+    """Passes over the sites."""
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    """Sites a step; each gives two views."""
+    temperature: Positive = 0.2
+    """Divisor of the cosine similarities in NT-Xent."""
+    learning_rate: Positive = 1e-3
+    """Peak learning rate, reached after the warm-up."""
+    final_learning_rate: NotNegative = 1e-6
+    """Where the cosine ends; equal to `learning_rate` with no warm-up for a constant rate."""
+    warmup_share: Share = 0.1
+    """Share of the steps over which the rate rises linearly from 0."""
+    weight_decay: NotNegative = 0.1
+    """AdamW's decoupled decay (0 is plain Adam)."""
+    clip_norm: NotNegative = 3.0
+    """Largest global gradient norm; 0 does not clip."""
+
+
+class AugmentationRecipe(_Section):
+    """How two views of one site come to differ. Intensities are in standard deviations of the channel."""
+
+    crop_scale_min: Positive = 0.7
+    """Smallest side of the square that is cut out, as a multiple of `crop_px`."""
+    crop_scale_max: Positive = 1.4
+    """Largest side of the square, as a multiple of `crop_px`; the field's side bounds it."""
+    flips: bool = True
+    """Mirror in y and in x, each with probability 1/2."""
+    rotations: bool = True
+    """Exact rotations by a random multiple of 90 degrees."""
+    brightening: NotNegative = 0.0
+    """Gain shared by all stains above the field's darkest pixel, 1 + U(0, s)."""
+    brightness: NotNegative = 0.0
+    """Offset shared by all stains, U(-s, s)."""
+    channel_gain: NotNegative = 0.1
+    """Gain of each stain for itself, N(1, s)."""
+    channel_offset: NotNegative = 0.1
+    """Offset of each stain for itself, N(0, s)."""
+    noise: NotNegative = 0.0
+    """Gaussian noise of each pixel, N(0, s)."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.crop_scale_min > self.crop_scale_max:
+            raise ValueError(
+                f"crop_scale_min is {self.crop_scale_min}, above crop_scale_max {self.crop_scale_max}; swap them"
+            )
+        return self
+
+
+class HeadsRecipe(_Section):
+    """The classifier head and the binary heads, on the frozen encoder's embeddings."""
+
+    num_top_doses: Annotated[int, Field(ge=0)] = 3
+    """Learn from this many of each treatment's highest doses; 0 takes all."""
+    sites_per_class: Annotated[int, Field(ge=0)] = 0
+    """Sites of each class to learn from; 0 takes all and balances by weights."""
+    hidden_units: Annotated[int, Field(ge=0)] = 0
+    """Width of the ReLU layer before the logits; 0 makes the heads linear."""
+    dropout: Share = 0.0
+    """Dropout after that layer (before the logits when the heads are linear)."""
+    learning_rate: Positive = 1e-3
+    """Adam's learning rate."""
+    weight_decay: NotNegative = 1e-3
+    """L2 penalty on the kernels."""
+    epochs: Count = 300
+    """Largest number of passes; training stops early on the validation loss."""
+    patience: Count = 30
+    """Passes without a better validation loss before it stops."""
+
+
+class ForestRecipe(_Section):
+    """The random forest on the embeddings."""
+
+    num_trees: Count = 300
+    """Number of trees."""
+    min_sites_leaf: Count = 1
+    """Fewest sites in a leaf."""
+
+
+class SplitRecipe(_Section):
+    """How much is held out where wells or plates are drawn; a second experiment is always the test set."""
+
+    test_share: Share = 0.4
+    """Share of the groups that are tested on when there is one experiment."""
+    validation_share: Share = 0.2
+    """Share of the groups that early stopping looks at."""
+
+
+class Recipe(_Section):
+    """Everything that a run depends on besides the plates."""
+
+    name: str
+    """The recipe's name, kept in the manifest."""
+    seed: int = 42
+    """Seed of every random draw."""
+    downsample: Count = 2
+    """Integer average pooling of the raw field, the first thing the graph does."""
+    encoder: EncoderRecipe = EncoderRecipe()
+    projection_head: ProjectionHeadRecipe = ProjectionHeadRecipe()
+    simclr: SimclrRecipe = SimclrRecipe()
+    augmentation: AugmentationRecipe = AugmentationRecipe()
+    heads: HeadsRecipe = HeadsRecipe()
+    forest: ForestRecipe = ForestRecipe()
+    split: SplitRecipe = SplitRecipe()
+
+    def changed(self, **top_level: Any) -> "Recipe":
+        """The same recipe with some top-level values replaced (and checked again)."""
+        return Recipe.model_validate({**self.model_dump(), **top_level})
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Reads a shipped recipe by its name, or a TOML file by its path.
+
+    Args:
+        name_or_path: One of `shipped_recipes()`, or the path of a `.toml` file.
+
+    Returns:
+        The checked recipe.
+
+    Raises:
+        FileNotFoundError: If neither a shipped recipe nor a file has that name.
+        ValueError: If the file is no TOML, or a key is unknown or out of range.
+    """
+    if name_or_path in shipped_recipes():
+        text = (_folder() / f"{name_or_path}.toml").read_text(encoding="utf-8")
+    elif Path(name_or_path).is_file():
+        text = Path(name_or_path).read_text(encoding="utf-8")
+    else:
+        raise FileNotFoundError(
+            f"No recipe {name_or_path!r}: expected one of {', '.join(shipped_recipes())}, or the path of a .toml file."
+        )
+    return Recipe.model_validate(tomllib.loads(text))
+
+
+def _folder() -> Any:
+    return resources.files("phenotrain") / "recipes"

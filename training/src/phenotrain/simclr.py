@@ -1,0 +1,187 @@
+"""SimCLR: learns the encoder from pairs of views of unlabelled sites (Chen et al. 2020)."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from phenotrain import checkpoint
+from phenotrain.augment import draw_view
+from phenotrain.cache import FieldCache
+from phenotrain.encoder import build_encoder, build_projection_head
+from phenotrain.ntxent import contrastive_accuracy, ntxent_loss
+from phenotrain.recipe import Recipe, SimclrRecipe
+from phenotrain.standardise import standardise
+from phenotrain.training_log import EpochRow, TrainingLog
+
+
+@dataclass(frozen=True)
+class SimclrNetworks:
+    """What SimCLR trains, in float32.
+
+    Attributes:
+        encoder: Standardised fields to feature maps.
+        projection_head: Embeddings to projections.
+    """
+
+    encoder: keras.Model
+    projection_head: keras.Model
+
+
+def pretrain(
+    cache: FieldCache,
+    rows: np.ndarray,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    on_step: Callable[[int, int, float], None] | None = None,
+    precision: str | None = None,
+) -> SimclrNetworks:
+    """Trains the encoder, or goes on from the last whole epoch found in `folder`.
+
+    Every draw is a function of the recipe's seed and the step alone, so a run that was killed and resumed ends
+    with the weights of one that was not.
+
+    Args:
+        cache: Pooled fields.
+        rows: Rows of the cache to learn from, labels unseen.
+        recipe: All sections but the heads' and the forest's are used.
+        folder: Checkpoint, `log.csv` and TensorBoard events go here.
+        on_step: Called after each step with the step, the number of steps and the loss.
+        precision: Keras dtype policy; mixed float16 on a GPU and float32 elsewhere when not given.
+
+    Returns:
+        The trained networks.
+
+    Raises:
+        ValueError: If there are fewer than two sites, or the checkpoint is another run's.
+        phenotrain.encoder.WeightsUnavailableError: If the initial weights cannot be had.
+    """
+    if len(rows) < 2:
+        raise ValueError(
+            f"SimCLR needs at least 2 sites to contrast; received {len(rows)}. Give it more sites."
+        )
+    if precision is None:
+        precision = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
+    trainer = _Trainer(cache, np.asarray(rows), recipe, precision)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint_path = folder / "checkpoint.npz"
+    identity = f"{cache.fingerprint} {recipe.model_dump_json()} {precision} {len(rows)}"
+    first_epoch = checkpoint.restore(checkpoint_path, trainer.variables, identity)
+    with TrainingLog(folder, first_epoch=first_epoch) as log:
+        for epoch in range(first_epoch, recipe.simclr.epochs):
+            log.write(trainer.run_epoch(epoch, on_step))
+            checkpoint.save(checkpoint_path, trainer.variables, identity, num_epochs=epoch + 1)
+    return trainer.networks()
+
+
+class _Trainer:
+    def __init__(self, cache: FieldCache, rows: np.ndarray, recipe: Recipe, precision: str) -> None:
+        self._cache, self._rows, self._recipe = cache, rows, recipe
+        self._batch_size = min(recipe.simclr.batch_size, len(rows))
+        self._num_steps_epoch = len(rows) // self._batch_size
+        self._encoder, self._head = _build(len(cache.stains), recipe, precision)
+        self._trainable = self._encoder.trainable_variables + self._head.trainable_variables
+        self._optimizer = _optimizer(recipe.simclr, self._num_steps_epoch * recipe.simclr.epochs, precision)
+        self._optimizer.build(self._trainable)
+        self._step = tf.function(self._train_step)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All that a resumed run needs: weights, moving statistics, dropout seeds, optimiser state."""
+        return [*self._encoder.variables, *self._head.variables, *self._optimizer.variables]
+
+    def run_epoch(self, epoch: int, on_step: Callable[[int, int, float], None] | None) -> EpochRow:
+        started, losses, accuracies = time.perf_counter(), [], []
+        for batch, fields in enumerate(self._batches(epoch)):
+            step = epoch * self._num_steps_epoch + batch
+            seed = tf.constant([self._recipe.seed, step], tf.int32)
+            loss, accuracy = self._step(fields, seed)
+            losses.append(float(loss))
+            accuracies.append(float(accuracy))
+            if on_step is not None:
+                on_step(step + 1, self._num_steps_epoch * self._recipe.simclr.epochs, losses[-1])
+        if not np.isfinite(losses).all():
+            raise FloatingPointError(
+                f"The loss became {losses[-1]} in epoch {epoch}; lower `simclr.learning_rate` or raise `clip_norm`."
+            )
+        return EpochRow(
+            epoch=epoch,
+            loss=float(np.mean(losses)),
+            contrastive_accuracy=float(np.mean(accuracies)),
+            learning_rate=float(np.asarray(self._optimizer.learning_rate)),
+            wall_s=time.perf_counter() - started,
+        )
+
+    def networks(self) -> SimclrNetworks:
+        encoder, head = _build(len(self._cache.stains), self._recipe, "float32", initial=False)
+        encoder.set_weights(self._encoder.get_weights())
+        head.set_weights(self._head.get_weights())
+        return SimclrNetworks(encoder, head)
+
+    def _batches(self, epoch: int) -> Iterator[Any]:
+        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(self._rows)
+        starts = range(0, self._num_steps_epoch * self._batch_size, self._batch_size)
+
+        def read() -> Iterator[np.ndarray]:
+            for start in starts:
+                # Sorted reads walk the memory map forwards; the order within a batch does not matter to NT-Xent.
+                yield self._cache.read(np.sort(order[start : start + self._batch_size]))
+
+        shape = (self._batch_size, *self._cache.field_shape)
+        dataset = tf.data.Dataset.from_generator(read, output_signature=tf.TensorSpec(shape, tf.float32))
+        return iter(dataset.prefetch(2))
+
+    def _train_step(self, fields: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        fields = standardise(tf.transpose(fields, [0, 2, 3, 1]))
+        crop_px, strengths = self._recipe.simclr.crop_px, self._recipe.augmentation
+        views = [
+            draw_view(fields, view, crop_px=crop_px, strengths=strengths)
+            for view in tf.unstack(tf.random.split(seed, 2))
+        ]
+        with tf.GradientTape() as tape:
+            feature_map = self._encoder(tf.concat(views, axis=0), training=True)
+            projections = self._head(tf.reduce_mean(feature_map, axis=[1, 2]), training=True)
+            projections_a, projections_b = tf.split(projections, 2)
+            loss = ntxent_loss(projections_a, projections_b, self._recipe.simclr.temperature)
+            scaled_loss = self._optimizer.scale_loss(loss)
+        self._optimizer.apply(tape.gradient(scaled_loss, self._trainable), self._trainable)
+        return loss, contrastive_accuracy(projections_a, projections_b)
+
+
+def _build(
+    num_channels: int, recipe: Recipe, precision: str, *, initial: bool = True
+) -> tuple[keras.Model, keras.Model]:
+    outer = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        keras.utils.set_random_seed(recipe.seed)
+        encoder_recipe = recipe.encoder if initial else recipe.encoder.model_copy(update={"weights": "none"})
+        return build_encoder(num_channels, encoder_recipe), build_projection_head(recipe.projection_head)
+    finally:
+        keras.config.set_dtype_policy(outer)
+
+
+def _optimizer(recipe: SimclrRecipe, num_steps: int, precision: str) -> keras.optimizers.Optimizer:
+    warmup_steps = round(recipe.warmup_share * num_steps)
+    alpha = recipe.final_learning_rate / recipe.learning_rate
+    schedule: Any = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup_steps else recipe.learning_rate,
+        decay_steps=max(num_steps - warmup_steps, 1),
+        alpha=alpha,
+        warmup_target=recipe.learning_rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
+    clip = recipe.clip_norm or None
+    if recipe.weight_decay == 0:
+        optimizer: keras.optimizers.Optimizer = keras.optimizers.Adam(schedule, global_clipnorm=clip)
+    else:
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay, global_clipnorm=clip)
+        # Decay is for kernels: shrinking offsets and batch-normalisation gains only biases them.
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
