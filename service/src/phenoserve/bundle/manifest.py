@@ -45,7 +45,7 @@ def _stain_name(name: str) -> str:
 
 def _contained_path(path: str) -> str:
     parts = PurePosixPath(path).parts
-    is_plain = path == "/".join(parts) and "\\" not in path and ":" not in path and path.isprintable()
+    is_plain = parts != () and path == "/".join(parts) and "\\" not in path and ":" not in path and path.isprintable()
     if not is_plain or path.startswith("/") or any(part in {".", ".."} for part in parts):
         raise ValueError(
             f"Expected a relative path inside the bundle, its parts separated by '/'. Received: {path!r}"

@@ -105,7 +105,7 @@ def _parse_manifest(path: Path, content: bytes) -> Manifest:
             f"{path} is not JSON ({error}). Copy the bundle again from its source."
         ) from error
     version = cast("dict[str, Any]", parsed).get("format_version") if isinstance(parsed, dict) else None
-    if version is not None and version != FORMAT_VERSION:
+    if version is not None and (type(version) is not int or version != FORMAT_VERSION):
         raise FormatVersionError(
             f"{path} states format_version {version!r}; this phenoserve reads {FORMAT_VERSION}. "
             "Install the phenoserve of that format, or export the bundle again."

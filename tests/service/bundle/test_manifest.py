@@ -1,0 +1,142 @@
+"""The manifest: a value that survives its file, and refuses what contradicts itself."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from phenoserve.answers import GRAPH_OUTPUT_AXES
+from phenoserve.bundle import InputSpec, Manifest, read_bundle
+from pydantic import ValidationError
+
+FILES = ("model.onnx", "forest.joblib", "golden.npz", "card.md")
+
+names = st.text("aZ0 é-_.:µ/β", min_size=1, max_size=8).filter(lambda name: name == name.strip())
+json_values = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e300, 1e300) | names
+objects = st.dictionaries(names, json_values | st.lists(json_values, max_size=3), max_size=3)
+records = st.fixed_dictionaries(
+    {"sha256": st.text("0123456789abcdef", min_size=64, max_size=64), "size_bytes": st.integers(0, 2**53)}
+)
+manifests = st.fixed_dictionaries(
+    {
+        "name": st.text("aZ0", min_size=1),
+        "version": st.sampled_from(["1", "1.0.0", "2026-01-01", "1.0+local"]),
+        "created": st.sampled_from(["2026-01-01T00:00:00Z", "2026-12-31T23:59:59.123456-05:00"]),
+        "channels": st.lists(names, min_size=1, max_size=6, unique=True),
+        "downsample": st.integers(1, 16),
+        "treatments": st.lists(names, min_size=2, max_size=5, unique=True),
+        "control": st.integers(0, 1),
+        "files": st.tuples(records, records, records, records, records),
+        "tolerance": st.fixed_dictionaries({"absolute": st.floats(0, 1e6), "relative": st.floats(0, 1)}),
+        "git_commit": st.none() | names,
+        "recipe": objects,
+        "simulated": st.booleans(),
+        "packages": st.dictionaries(names, names, max_size=3),
+    }
+)
+
+
+def manifest_of(drawn):
+    """Build a manifest that follows the format."""
+    treatments = drawn["treatments"]
+    return Manifest.model_validate(
+        {
+            "format_version": 1,
+            **{name: drawn[name] for name in ("name", "version", "created", "treatments", "tolerance")},
+            "input": InputSpec.of(tuple(drawn["channels"]), drawn["downsample"]),
+            "outputs": dict(GRAPH_OUTPUT_AXES),
+            "control": treatments[drawn["control"]],
+            "files": dict(zip((*FILES, "report/a/b.png"), drawn["files"], strict=True)),
+            "provenance": {
+                **{name: drawn[name] for name in ("git_commit", "recipe", "packages")},
+                "dataset": {
+                    "name": "d",
+                    "licence": "l",
+                    "fingerprint": "f",
+                    "simulated": drawn["simulated"],
+                },
+                "split": {},
+            },
+        }
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(manifests)
+def test_a_manifest_survives_its_file(drawn):
+    """A manifest read back from its own bytes is equal to what was written."""
+    manifest = manifest_of(drawn)
+    assert Manifest.model_validate_json(manifest.to_json(), strict=True) == manifest
+
+
+@settings(max_examples=50, deadline=None)
+@given(manifests)
+def test_treated_is_the_treatments_without_the_control_in_order(drawn):
+    """`treated` keeps the order of the treatments and lacks exactly the control."""
+    manifest = manifest_of(drawn)
+    position = manifest.treatments.index(manifest.control)
+    assert manifest.treated == manifest.treatments[:position] + manifest.treatments[position + 1 :]
+
+
+def test_a_manifest_is_never_edited(tiny_bundle):
+    """A field of a manifest cannot be set."""
+    manifest = read_bundle(tiny_bundle).manifest
+    with pytest.raises(ValidationError, match="frozen"):
+        manifest.name = "other"
+
+
+def spec(channels, downsample=2, min_size_px=64):
+    return {"input": {"channels": channels, "downsample": downsample, "min_size_px": min_size_px}}
+
+
+REFUSED = {
+    "an unknown field": ({"licence": "MIT"}, "licence"),
+    "a downsample in words": (spec(["a"], downsample="2"), "downsample"),
+    "no channels": (spec([]), "channels"),
+    "a stain twice": (spec(["a", "a"]), "Repeated: a"),
+    "a stain with a comma": (spec(["a,b"]), "comma"),
+    "another least size": (spec(["a"], min_size_px=32), "32 \\* downsample = 64"),
+    "a foreign control": ({"control": "DMSO"}, "'DMSO'"),
+    "a treatment twice": ({"treatments": ["EMPTY", "EMPTY"]}, "Repeated: EMPTY"),
+    "one treatment": ({"treatments": ["EMPTY"]}, "treatments"),
+    "a name with a line break": ({"treatments": ["EMPTY", "a\nb"]}, "printable"),
+    "a name with a path": ({"name": "../model"}, "name"),
+    "a version with a line break": ({"version": "1\n"}, "version"),
+    "other outputs": ({"outputs": {"embedding": ["batch", "embedding"]}}, "outputs"),
+    "a date without a zone": ({"created": "2026-01-01T00:00:00"}, "created"),
+    "a negative tolerance": ({"tolerance": {"absolute": -1.0, "relative": 0.0}}, "absolute"),
+}
+
+
+@pytest.mark.parametrize(("fields", "named"), REFUSED.values(), ids=REFUSED)
+def test_a_contradiction_is_refused_and_named(tiny_bundle, fields, named):
+    """A manifest that breaks a rule of the format is refused with the field at fault."""
+    manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
+    with pytest.raises(ValidationError, match=named):
+        Manifest.model_validate_json(json.dumps({**manifest, **fields}), strict=True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../model.onnx", "/etc/passwd", "report/../../x", "report//x", "report/./x", "./card.md", "report",
+        "report/", "C:/x", "report\\x", "report/a\nb", "weights.bin", "manifest.json", "",
+    ],
+)  # fmt: skip
+def test_a_path_outside_the_format_is_refused(tiny_bundle, path):
+    """A manifest may list the files of the format and files under `report/`, and no other path."""
+    manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
+    record = {"sha256": "0" * 64, "size_bytes": 0}
+    with pytest.raises(ValidationError, match=r"Received: |separated"):
+        Manifest.model_validate_json(
+            json.dumps({**manifest, "files": {**manifest["files"], path: record}}), strict=True
+        )
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_file_of_the_format_may_not_be_left_out(tiny_bundle, path):
+    """A manifest records every file of the format."""
+    manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
+    del manifest["files"][path]
+    with pytest.raises(ValidationError, match=f"Absent: {path}"):
+        Manifest.model_validate_json(json.dumps(manifest), strict=True)
