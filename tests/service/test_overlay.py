@@ -122,8 +122,18 @@ def test_extreme_pixels_are_drawn(extreme):
     assert drawn(stack, hot((4, 5), (0, 0))).ndim == 3
 
 
-@pytest.mark.parametrize("shape", [(32, 32), (33, 70), (32, 900), (900, 32), (130, 131)])
-@pytest.mark.parametrize("num_channels", [1, 2, 6, 7, 12])
+@pytest.mark.parametrize(
+    ("num_channels", "shape"),
+    [
+        (1, (32, 32)),
+        (2, (33, 70)),
+        (6, (32, 900)),
+        (7, (900, 32)),
+        (12, (130, 131)),
+        (12, (32, 2000)),
+        (1, (300, 40)),
+    ],
+)
 def test_every_size_and_number_of_channels_is_drawn(num_channels, shape):
     """From 32 pixels and 1 channel to 12, long or wide, the picture is a PNG of sensible size."""
     stack = stack_of(num_channels, *shape)
