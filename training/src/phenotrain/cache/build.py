@@ -122,8 +122,7 @@ def _fill(
     *,
     progress: bool,
 ) -> list[Fault]:
-    fields = layout.load_array(out / layout.FIELDS, len(files))
-    plan = Plan(meta.data_root, out / layout.FIELDS, fields.offset, meta.form, meta.downsample)
+    plan = Plan(meta.data_root, out / layout.FIELDS, ledger.fields_offset, meta.form, meta.downsample)
     site_ids = sites["site_id"].tolist()
     pending = np.flatnonzero(ledger.states == layout.PENDING).tolist()
     jobs = [Job(slot, site_ids[slot], files[slot]) for slot in pending]

@@ -33,6 +33,7 @@ class Ledger:
         self.states = load_array(folder / STATE, num_slots, writable=True)
         self.digests = load_array(folder / DIGESTS, num_slots, writable=True)
         self.signatures = load_array(folder / SIGNATURES, num_slots, writable=True)
+        self.fields_offset = load_array(folder / FIELDS, num_slots).offset
         self._fields = (folder / FIELDS).open("rb+")
         self._unsaved: list[Outcome] = []
         self._saved_at = time.monotonic()
