@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+
 from phenotrain.encoder import batch_normalisations, build_encoder, build_projection_head
 from phenotrain.graph import ServedGraph
 from phenotrain.heads import build_head

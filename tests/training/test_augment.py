@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from phenotrain.augment import draw_view
 from phenotrain.recipe import AugmentationRecipe, load_recipe
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+
 from phenotrain import checkpoint
 
 pytestmark = pytest.mark.training

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from phenotrain.graph import ServedGraph, pool
 from phenotrain.heads import build_head, head_gradient
 from phenotrain.recipe import HeadsRecipe

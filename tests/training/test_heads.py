@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from phenotrain.heads import HeadData, build_head, fit_head
 from phenotrain.recipe import HeadsRecipe
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from phenotrain.ntxent import contrastive_accuracy, ntxent_loss
 
 pytestmark = pytest.mark.training

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from phenotrain.recipe import load_recipe, shipped_recipes
 from pydantic import ValidationError
+
+from phenotrain.recipe import load_recipe, shipped_recipes
 
 
 def test_all_shipped_recipes_load():

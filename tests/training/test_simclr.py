@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+
 from phenotrain import simclr
 from phenotrain.recipe import Recipe
 from phenotrain.training_log import read_log

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from phenotrain.standardise import EPSILON, standardise
 
 pytestmark = pytest.mark.training

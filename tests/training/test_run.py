@@ -1,0 +1,90 @@
+"""The whole line: a simulated screen in, a killed and resumed run, a bundle that the service's own code verifies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from phenoserve.verify import verify
+
+pytestmark = [pytest.mark.training, pytest.mark.slow]
+
+RECIPE = """
+name = "tiny"
+downsample = 1
+[encoder]
+weights = "none"
+[projection_head]
+hidden_units = [16]
+[simclr]
+crop_px = 32
+epochs = 3
+batch_size = 8
+[heads]
+num_top_doses = 1
+epochs = 5
+[forest]
+num_trees = 5
+"""
+
+
+@pytest.fixture(scope="module")
+def screen(tmp_path_factory):
+    out = tmp_path_factory.mktemp("screen") / "screen"
+    options = ["--field-px", "64", "--dose", "0.1", "--control-wells", "2", "--wells-per-treatment", "1"]
+    phenotrain("simulate", str(out), *options, "--sites-per-well", "1", "--no-progress")
+    return out
+
+
+def command(*arguments: str) -> list[str]:
+    return [str(Path(sys.executable).with_name("phenotrain")), *arguments]
+
+
+def phenotrain(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), check=True, text=True, capture_output=True)
+
+
+def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
+    """Killed with SIGKILL after an epoch and called again, `phenotrain run` ends in a bundle that verifies."""
+    recipe, work, bundle = tmp_path / "tiny.toml", tmp_path / "work", tmp_path / "bundle"
+    recipe.write_text(RECIPE)
+    arguments = ["run", "rxrx2", str(screen), str(bundle), "--recipe", str(recipe), "--work", str(work)]
+    held_out = tmp_path / "held_out.csv"
+    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+    checkpoint = work / "simclr" / "checkpoint.npz"
+    deadline = time.monotonic() + 300
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert process.poll() is None, process.stderr.read() if process.stderr else ""
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not bundle.exists()
+
+    done = phenotrain(*arguments, "--held-out", str(held_out))
+    report = verify(bundle, device="cpu")
+    assert report.ok
+    manifest = report.bundle.manifest
+    assert manifest.control == manifest.treatments[0] == "EMPTY"
+    assert manifest.provenance.dataset.simulated
+    assert manifest.provenance.split["protocol"] == "leave-experiment-out"
+    assert "simulated" in done.stderr
+    assert set(pd.read_csv(held_out)["experiment"]) == {"HUVEC-2"}
+    page = (bundle / "report" / "report.html").read_text(encoding="utf-8")
+    assert "simulated" in page.lower()
+
+
+def test_offline_weights_name_the_other_choices(screen, tmp_path):
+    """Where ImageNet weights cannot be had, the error names `--weights none` and `--weights PATH`."""
+    arguments = ["run", "rxrx2", str(screen), str(tmp_path / "bundle"), "--recipe", "reference", "--weights"]
+    done = subprocess.run(
+        command(*arguments, str(tmp_path / "missing.h5")), check=False, text=True, capture_output=True
+    )
+    assert done.returncode == 1
+    assert "missing.h5" in done.stderr
+    assert "none" in done.stderr
+    assert "Traceback" not in done.stderr
