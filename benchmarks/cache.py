@@ -17,12 +17,13 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+from scipy import ndimage
+
 from phenotrain.cache import build_cache
 from phenotrain.cache.pooling import pooled_dtype
 from phenotrain.cache.scheduling import usable_cores
 from phenotrain.datasets import Description, load_description
 from phenotrain.plates import read_sites, site_files
-from scipy import ndimage
 
 FIELD_PX = 1024
 MEAN_GREY = (3.6, 15.7, 8.1, 8.9, 1.8, 11.3)

@@ -22,10 +22,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 import tifffile
+from rich.progress import track
+
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine, available_cores
 from phenoserve.stack import StackLimits, read_stack
-from rich.progress import track
 
 START_TIMEOUT_S = 120
 NUM_WARM_UPS = 5

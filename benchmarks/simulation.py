@@ -19,14 +19,15 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pandas as pd
-from phenotrain.simulate import CONTROL, PHENOTYPES, STAINS, ScreenSpec, simulate_screen
-from phenotrain.simulate.layout import SitePlan
-from phenotrain.simulate.render import render_site
 from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from phenotrain.simulate import CONTROL, PHENOTYPES, STAINS, ScreenSpec, simulate_screen
+from phenotrain.simulate.layout import SitePlan
+from phenotrain.simulate.render import render_site
 
 DEMO_SPEC = ScreenSpec(seed=3, field_px=256, doses=(0.1, 0.01, 0.001), control_wells=9)
 """A screen of 1008 sites: the top three doses, and 9 controls a plate."""

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from sklearn.ensemble import RandomForestClassifier
+
 from phenoserve.bundle import (
     Bundle,
     BundleContents,
@@ -25,7 +27,6 @@ from phenoserve.bundle import (
     write_bundle,
 )
 from phenoserve.engine import Graph, record_golden
-from sklearn.ensemble import RandomForestClassifier
 
 STAINS = ("Hoechst", "ConA", "Phalloidin", "Syto14", "MitoTracker", "WGA")
 TREATMENTS = ("EMPTY", "IFN-alpha-A", "IFNB-1", "IFN-gamma", "IFN-omega")

@@ -18,10 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from phenoclient import Client
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+from phenoclient import Client
 
 SITES_SHOWN = 2
 NUM_PERMUTATIONS = 2000

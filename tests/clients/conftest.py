@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import stamina
 import tifffile
+
 from phenoclient import Client
 
 from .fake_service import FakeService

@@ -9,10 +9,11 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from typer.testing import CliRunner, Result
+
 from phenoclient.cli import app
 from phenoclient.errors import PhenoclientError
 from phenoclient.exit_codes import EXIT_CODES, ExitCode, exit_code_of
-from typer.testing import CliRunner, Result
 
 from .fake_service import PNG, FakeService, listening, problem
 

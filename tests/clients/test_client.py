@@ -4,6 +4,7 @@ from functools import partial
 import httpx
 import numpy as np
 import pytest
+
 from phenoclient import AsyncClient, Client, Prediction, TreatmentProbability
 from phenoclient.errors import (
     ServiceTimeoutError,

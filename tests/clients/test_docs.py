@@ -2,10 +2,11 @@ import inspect
 import re
 from pathlib import Path
 
-import phenoclient
-import phenoclient.errors
 import pytest
 import typer.main
+
+import phenoclient
+import phenoclient.errors
 from phenoclient import AsyncClient, Client, RetryPolicy
 from phenoclient.cli import app
 from phenoclient.exit_codes import ExitCode

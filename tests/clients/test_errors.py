@@ -3,9 +3,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import httpx
+import pytest
+
 import phenoclient
 import phenoclient.errors
-import pytest
 from phenoclient.errors import (
     InternalServiceError,
     OverloadedError,

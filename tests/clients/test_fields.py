@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+
 from phenoclient.answers import read_embedding, read_explanation, read_prediction, read_served_bundle
 from phenoclient.errors import UnreadableAnswerError
 from phenoclient.fields import Fields

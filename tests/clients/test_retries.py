@@ -1,6 +1,7 @@
 import httpx
 import pytest
 import stamina
+
 from phenoclient import NO_RETRIES, AsyncClient, Client, RetryPolicy
 from phenoclient.errors import OverloadedError, ServiceError, ServiceUnavailableError
 from phenoclient.problems import error_of

@@ -9,6 +9,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
 from phenoclient.errors import StackArgumentError
 from phenoclient.stacks import stack_tiff
 

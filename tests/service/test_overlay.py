@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+
 from phenoserve.overlay import colours, heatmap_at_field_size, render_overlay
 from phenoserve.overlay.layout import Box, plan
-from PIL import Image
 
 STAINS = tuple(f"stain {index}" for index in range(12))
 CELL_PX = 32

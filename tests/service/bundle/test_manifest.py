@@ -5,9 +5,10 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle import InputSpec, Manifest, read_bundle
-from pydantic import ValidationError
 
 FILES = ("model.onnx", "forest.joblib", "golden.npz", "card.md")
 

@@ -6,8 +6,10 @@ import os
 import stat
 
 import numpy as np
-import phenoserve.bundle.files as files_module
 import pytest
+from sklearn.ensemble import RandomForestClassifier
+
+import phenoserve.bundle.files as files_module
 from phenoserve.bundle import (
     BundleContentsError,
     BundleExistsError,
@@ -19,7 +21,6 @@ from phenoserve.bundle import (
     read_bundle,
     write_bundle,
 )
-from sklearn.ensemble import RandomForestClassifier
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from phenoserve.errors import ERRORS
 from phenoserve.stack import (
     DamagedTiffError,

@@ -7,6 +7,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+
 from phenotrain.cache import build_cache
 from phenotrain.datasets import Description, parse_description
 

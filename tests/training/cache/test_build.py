@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+
 from phenotrain.cache import CacheError, CacheMismatchError, FieldCache, build_cache, layout
 from phenotrain.cache.layout import FILES
 from phenotrain.datasets import load_description

@@ -3,9 +3,10 @@ import sys
 
 import pytest
 import typer
+from typer.testing import CliRunner
+
 from phenotrain.cache import FieldCache
 from phenotrain.cache.cli import cache
-from typer.testing import CliRunner
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import imagecodecs
 import numpy as np
 import pytest
+
 from phenotrain.cache import CacheError, FieldCache
 from phenotrain.cache.layout import STATE
 from phenotrain.plates import IncompleteSitesError

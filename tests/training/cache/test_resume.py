@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from phenotrain.cache import CacheError, FieldCache, scheduling
 from phenotrain.cache.layout import STATE, STORED
 

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from phenotrain.datasets import Template
 
 cells = st.text(st.characters(codec="ascii", exclude_characters="{}", categories=["L", "N", "P"]), max_size=8)

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from phenotrain.doses import dose_rank, rounded_doses, top_doses
 
 LAW = settings(max_examples=25, deadline=None)

@@ -6,14 +6,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
+
 from phenotrain.evaluate import Predictions, dose_probability, evaluate
 from phenotrain.evaluate.classification import balanced_accuracy, bootstrap_interval, permutation_p
 from phenotrain.evaluate.comparison import same_plate_auroc
 from phenotrain.grouping import plate_names
 from phenotrain.matching import plate_matched_weights
 from phenotrain.splits import split_sites
-from scipy import stats
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
 
 LAW = settings(max_examples=25, deadline=None)
 CLASSES = ("EMPTY", "IFN-a", "IFN-b")

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from phenotrain.grouping import plate_names
 from phenotrain.matching import balanced_rows, class_weights, plate_matched_weights
 

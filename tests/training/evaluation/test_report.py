@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+
 from phenotrain.evaluate import Predictions, dose_probability, evaluate
 from phenotrain.report import Overlay, ReportContext, build_report, card_markdown
 from phenotrain.splits import split_sites

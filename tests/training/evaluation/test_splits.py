@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from phenotrain.doses import dose_rank
 from phenotrain.grouping import natural_order, plate_names
 from phenotrain.splits import ROLES, split_sites

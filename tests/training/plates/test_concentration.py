@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from phenotrain.plates import TableError, snap_concentration
 from phenotrain.plates.concentration import read_concentrations
 

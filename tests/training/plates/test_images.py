@@ -4,6 +4,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+
 from phenotrain.plates import Fault, FieldForm, ImageError, IncompleteSitesError, decode_image, read_site
 
 RNG = np.random.default_rng(0)

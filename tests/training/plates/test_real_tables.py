@@ -1,4 +1,5 @@
 import pytest
+
 from phenotrain.datasets import load_description
 from phenotrain.plates import decode_image, read_site, read_sites, site_files
 

@@ -3,6 +3,7 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
+
 from phenotrain.datasets import COLUMNS, load_description, parse_description
 from phenotrain.plates import TableError, read_sites, site_files
 

@@ -2,6 +2,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import ndimage
+
 from phenotrain.simulate import CONTROL, STAINS
 from phenotrain.simulate.acquisition import acquisition_of
 from phenotrain.simulate.cells import MIN_DISTANCE_PX, sample_cells
@@ -10,7 +12,6 @@ from phenotrain.simulate.render import render_site
 from phenotrain.simulate.stains import STAIN_MODELS
 from phenotrain.simulate.streams import Stream, stream
 from phenotrain.simulate.textures import coarse_noise, fine_noise, splat
-from scipy import ndimage
 
 REAL_MEAN_GREY = np.array([3.6, 15.7, 8.1, 8.9, 1.8, 11.3])
 REAL_STD_GREY = np.array([6.0, 14.0, 3.8, 7.3, 1.7, 6.4])

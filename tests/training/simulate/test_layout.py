@@ -3,10 +3,11 @@ import re
 from collections import Counter, defaultdict
 
 import pytest
+from pydantic import ValidationError
+
 from phenotrain.simulate import CONTROL, DOSE_LADDER, ScreenSpec
 from phenotrain.simulate.layout import METADATA_COLUMNS, plan_screen, write_metadata
 from phenotrain.simulate.spec import PLATE_COLUMNS, PLATE_ROWS
-from pydantic import ValidationError
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
 from phenotrain.simulate import ScreenSpec, simulate_screen
 
 BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "simulation.py"

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from phenotrain.simulate import CONTROL, DOSE_LADDER, PHENOTYPES, STAINS, effect_size
 from phenotrain.simulate.cells import PARAMETERS
 from phenotrain.simulate.layout import SitePlan

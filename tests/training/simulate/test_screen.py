@@ -7,11 +7,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import typer
+from typer.testing import CliRunner
+
 from phenotrain.simulate import PHENOTYPES, STAINS, STATEMENT_FILE, ScreenSpec, simulate_screen
 from phenotrain.simulate.cli import simulate
 from phenotrain.simulate.layout import plan_screen
 from phenotrain.simulate.truth import EFFECT_COLUMNS
-from typer.testing import CliRunner
 
 SPEC = ScreenSpec(
     seed=7, field_px=64, doses=(0.1, 0.0001), wells_per_treatment=1, control_wells=1, sites_per_well=2

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from phenoserve.bundle import BundleError
 from rich.console import Console
 
+from phenoserve.bundle import BundleError
 from phenotrain.cache import CacheError
 from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.encoder import WeightsUnavailableError

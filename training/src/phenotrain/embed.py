@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 import tensorflow as tf
-from phenoserve.answers import EMBEDDING_SIZE
 
+from phenoserve.answers import EMBEDDING_SIZE
 from phenotrain.cache import FieldCache
 from phenotrain.encoder import batch_normalisations
 from phenotrain.standardise import standardise

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE
 
+from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE
 from phenotrain.recipe import EncoderRecipe, ProjectionHeadRecipe
 
 

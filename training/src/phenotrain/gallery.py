@@ -2,9 +2,9 @@
 
 import numpy as np
 import pandas as pd
+
 from phenoserve.engine import Graph
 from phenoserve.overlay import render_overlay
-
 from phenotrain.cache import FieldCache
 from phenotrain.evaluate import Predictions
 from phenotrain.labelled import Task

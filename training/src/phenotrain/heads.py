@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from phenoserve.answers import EMBEDDING_SIZE
 
+from phenoserve.answers import EMBEDDING_SIZE
 from phenotrain.recipe import HeadsRecipe
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
+
 from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.engine import Graph
-
 from phenotrain.graph import OUTPUTS, ServedGraph
 
 OPSET = 18

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from phenoserve.bundle import DatasetProvenance, Provenance
-
 from phenotrain.cache import FieldCache
 from phenotrain.recipe import Recipe
 

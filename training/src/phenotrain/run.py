@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
+
 from phenoserve.bundle import Bundle, BundleContents, InputSpec, Tolerance, write_bundle
 from phenoserve.engine import Engine, record_golden
 from phenoserve.verify import replay_golden
-from rich.console import Console
-
 from phenotrain.cache import FieldCache, build_cache
 from phenotrain.datasets import Description
 from phenotrain.evaluate import Metrics, dose_probability, evaluate

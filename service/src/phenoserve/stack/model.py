@@ -15,7 +15,7 @@ class Stack:
     """One field of view as it stands in its file.
 
     Attributes:
-        array: Intensities `(channel, y, x)` in the file's data type (uint8, uint16, float32), native byte order.
+        array: Intensities `(channel, y, x)` in the file's data type (uint8, uint16, float32), native order.
         channel_names: Names of the channels in the order of `array`, from an OME header that names them all;
             None where the file does not.
     """

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
-from phenoserve.stack import StackError, read_page
 
+from phenoserve.stack import StackError, read_page
 from phenotrain.plates.errors import ImageError
 from phenotrain.plates.grey_palette import relabel_grey_palette
 
