@@ -8,13 +8,12 @@ The tree:
 
 * ServiceError              any answer that is not 2xx, with its code
   + stack.StackError        the bytes are not a usable stack (codes of 413, 415 and 422)
-  + http.problems.Problem   everything else about a request, with the headers the answer needs
+  + http.problems.RequestError   everything else about a request, with the headers the answer needs
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import ClassVar
 
 
 class ErrorCode(StrEnum):
@@ -102,7 +101,7 @@ class ServiceError(Exception):
         detail: What was passed, what was expected, how to fix it.
     """
 
-    code: ClassVar[ErrorCode] = ErrorCode.INTERNAL_ERROR
+    code: ErrorCode = ErrorCode.INTERNAL_ERROR
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)

@@ -10,15 +10,13 @@
   - StackTooLargeError        413  more pages, pixels or segments than the limits allow
 """
 
-from typing import ClassVar
-
 from phenoserve.errors import ErrorCode, ServiceError
 
 
 class StackError(ServiceError):
     """The bytes cannot be read as one stack `(channel, y, x)`."""
 
-    code: ClassVar[ErrorCode] = ErrorCode.DAMAGED_TIFF
+    code = ErrorCode.DAMAGED_TIFF
 
 
 class NotATiffError(StackError):

@@ -1,0 +1,200 @@
+"""Reads the body of a request: one TIFF, or several as multipart/form-data, under limits of bytes and time."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from phenoserve.errors import ErrorCode
+from phenoserve.http.problems import RequestError
+from phenoserve.settings import Settings
+
+RAW_TYPES: Final = ("image/tiff", "application/octet-stream")
+MULTIPART: Final = "multipart/form-data"
+PART_NAME: Final = "stack"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A body as it arrived.
+
+    Attributes:
+        content: Its bytes.
+        boundary: Boundary of a multipart body; None for a raw TIFF.
+    """
+
+    content: bytes
+    boundary: bytes | None
+
+    def stacks(self, max_stacks: int) -> Sequence[bytes]:
+        """The TIFF files in the body, in order.
+
+        Raises:
+            RequestError: `malformed_request` or `body_too_large`, for a multipart body that is not 1 to `max_stacks`
+                complete parts named `stack`.
+        """
+        return (
+            [self.content] if self.boundary is None else split_parts(self.content, self.boundary, max_stacks)
+        )
+
+
+def check_media_type(request: Request) -> bytes | None:
+    """Check what a body claims to be.
+
+    Returns:
+        The boundary of a multipart body; None for a raw TIFF.
+
+    Raises:
+        RequestError: `unsupported_media_type`, or `malformed_request` without a boundary.
+    """
+    content_type = request.headers.get("content-type", "")
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    media_type, parameters = parse_options_header(content_type)
+    kind = media_type.decode("latin-1").lower()
+    if coding != "identity":
+        raise RequestError(
+            ErrorCode.UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding is {coding!r}; send the TIFF as it is."
+        )
+    if kind in RAW_TYPES:
+        return None
+    if kind != MULTIPART:
+        raise RequestError(
+            ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Type is {content_type!r}; expected {', '.join(RAW_TYPES)} or {MULTIPART}.",
+        )
+    boundary = parameters.get(b"boundary", b"")
+    if not boundary:
+        raise RequestError(ErrorCode.MALFORMED_REQUEST, "The multipart Content-Type names no boundary.")
+    return boundary
+
+
+async def read_upload(request: Request, settings: Settings) -> Upload:
+    """Read a whole body into one buffer.
+
+    Args:
+        request: The request, its body untouched.
+        settings: `max_body_bytes` and `body_timeout_s`.
+
+    Raises:
+        RequestError: `unsupported_media_type`, `malformed_request`, `body_too_large` or `body_too_slow`.
+        ClientDisconnect: If the client leaves before the end.
+    """
+    boundary = check_media_type(request)
+    limit = settings.max_body_bytes
+    declared = request.headers.get("content-length", "")
+    expected = int(declared) if declared.isascii() and declared.isdigit() else 0
+    if expected > limit:
+        raise _too_large(limit)
+    buffer = bytearray(expected)  # the operating system gives the pages as bytes arrive
+    size = 0
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            async for chunk in request.stream():
+                stop = size + len(chunk)
+                if stop > limit:
+                    raise _too_large(limit)
+                buffer[size:stop] = chunk
+                size = stop
+    except TimeoutError as error:
+        # What is still to come is not waited for either: the connection ends with the answer.
+        raise RequestError(
+            ErrorCode.BODY_TOO_SLOW,
+            f"{size} bytes arrived in {settings.body_timeout_s:g} s. Send the whole body within that time.",
+            {"Connection": "close"},
+        ) from error
+    return Upload(bytes(memoryview(buffer)[:size]), boundary)
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError(
+        ErrorCode.BODY_TOO_LARGE, f"The body is larger than {limit} bytes. Send fewer or smaller stacks."
+    )
+
+
+class _Parts:
+    """Collects the parts of a multipart body as the parser calls back."""
+
+    def __init__(self, max_stacks: int) -> None:
+        self.stacks: list[bytearray] = []
+        self.is_complete = False
+        self._max_stacks = max_stacks
+        self._header = bytearray()
+        self._value = bytearray()
+        self._name = b""
+
+    def begin(self) -> None:
+        if len(self.stacks) == self._max_stacks:
+            raise RequestError(
+                ErrorCode.BODY_TOO_LARGE,
+                f"More than {self._max_stacks} parts; send them in several requests.",
+            )
+        self.stacks.append(bytearray())
+        self._name = b""
+
+    def header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._name = parse_options_header(self._value.decode("latin-1"))[1].get(b"name", b"")
+        self._header.clear()
+        self._value.clear()
+
+    def headers_finished(self) -> None:
+        if self._name != PART_NAME.encode():
+            raise RequestError(
+                ErrorCode.MALFORMED_REQUEST,
+                f"Found a part named {self._name!r}; every part must be {PART_NAME!r}.",
+            )
+
+    def data(self, data: bytes, start: int, end: int) -> None:
+        self.stacks[-1] += memoryview(data)[start:end]
+
+    def end(self) -> None:
+        self.is_complete = True
+
+
+def split_parts(content: bytes, boundary: bytes, max_stacks: int) -> list[bytes]:
+    """Split a multipart body (RFC 7578) into the contents of its parts named `stack`.
+
+    Args:
+        content: The whole body.
+        boundary: Its boundary.
+        max_stacks: Most parts that are taken.
+
+    Raises:
+        RequestError: `malformed_request` if it is broken, has no part or one of another name; `body_too_large` if it
+            has more parts.
+    """
+    parts = _Parts(max_stacks)
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": parts.begin,
+                "on_part_data": parts.data,
+                "on_header_field": parts.header_field,
+                "on_header_value": parts.header_value,
+                "on_header_end": parts.header_end,
+                "on_headers_finished": parts.headers_finished,
+                "on_end": parts.end,
+            },
+        )
+        parser.write(content)
+        parser.finalize()
+    except FormParserError as error:
+        raise RequestError(
+            ErrorCode.MALFORMED_REQUEST, f"The multipart body cannot be read: {error}."
+        ) from error
+    if not parts.is_complete or not parts.stacks:
+        raise RequestError(
+            ErrorCode.MALFORMED_REQUEST, f"Expected complete parts named {PART_NAME!r}; the body ends early."
+        )
+    return [bytes(stack) for stack in parts.stacks]

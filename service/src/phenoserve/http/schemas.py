@@ -1,0 +1,133 @@
+"""The bodies of the answers, as they stand in the OpenAPI document."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from phenoserve.engine import ActiveDevice
+from phenoserve.errors import ErrorCode
+from phenoserve.http.channels import ChannelOrder
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BundleName(_Body):
+    """The bundle that answered."""
+
+    name: str
+    version: str
+    digest: str = Field(description="SHA-256 of its manifest, in hex: one digest is one model")
+
+
+class StackSummary(_Body):
+    """How the stack was read."""
+
+    channels: tuple[str, ...] = Field(description="stains in the order the file's channels were taken in")
+    channel_order: ChannelOrder = Field(description="where that order came from")
+    height: int = Field(description="pixels")
+    width: int = Field(description="pixels")
+    dtype: str
+
+
+class TreatmentProbability(_Body):
+    """The most probable treatment."""
+
+    treatment: str
+    probability: float
+
+
+class ForestPrediction(TreatmentProbability):
+    """What the random forest on the embedding says."""
+
+    probabilities: dict[str, float]
+
+
+class Answer(_Body):
+    """What every answer to a stack starts with."""
+
+    bundle: BundleName
+    stack: StackSummary
+
+
+class PredictAnswer(Answer):
+    """Answer of `/predict`."""
+
+    prediction: TreatmentProbability = Field(description="of the classifier head")
+    probabilities: dict[str, float] = Field(
+        description="of every treatment, the control among them; sum to 1"
+    )
+    versus_control: dict[str, float] = Field(
+        description="of every treatment, against the control alone; do not sum to 1"
+    )
+    forest: ForestPrediction
+
+
+class EmbedAnswer(Answer):
+    """Answer of `/embed`."""
+
+    kind: str
+    embedding: list[float]
+    dim: int
+
+
+class Heatmap(_Body):
+    """Grad-CAM of one treatment on the grid of the encoder's last feature map."""
+
+    values: list[list[float]] = Field(description="rows of cells, not negative")
+    height: int = Field(description="cells")
+    width: int = Field(description="cells")
+    scale_px: tuple[float, float] = Field(description="raw pixels a cell, along y and along x")
+    max: float
+
+
+class ExplainAnswer(Answer):
+    """Answer of `/explain` as JSON."""
+
+    treatment: str = Field(description="the treatment explained")
+    prediction: TreatmentProbability
+    heatmap: Heatmap
+
+
+class PredictAnswers(_Body):
+    """Answer of `/predict` to a multipart request, in the order of its parts."""
+
+    answers: list[PredictAnswer]
+
+
+class EmbedAnswers(_Body):
+    """Answer of `/embed` to a multipart request, in the order of its parts."""
+
+    answers: list[EmbedAnswer]
+
+
+class ExplainAnswers(_Body):
+    """Answer of `/explain` to a multipart request, in the order of its parts."""
+
+    answers: list[ExplainAnswer]
+
+
+class BundleAnswer(_Body):
+    """Answer of `GET /bundle`."""
+
+    manifest: dict[str, Any] = Field(description="manifest.json as it stands in the bundle")
+    digest: str
+    device: ActiveDevice
+
+
+class Status(_Body):
+    """Answer of the health checks."""
+
+    status: str
+
+
+class ProblemBody(BaseModel):
+    """Body of every error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: ErrorCode
+    detail: str
+    incident: str | None = Field(None, description="of a 500: the id under which the service's log says more")
