@@ -14,6 +14,9 @@ from phenoserve.engine.graph import Graph
 from phenoserve.engine.session import ActiveDevice, Device
 from phenoserve.stack import STACK_DTYPES
 
+MAX_INTENSITY: Final = 1e15
+"""Largest magnitude of an intensity: the sum of its squares over a field must not overflow in float32."""
+
 STACK_AXES: Final = ("batch", "channel", "y", "x")
 
 
@@ -63,7 +66,7 @@ class Engine:
 
         Raises:
             StackMismatchError: If the stacks are not such.
-            NonFiniteAnswerError: If an answer is not finite.
+            NonFiniteAnswerError: If an intensity is not finite or beyond `MAX_INTENSITY`, or an answer is not finite.
             GraphError: If ONNX Runtime fails.
         """
         spec = self.bundle.manifest.input
@@ -118,11 +121,16 @@ def _sizes(num_channels: int, num_treatments: int) -> dict[str, int]:
 
 
 def _answer(graph: Graph, forest: Forest, stacks: np.ndarray) -> Answers:
+    # Beyond the limit a variance overflows to infinity, and dividing by it makes a plausible, empty channel.
+    if stacks.dtype.kind == "f" and not max(stacks.max(), -stacks.min()) <= MAX_INTENSITY:
+        raise NonFiniteAnswerError(
+            f"A stack holds a NaN, an infinity, or an intensity beyond {MAX_INTENSITY:g}. Pass the intensities as the "
+            "camera gave them."
+        )
     outputs = graph.run(np.ascontiguousarray(stacks, dtype=np.float32))
     for name, array in outputs.items():
         if not np.isfinite(array).all():
             raise NonFiniteAnswerError(
-                f"The output {name} is not finite. A stack holds a NaN, an infinity, or intensities too "
-                "large to square in float32; pass the intensities as the camera gave them."
+                f"The graph's {name} is not finite on this stack. Export the bundle again."
             )
     return Answers(**outputs, forest=forest.probabilities(outputs["embedding"]))

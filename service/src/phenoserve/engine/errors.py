@@ -25,4 +25,4 @@ class StackMismatchError(EngineError, ValueError):
 
 
 class NonFiniteAnswerError(EngineError):
-    """Raised when an output is not finite: the stack is not, or the graph overflowed on it."""
+    """Raised when an intensity or an output is not finite, or too large to compute with."""
