@@ -48,6 +48,14 @@ class StageTimes:
     queue_s: float = 0.0
     inference_s: float = 0.0
 
+    def by_stage(self) -> dict[str, float]:
+        """Seconds by the name of the stage."""
+        return {"decode": self.decode_s, "queue": self.queue_s, "inference": self.inference_s}
+
+    def server_timing(self) -> str:
+        """The times as a `Server-Timing` header, in milliseconds."""
+        return ", ".join(f"{stage};dur={1e3 * seconds:.2f}" for stage, seconds in self.by_stage().items())
+
 
 @dataclass(frozen=True)
 class Outcome(Generic[Result]):

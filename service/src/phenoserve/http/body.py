@@ -142,7 +142,7 @@ class _Parts:
         self._value += data[start:end]
 
     def header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
+        if bytes(self._header).lower() == b"content-disposition":
             self._name = parse_options_header(self._value.decode("latin-1"))[1].get(b"name", b"")
         self._header.clear()
         self._value.clear()

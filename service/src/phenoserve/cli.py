@@ -1,0 +1,140 @@
+"""The command `phenoserve`: serve a bundle, or verify one."""
+
+import inspect
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from phenoserve.bundle import BundleError, read_bundle
+from phenoserve.engine import Device, Engine, EngineError
+from phenoserve.http import create_app
+from phenoserve.http.keys import ApiKeysError
+from phenoserve.http.server import DrainingServer
+from phenoserve.settings import Settings
+from phenoserve.verify import VerifyReport
+from phenoserve.verify import verify as verify_bundle
+
+FAILURE: Final = 1
+USAGE_ERROR: Final = 2
+
+app = typer.Typer(
+    help="Serves what phenotrain learned from fluorescence microscopy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+BundleArgument = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.", envvar="PHENOSERVE_BUNDLE")
+]
+
+
+def _with_settings_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one flag a setting, named, typed and described by `Settings` alone."""
+    own = [
+        parameter
+        for parameter in inspect.signature(command).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    flags = [_flag(name) for name in Settings.model_fields]
+    command.__signature__ = inspect.Signature([*own, *flags])  # pyright: ignore[reportFunctionMemberAccess] (set for typer)
+    command.__annotations__ |= {flag.name: flag.annotation for flag in flags}
+    return command
+
+
+def _flag(name: str) -> inspect.Parameter:
+    field = Settings.model_fields[name]
+    variable = f"PHENOSERVE_{name.upper()}"
+    default = "unset" if field.default is None else field.default
+    option = typer.Option(
+        f"--{name.replace('_', '-')}", help=f"{field.description} [{variable}; {default}]", show_default=False
+    )
+    annotation = Annotated[field.annotation | None, option]  # pyright: ignore[reportOptionalOperand] (a field has a type)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+@app.command()
+@_with_settings_flags
+def serve(bundle: BundleArgument, **flags: Any) -> None:
+    """Serve a bundle over HTTP until SIGTERM or Ctrl-C.
+
+    Every flag is also a variable of the environment, named in brackets with its default; the flag wins.
+    """
+    settings = _settings({name: value for name, value in flags.items() if value is not None})
+    _set_up_logging(settings.log_level)
+    try:
+        engine = Engine.load(read_bundle(bundle), device=settings.device, num_threads=settings.num_threads)
+        application = create_app(engine, settings)
+    except (BundleError, EngineError, ApiKeysError) as error:
+        _fail(str(error), FAILURE)
+
+    def announce(url: str) -> None:
+        manifest = engine.bundle.manifest
+        typer.echo(
+            f"{manifest.name} {manifest.version} on {engine.active_device} at {url} (documentation: {url}docs)"
+        )
+
+    DrainingServer(application, settings, announce).run()
+
+
+@app.command()
+def verify(
+    bundle: BundleArgument,
+    device: Annotated[
+        Device, typer.Option(help="Where to replay the golden stacks.", envvar="PHENOSERVE_DEVICE")
+    ] = "auto",
+) -> None:
+    """Verify a bundle's files and replay its golden stacks; exit with 1 if anything is off."""
+    try:
+        report = verify_bundle(bundle, device)
+    except (BundleError, EngineError) as error:
+        _fail(str(error), FAILURE)
+    _print_report(report)
+    if not report.ok:
+        _fail("The bundle does not answer its golden stacks as it must.", FAILURE)
+
+
+def _print_report(report: VerifyReport) -> None:
+    manifest = report.bundle.manifest
+    table = Table(title=f"{manifest.name} {manifest.version} on {report.active_device}", title_justify="left")
+    for heading in ("golden stack", "output", "largest difference", "nearest to its limit", "limit", ""):
+        table.add_column(heading, no_wrap=heading == "output")
+    for difference in report.differences:
+        table.add_row(
+            str(difference.stack),
+            difference.output,
+            f"{difference.max_difference:.2e}",
+            f"{difference.difference:.2e}",
+            f"{difference.allowed:.2e}",
+            "ok" if difference.ok else "OFF",
+        )
+    Console().print(table)
+
+
+def _settings(flags: dict[str, Any]) -> Settings:
+    try:
+        return Settings(**flags)
+    except ValidationError as error:
+        faults = [
+            f"{name} is {fault['input']!r}: {fault['msg']}"
+            f" (flag --{name.replace('_', '-')}, or PHENOSERVE_{name.upper()})"
+            for fault in error.errors()
+            for name in [str(fault["loc"][0])]
+        ]
+        _fail("; ".join(faults), USAGE_ERROR)
+
+
+def _set_up_logging(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # tifffile logs every oddity of every upload as an error; what matters of them is in the answer.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    typer.echo(f"phenoserve: {message}", err=True)
+    raise typer.Exit(exit_code)

@@ -1,0 +1,64 @@
+"""What the OpenAPI document says about bodies and errors, which the routes read and write by hand."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from phenoserve.errors import ERRORS
+from phenoserve.http.body import MULTIPART, PART_NAME, RAW_TYPES
+from phenoserve.http.problems import PROBLEM_TYPE
+from phenoserve.http.render import JSON
+from phenoserve.http.schemas import ProblemBody
+
+BINARY: Final = {"type": "string", "format": "binary"}
+
+STACK_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "One TIFF as it is, or 1 to n of them as parts named `stack`.",
+        "content": {raw: {"schema": BINARY} for raw in RAW_TYPES}
+        | {
+            MULTIPART: {
+                "schema": {
+                    "type": "object",
+                    "required": [PART_NAME],
+                    "properties": {PART_NAME: {"type": "array", "items": BINARY}},
+                }
+            }
+        },
+    }
+}
+
+_PROBLEM_CONTENT: Final = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors of a route: these statuses, with the codes of each."""
+    return {status: {"description": _codes(status), "content": _PROBLEM_CONTENT} for status in statuses}
+
+
+def stack_responses(single: type[BaseModel], several: type[BaseModel], *others: str) -> dict[int | str, Any]:
+    """Every answer of a route that takes stacks: its JSON, its other media types, and all errors."""
+    statuses = sorted({kind.status for kind in ERRORS.values()} - {404, 405})
+    content: dict[str, Any] = {other: {"schema": BINARY} for other in others}
+    return problem_responses(*statuses) | {
+        200: {
+            "model": single | several,
+            "description": f"The answer; the `answers` of each part for a {MULTIPART} request.",
+            "content": content | {JSON: {}},
+        }
+    }
+
+
+def add_problem_schema(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the schema of the error body, which no route names as a model."""
+    schema = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    definitions = schema.pop("$defs", {})
+    document.setdefault("components", {}).setdefault("schemas", {}).update(
+        definitions | {"ProblemBody": schema}
+    )
+    return document
+
+
+def _codes(status: int) -> str:
+    return "; ".join(f"`{code}`: {kind.title}" for code, kind in ERRORS.items() if kind.status == status)

@@ -1,0 +1,56 @@
+"""The routes that take no stacks: the bundle, health, metrics, the page."""
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from phenoserve.errors import ErrorCode
+from phenoserve.http import schemas
+from phenoserve.http.landing import landing_page
+from phenoserve.http.openapi import problem_responses
+from phenoserve.http.problems import RequestError
+from phenoserve.http.service import NOT_READY, Service
+from phenoserve.inference import Readiness
+
+
+def operations_router(service: Service) -> APIRouter:
+    """The routes, answering from a service."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get(
+        "/bundle",
+        summary="The manifest of the bundle, and the device it runs on",
+        dependencies=[Depends(service.require_key)],
+        responses=problem_responses(401, 403),
+    )
+    async def bundle() -> schemas.BundleAnswer:
+        served = service.engine.bundle
+        return schemas.BundleAnswer(
+            manifest=served.manifest.dump(), digest=served.digest, device=service.engine.active_device
+        )
+
+    @router.get("/livez", summary="Whether the process answers at all")
+    async def livez() -> schemas.Status:
+        return schemas.Status(status="alive")
+
+    @router.get(
+        "/readyz",
+        summary="Whether the golden stacks were answered as they must be, and the service is not stopping",
+        responses=problem_responses(503),
+    )
+    async def readyz() -> schemas.Status:
+        readiness = service.scheduler.readiness
+        if readiness is not Readiness.READY:
+            raise RequestError(ErrorCode.NOT_READY, NOT_READY[readiness])
+        return schemas.Status(status=readiness)
+
+    @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/", summary="The page", response_class=HTMLResponse)
+    async def page(request: Request) -> HTMLResponse:
+        engine = service.engine
+        return HTMLResponse(landing_page(engine.bundle, engine.active_device, str(request.base_url)))
+
+    return router

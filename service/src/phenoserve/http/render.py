@@ -1,0 +1,194 @@
+"""Turns the answers to one stack into the body of each route and media type."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from jaxtyping import Float, Float32
+from PIL import Image
+
+from phenoserve.answers import Answers
+from phenoserve.bundle import Bundle
+from phenoserve.http import schemas
+from phenoserve.http.channels import OrderedStack
+from phenoserve.overlay import heatmap_at_field_size, render_overlay
+
+JSON: Final = "application/json"
+NPY: Final = "application/x-npy"
+PNG: Final = "image/png"
+TIFF: Final = "image/tiff"
+
+EmbeddingKind = Literal["embedding", "projection"]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One stack and what the engine answers about it.
+
+    Attributes:
+        bundle: The bundle that answered.
+        stack: The stack, in the bundle's channel order.
+        answers: The answers, a batch of one.
+    """
+
+    bundle: Bundle
+    stack: OrderedStack
+    answers: Answers
+
+    def probabilities(self) -> dict[str, float]:
+        """Softmax of the classifier head's logits, by treatment."""
+        logits = self.answers.logits[0].astype(np.float64)
+        weights = np.exp(logits - logits.max())
+        return _by_name(self.bundle.manifest.treatments, weights / weights.sum())
+
+
+Render = Callable[[Answered], bytes]
+
+
+def predict_json(answered: Answered) -> bytes:
+    """Body of `/predict`."""
+    manifest, answers = answered.bundle.manifest, answered.answers
+    probabilities = answered.probabilities()
+    versus_control = 1 / (1 + np.exp(-answers.versus_control[0].astype(np.float64).clip(-700)))
+    forest = _by_name(manifest.treatments, answers.forest[0])
+    best = max(forest, key=forest.__getitem__)
+    body = schemas.PredictAnswer(
+        bundle=_bundle_name(answered),
+        stack=_summary(answered),
+        prediction=_most_probable(probabilities),
+        probabilities=probabilities,
+        versus_control=_by_name(manifest.treated, versus_control),
+        forest=schemas.ForestPrediction(treatment=best, probability=forest[best], probabilities=forest),
+    )
+    return body.model_dump_json().encode()
+
+
+def embed_json(kind: EmbeddingKind) -> Render:
+    """Body of `/embed` as JSON."""
+
+    def render(answered: Answered) -> bytes:
+        vector = _vector(answered, kind)
+        body = schemas.EmbedAnswer(
+            bundle=_bundle_name(answered),
+            stack=_summary(answered),
+            kind=kind,
+            embedding=vector.tolist(),
+            dim=len(vector),
+        )
+        return body.model_dump_json().encode()
+
+    return render
+
+
+def embed_raw(kind: EmbeddingKind) -> Render:
+    """The vector as the bytes of its float32 numbers, for `npy_file` to put together."""
+    return lambda answered: np.ascontiguousarray(_vector(answered, kind), "<f4").tobytes()
+
+
+def npy_file(vectors: Sequence[bytes], *, stacked: bool) -> bytes:
+    """A NumPy file (NEP 1) of the vectors.
+
+    Args:
+        vectors: float32 numbers of each, as `embed_raw` gives them.
+        stacked: Whether the array is `(stack, dim)`; else it is the `(dim,)` of the only vector.
+    """
+    array = np.stack([np.frombuffer(vector, "<f4") for vector in vectors])
+    file = io.BytesIO()
+    np.save(file, array if stacked else array[0], allow_pickle=False)
+    return file.getvalue()
+
+
+def explain_json(treatment: str | None) -> Render:
+    """Body of `/explain` as JSON; None explains the predicted treatment."""
+
+    def render(answered: Answered) -> bytes:
+        prediction = _most_probable(answered.probabilities())
+        explained = treatment or prediction.treatment
+        values = _heatmap(answered, explained)
+        cell_px = float(answered.bundle.manifest.input.min_size_px)
+        height, width = values.shape
+        body = schemas.ExplainAnswer(
+            bundle=_bundle_name(answered),
+            stack=_summary(answered),
+            treatment=explained,
+            prediction=prediction,
+            heatmap=schemas.Heatmap(
+                values=values.tolist(),
+                height=height,
+                width=width,
+                scale_px=(cell_px, cell_px),
+                max=float(values.max()),
+            ),
+        )
+        return body.model_dump_json().encode()
+
+    return render
+
+
+def explain_png(treatment: str | None) -> Render:
+    """The overlay of `/explain`."""
+
+    def render(answered: Answered) -> bytes:
+        probabilities = answered.probabilities()
+        explained = treatment or _most_probable(probabilities).treatment
+        spec = answered.bundle.manifest.input
+        return render_overlay(
+            answered.stack.array,
+            spec.channels,
+            _heatmap(answered, explained),
+            title=f"{explained}, probability {probabilities[explained]:.3f}",
+            cell_px=spec.min_size_px,
+        )
+
+    return render
+
+
+def explain_tiff(treatment: str | None) -> Render:
+    """The heatmap of `/explain` at the field's size, a TIFF of one uncompressed float32 page."""
+
+    def render(answered: Answered) -> bytes:
+        explained = treatment or _most_probable(answered.probabilities()).treatment
+        height, width = answered.stack.array.shape[1:]
+        cell_px = answered.bundle.manifest.input.min_size_px
+        values = heatmap_at_field_size(_heatmap(answered, explained), height, width, cell_px=cell_px)
+        file = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(values)).save(file, "TIFF")
+        return file.getvalue()
+
+    return render
+
+
+def _bundle_name(answered: Answered) -> schemas.BundleName:
+    manifest = answered.bundle.manifest
+    return schemas.BundleName(name=manifest.name, version=manifest.version, digest=answered.bundle.digest)
+
+
+def _summary(answered: Answered) -> schemas.StackSummary:
+    stack = answered.stack
+    _, height, width = stack.array.shape
+    return schemas.StackSummary(
+        channels=stack.channels,
+        channel_order=stack.channel_order,
+        height=height,
+        width=width,
+        dtype=stack.array.dtype.name,
+    )
+
+
+def _by_name(names: Sequence[str], values: Float[np.ndarray, " name"]) -> dict[str, float]:
+    return dict(zip(names, values.tolist(), strict=True))
+
+
+def _most_probable(probabilities: dict[str, float]) -> schemas.TreatmentProbability:
+    best = max(probabilities, key=probabilities.__getitem__)
+    return schemas.TreatmentProbability(treatment=best, probability=probabilities[best])
+
+
+def _vector(answered: Answered, kind: EmbeddingKind) -> Float32[np.ndarray, " dim"]:
+    return (answered.answers.embedding if kind == "embedding" else answered.answers.projection)[0]
+
+
+def _heatmap(answered: Answered, treatment: str) -> Float32[np.ndarray, "heatmap_y heatmap_x"]:
+    return answered.answers.heatmap[0, answered.bundle.manifest.treatments.index(treatment)]

@@ -1,0 +1,84 @@
+"""The three routes that take stacks: `/predict`, `/embed`, `/explain`."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from phenoserve.errors import ErrorCode
+from phenoserve.http import render, schemas
+from phenoserve.http.openapi import STACK_BODY, stack_responses
+from phenoserve.http.problems import RequestError
+from phenoserve.http.service import Service
+
+
+class StackQuery(BaseModel):
+    """Parameters of every route that takes stacks; an unknown one is refused, as it is a slip of the pen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channels: str | None = Field(
+        None,
+        description="The bundle's stains, separated by commas, in the order of the file's channels.",
+        examples=["DNA,RNA"],
+    )
+
+
+class EmbedQuery(StackQuery):
+    """Parameters of `/embed`."""
+
+    kind: Literal["embedding", "projection"] = Field(
+        "embedding", description="Pooled encoder features, or the L2-normalised projection."
+    )
+
+
+class ExplainQuery(StackQuery):
+    """Parameters of `/explain`."""
+
+    treatment: str | None = Field(None, description="The treatment to explain; the predicted one by default.")
+
+
+def stack_router(service: Service) -> APIRouter:
+    """The routes, answering from a service."""
+    router = APIRouter(tags=["stacks"], dependencies=[Depends(service.require_key)])
+
+    @router.post(
+        "/predict",
+        summary="Which treatment a stack shows",
+        responses=stack_responses(schemas.PredictAnswer, schemas.PredictAnswers),
+        openapi_extra=STACK_BODY,
+    )
+    async def predict(request: Request, query: Annotated[StackQuery, Query()]) -> Response:
+        return await service.answer(request, {render.JSON: render.predict_json}, query.channels)
+
+    @router.post(
+        "/embed",
+        summary="The numbers the encoder sees a stack as",
+        responses=stack_responses(schemas.EmbedAnswer, schemas.EmbedAnswers, render.NPY),
+        openapi_extra=STACK_BODY,
+    )
+    async def embed(request: Request, query: Annotated[EmbedQuery, Query()]) -> Response:
+        renders = {render.JSON: render.embed_json(query.kind), render.NPY: render.embed_raw(query.kind)}
+        return await service.answer(request, renders, query.channels)
+
+    @router.post(
+        "/explain",
+        summary="Where in a stack the evidence for a treatment lies",
+        responses=stack_responses(schemas.ExplainAnswer, schemas.ExplainAnswers, render.PNG, render.TIFF),
+        openapi_extra=STACK_BODY,
+    )
+    async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> Response:
+        treatments = service.engine.bundle.manifest.treatments
+        if query.treatment is not None and query.treatment not in treatments:
+            raise RequestError(
+                ErrorCode.UNKNOWN_TREATMENT,
+                f"treatment is {query.treatment!r}; the bundle knows {', '.join(treatments)}.",
+            )
+        renders = {
+            render.JSON: render.explain_json(query.treatment),
+            render.PNG: render.explain_png(query.treatment),
+            render.TIFF: render.explain_tiff(query.treatment),
+        }
+        return await service.answer(request, renders, query.channels)
+
+    return router
