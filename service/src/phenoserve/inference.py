@@ -77,12 +77,14 @@ class Scheduler:
         engine: The same.
         readiness: Whether jobs are taken, and why not.
         num_in_flight: Requests admitted and not finished.
+        proof: The replay of the golden stacks, once started.
     """
 
     def __init__(self, engine: Engine, *, num_workers: int, max_in_flight: int) -> None:
         self.engine = engine
         self.readiness = Readiness.STARTING
         self.num_in_flight = 0
+        self.proof: asyncio.Task[None] | None = None
         self._max_in_flight = max_in_flight
         self._pool = ThreadPoolExecutor(num_workers, thread_name_prefix="inference")
 
@@ -116,8 +118,11 @@ class Scheduler:
 
         return Outcome(await asyncio.get_running_loop().run_in_executor(self._pool, timed), times)
 
-    async def prove(self) -> None:
-        """Replay the golden stacks; ready if they match, never ready if they do not."""
+    def start(self) -> None:
+        """Replay the golden stacks in the background; ready if they match, never ready if they do not."""
+        self.proof = asyncio.get_running_loop().create_task(self._prove())
+
+    async def _prove(self) -> None:
         try:
             outcome = await self.run(lambda _: replay_golden(self.engine))
         except EngineError:
@@ -138,8 +143,11 @@ class Scheduler:
         """Stop being ready; requests are still answered until the server closes."""
         self.readiness = Readiness.DRAINING
 
-    def close(self) -> None:
+    async def stop(self) -> None:
         """Finish the jobs that run and end the threads."""
+        self.drain()
+        if self.proof is not None:
+            await self.proof
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 

@@ -1,6 +1,5 @@
 """Builds the application: every part takes what it needs, none of them is global."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -56,11 +55,9 @@ def create_app(engine: Engine, settings: Settings) -> App:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        proof = asyncio.create_task(scheduler.prove())
+        scheduler.start()
         yield
-        scheduler.drain()
-        await proof
-        scheduler.close()
+        await scheduler.stop()
 
     app = App(
         service,
@@ -69,6 +66,7 @@ def create_app(engine: Engine, settings: Settings) -> App:
         summary="What a treatment did to the cells of a multi-channel fluorescence image.",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.include_router(stack_router(service))
     app.include_router(operations_router(service))

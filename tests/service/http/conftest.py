@@ -1,0 +1,105 @@
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import httpx
+import numpy as np
+import pytest
+
+from phenoserve.bundle import read_bundle
+from phenoserve.engine import Engine
+from phenoserve.http import create_app
+from phenoserve.http.app import App
+from phenoserve.http.server import DrainingServer
+from phenoserve.inference import Readiness
+from phenoserve.settings import Settings
+
+START_LIMIT_S = 30
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def engine(tiny_bundle) -> Engine:
+    return Engine.load(read_bundle(tiny_bundle), device="cpu", num_threads=1)
+
+
+@pytest.fixture(scope="session")
+def array(engine) -> np.ndarray:
+    """A stack of the bundle's channels, uint16, not square."""
+    generator = np.random.default_rng(7)
+    num_channels = len(engine.bundle.manifest.input.channels)
+    return generator.gamma(2.0, 300.0, (num_channels, 130, 70)).astype(np.uint16)
+
+
+@asynccontextmanager
+async def asking(app: App) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an app in process, its lifespan running and its golden stacks replayed."""
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        await app.service.scheduler.proof
+        yield client
+
+
+@pytest.fixture
+def ask(engine) -> Callable:
+    """Gives a client of a fresh app with these settings; a context manager."""
+
+    def start(with_engine: Engine | None = None, **settings: object):
+        return asking(create_app(with_engine or engine, Settings(**settings)))
+
+    return start
+
+
+class Listening:
+    """A server on a thread, and its address."""
+
+    def __init__(self, app: App, **settings: object) -> None:
+        self.app, self.url = app, ""
+        self._server = DrainingServer(
+            app, Settings(port=0, **settings), lambda url: setattr(self, "url", url)
+        )
+        self._thread = threading.Thread(target=self._server.run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        deadline = time.monotonic() + START_LIMIT_S
+        while self.app.service.scheduler.readiness is Readiness.STARTING or not self.url:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(START_LIMIT_S)
+
+
+@pytest.fixture
+def listen() -> type[Listening]:
+    return Listening
+
+
+@pytest.fixture(scope="session")
+def server(engine) -> Iterator[Listening]:
+    """The real server on a free port, with bodies of at most a second and a MiB."""
+    settings = {"body_timeout_s": 1, "max_body_mib": 1}
+    with Listening(create_app(engine, Settings(**settings)), **settings) as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def two_stain_bundle(tmp_path_factory, make_tiny_bundle) -> Path:
+    path = tmp_path_factory.mktemp("two") / "bundle"
+    make_tiny_bundle(
+        path, channels=("GFP", "DNA"), treatments=("negative", "positive"), control="negative", downsample=1
+    )
+    return path

@@ -1,0 +1,97 @@
+"""Bodies: split, limited, slow, and left half sent."""
+
+import logging
+import socket
+import time
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phenoserve.http.body import split_parts
+from phenoserve.http.problems import RequestError
+
+from .problem import assert_problem
+
+CONTENTS = st.lists(
+    st.one_of(st.binary(max_size=300), st.text("\r\n-x", max_size=300).map(str.encode)),
+    min_size=1,
+    max_size=5,
+)
+
+
+def encode(contents: list[bytes], name: str = "stack") -> tuple[bytes, bytes]:
+    request = httpx.Request("POST", "http://x/", files=[(name, content) for content in contents])
+    return request.read(), request.headers["content-type"].partition("boundary=")[2].encode()
+
+
+@given(contents=CONTENTS)
+@settings(max_examples=60, deadline=None)
+def test_parts_come_back_as_they_were_sent(contents: list[bytes]) -> None:
+    """Whatever the parts hold, line ends and dashes too, each comes back byte by byte and in order."""
+    body, boundary = encode(contents)
+    assert split_parts(body, boundary, max_stacks=5) == contents
+
+
+@given(contents=CONTENTS, data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_cut_multipart_body_is_refused(contents: list[bytes], data: st.DataObject) -> None:
+    """A multipart body cut anywhere before its closing boundary is refused as malformed."""
+    body, boundary = encode(contents)
+    end = len(body) - len(b"--\r\n")
+    with pytest.raises(RequestError) as caught:
+        split_parts(body[: data.draw(st.integers(0, end - 1))], boundary, max_stacks=5)
+    assert caught.value.code == "malformed_request"
+
+
+def test_more_parts_than_allowed_are_refused() -> None:
+    """One part more than allowed refuses the whole request."""
+    body, boundary = encode([b"a", b"b", b"c"])
+    with pytest.raises(RequestError) as caught:
+        split_parts(body, boundary, max_stacks=2)
+    assert caught.value.code == "body_too_large"
+
+
+def connect(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname, parts.port), timeout=10)
+
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: test\r\nContent-Type: image/tiff\r\nContent-Length: 1000\r\n\r\n"
+
+
+def test_a_body_that_stalls_is_cut_off(server) -> None:
+    """A client that stops sending is answered 408 and its connection is closed."""
+    with connect(server.url) as connection:
+        connection.sendall(HEAD + b"II*\0")
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"body_too_slow"' in body
+
+
+def test_a_client_that_leaves_is_nobody_s_failure(server, caplog) -> None:
+    """A connection dropped in the middle of a body logs no error, and the service goes on."""
+    with caplog.at_level(logging.INFO), connect(server.url) as connection:
+        connection.sendall(HEAD + b"II*\0")
+        time.sleep(0.05)
+    deadline = time.monotonic() + 10
+    while server.app.service.scheduler.num_in_flight and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.app.service.scheduler.num_in_flight == 0
+    assert httpx.get(server.url + "livez").json() == {"status": "alive"}
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR or record.exc_info]
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_body_too_large_is_refused_while_it_arrives(server, is_chunked: bool) -> None:
+    """A body over the limit is refused, whether its length was declared or not, and the connection lives on."""
+    content = (bytes(2**16) for _ in range(64)) if is_chunked else bytes(2**22)
+    with httpx.Client(base_url=server.url) as client:
+        response = client.post("/predict", content=content, headers={"content-type": "image/tiff"})
+        assert_problem(response, "body_too_large")
+        assert client.get("/livez").status_code == 200

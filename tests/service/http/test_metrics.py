@@ -1,0 +1,55 @@
+"""What is counted."""
+
+import io
+
+import pytest
+import tifffile
+from prometheus_client.parser import text_string_to_metric_families
+
+pytestmark = pytest.mark.anyio
+
+
+async def scrape(client) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+async def test_requests_stacks_and_stages_are_counted(ask, array, engine) -> None:
+    """Answers count by route, method and status, stacks one by one, stages by their seconds."""
+    file = io.BytesIO()
+    tifffile.imwrite(file, array, photometric="minisblack")
+    async with ask() as client:
+        await client.post("/predict", files=[("stack", file.getvalue())] * 3)
+        await client.post("/predict", content=b"", headers={"content-type": "image/tiff"})
+        for path in ("/a", "/b", "/c"):
+            await client.get(path)
+        found = await scrape(client)
+
+    def requests(route: str, method: str, status: int) -> float:
+        labels = {"route": route, "method": method, "status": str(status)}
+        return found["phenoserve_requests_total", tuple(sorted(labels.items()))]
+
+    assert requests("/predict", "POST", 200) == 1
+    assert requests("/predict", "POST", 415) == 1
+    assert requests("unmatched", "unmatched", 404) == 3
+    assert found["phenoserve_stacks_total", ()] == 3
+    assert found["phenoserve_ready", ()] == 1
+    assert found["phenoserve_in_flight", ()] == 0
+    for stage in ("decode", "queue", "inference"):
+        assert found["phenoserve_stage_seconds_count", (("stage", stage),)] == 1
+    labels = {"bundle": "tiny", "version": "1.0.0", "digest": engine.bundle.digest, "device": "cpu"}
+    assert found["phenoserve_info", tuple(sorted(labels.items()))] == 1
+
+
+async def test_every_app_counts_alone(ask) -> None:
+    """Two apps in one process share no counter."""
+    async with ask() as client, ask() as other:
+        await client.get("/livez")
+        labels = (("method", "GET"), ("route", "/livez"), ("status", "200"))
+        assert (await scrape(client))["phenoserve_requests_total", labels] == 1
+        assert ("phenoserve_requests_total", labels) not in await scrape(other)

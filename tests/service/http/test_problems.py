@@ -1,0 +1,194 @@
+"""Every error code can be reached, and looks as `problem.py` specifies."""
+
+import hashlib
+import io
+import logging
+
+import anyio
+import httpx
+import numpy as np
+import pytest
+import tifffile
+
+from phenoserve.engine import Engine
+from phenoserve.errors import ERRORS, ErrorCode
+from phenoserve.http import create_app
+from phenoserve.inference import Readiness
+from phenoserve.settings import Settings
+
+from .conftest import asking
+from .problem import assert_problem
+
+pytestmark = pytest.mark.anyio
+TIFF = {"content-type": "image/tiff"}
+STACK_ROUTES = ("/predict", "/embed", "/explain")
+
+
+def tiff(array: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, array, **{"photometric": "minisblack", **options})
+    return file.getvalue()
+
+
+def six(dtype: str = "uint16", size: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 200, (6, size, size)).astype(dtype)
+
+
+def not_finite() -> np.ndarray:
+    array = six("float32")
+    array[0, 0, 0] = np.nan
+    return array
+
+
+def overflowing() -> np.ndarray:
+    return six("float32") * np.float32(1e36)
+
+
+async def slowly():
+    yield b"II*\0"
+    await anyio.sleep(5)
+
+
+def post(**request: object) -> dict[str, object]:
+    return {"method": "POST", "url": "/predict", "headers": TIFF, **request}
+
+
+def keyed(**headers: str) -> dict[str, object]:
+    return post(content=tiff(six()), headers={**TIFF, **headers})
+
+
+CASES: dict[str, list[dict[str, object]]] = {
+    "malformed_request": [
+        post(headers={"content-type": "multipart/form-data"}, content=b""),
+        post(headers={"content-type": "multipart/form-data; boundary=x"}, content=b"no parts"),
+        post(headers={}, files={"image": b"II*\0"}),
+        post(headers={**TIFF, "accept": "application/json;q=high"}),
+    ],
+    "invalid_parameter": [
+        post(url="/embed?kind=latent"),
+        post(url="/predict?channel=DNA"),
+        post(url="/explain?stains=true"),
+    ],
+    "unknown_treatment": [post(url="/explain?treatment=aspirin")],
+    "unknown_channels": [post(url=f"{route}?channels=DNA,RNA") for route in STACK_ROUTES],
+    "key_missing": [keyed(), {"method": "GET", "url": "/bundle"}, keyed(authorization="Basic abc")],
+    "key_wrong": [
+        keyed(**{"x-api-key": "guess"}),
+        keyed(authorization="Bearer guess"),
+        keyed(**{"x-api-key": b"\xff"}),
+    ],
+    "not_found": [{"method": "GET", "url": "/nothing"}, post(url="/predict/"), post(url="/docs/../secret")],
+    "method_not_allowed": [{"method": "GET", "url": route} for route in STACK_ROUTES]
+    + [{"method": "DELETE", "url": url} for url in ("/", "/bundle", "/livez", "/readyz", "/metrics")],
+    "not_acceptable": [
+        post(headers={**TIFF, "accept": "image/png"}),
+        post(url="/embed", headers={**TIFF, "accept": "application/json;q=0, text/html"}),
+        post(url="/explain", headers={"accept": "image/png"}, files=[("stack", tiff(six()))] * 2),
+    ],
+    "body_too_slow": [post(content=slowly())],
+    "body_too_large": [
+        post(content=b"x" * 2**20),
+        post(headers={}, files=[("stack", b"II*\0")] * 4),
+    ],
+    "stack_too_large": [post(content=tiff(np.zeros((6, 400, 400), np.uint16), compression="zlib"))],
+    "unsupported_media_type": [
+        post(headers={"content-type": "image/png"}),
+        post(headers={}, content=b"II*\0"),
+        post(headers={**TIFF, "content-encoding": "gzip"}, content=b""),
+    ],
+    "not_a_tiff": [post(content=b"GIF89a"), post(content=b"")],
+    "unsupported_codec": [post(content=tiff(six("uint8"), compression="jpeg"))],
+    "damaged_tiff": [
+        post(content=tiff(six())[:5000]),
+        post(headers={}, files=[("stack", tiff(six())), ("stack", b"II*\0\x08\0\0\0")]),
+    ],
+    "unsupported_pixels": [post(content=tiff(six("int32")))],
+    "unsupported_layout": [post(content=tiff(six(), imagej=True, metadata={"axes": "ZYX"}))],
+    "wrong_channels": [post(content=tiff(six()[:5]))],
+    "field_too_small": [post(content=tiff(six()[:, :63]))],
+    "non_finite_pixels": [post(content=tiff(not_finite()))],
+    "no_finite_answer": [post(content=tiff(overflowing()))],
+    "too_many_requests": [post(content=tiff(six()))],
+    "internal_error": [post(content=tiff(six()))],
+    "not_ready": [post(content=tiff(six())), {"method": "GET", "url": "/readyz"}],
+}
+"""Requests that lead to each code."""
+
+LIMITS = {"max_body_mib": 0.9, "max_decoded_mib": 0.8, "max_stacks": 3, "body_timeout_s": 0.2}
+
+
+class BrokenEngine(Engine):
+    """Fails in a way that nobody foresaw, once its golden stacks are replayed."""
+
+    is_broken = False
+
+    def answer(self, stacks):  # noqa: D102  (the parent's)
+        if self.is_broken:
+            raise ZeroDivisionError("secret: /srv/bundle/model.onnx")
+        return super().answer(stacks)
+
+
+def test_every_code_has_a_case() -> None:
+    """The table of errors and the cases below hold the same codes."""
+    assert set(CASES) == {str(code) for code in ErrorCode} == {str(code) for code in ERRORS}
+
+
+@pytest.mark.parametrize("code", CASES)
+async def test_the_code_is_reached(code: str, engine: Engine, tmp_path) -> None:
+    """Each request is answered with the code of its case, in the one shape of all errors."""
+    settings: dict[str, object] = dict(LIMITS)
+    if code in {"key_missing", "key_wrong"}:
+        settings["api_keys_file"] = tmp_path / "keys"
+        settings["api_keys_file"].write_text(f"# the office\n{hashlib.sha256(b'right').hexdigest()}\n")
+    served = BrokenEngine(engine.bundle, engine._graph) if code == "internal_error" else engine
+    app = create_app(served, Settings(**settings))
+    async with asking(app) as client:
+        if code == "internal_error":
+            served.is_broken = True
+        if code == "not_ready":
+            app.service.scheduler.readiness = Readiness.GOLDEN_MISMATCH
+        if code == "too_many_requests":
+            app.service.scheduler.num_in_flight = app.service.settings.max_in_flight
+        for request in CASES[code]:
+            assert_problem(await client.request(**request), code)
+
+
+async def test_an_incident_tells_nothing_but_its_id(engine: Engine, caplog) -> None:
+    """An unforeseen failure is logged once, traceback and all, under the id that is all the answer tells."""
+    served = BrokenEngine(engine.bundle, engine._graph)
+    async with asking(create_app(served, Settings())) as client:
+        served.is_broken = True
+        with caplog.at_level(logging.ERROR):
+            response = await client.post("/explain", content=tiff(six()), headers=TIFF)
+    assert_problem(response, "internal_error")
+    assert "secret" not in response.text
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert response.json()["incident"] in record.getMessage()
+    assert record.exc_info is not None
+
+
+async def test_a_known_key_is_let_in(engine: Engine, tmp_path) -> None:
+    """A key whose digest is in the file is let in, by either header."""
+    keys = tmp_path / "keys"
+    keys.write_text(hashlib.sha256("schlüssel".encode()).hexdigest())
+    async with asking(create_app(engine, Settings(api_keys_file=keys))) as client:
+        for headers in ({"x-api-key": "schlüssel".encode()}, {"authorization": "Bearer schlüssel".encode()}):
+            assert (await client.get("/bundle", headers=headers)).status_code == 200
+
+
+async def test_health_needs_no_key(engine: Engine, tmp_path) -> None:
+    """Health, metrics, page and documentation are open where keys are asked for."""
+    keys = tmp_path / "keys"
+    keys.write_text(hashlib.sha256(b"key").hexdigest())
+    async with asking(create_app(engine, Settings(api_keys_file=keys))) as client:
+        for path in ("/livez", "/readyz", "/metrics", "/", "/docs", "/openapi.json"):
+            assert (await client.get(path)).status_code == 200
+
+
+async def test_errors_are_problems_whatever_is_accepted(engine: Engine) -> None:
+    """An error is a problem even for a client that accepts only pictures."""
+    async with asking(create_app(engine, Settings())) as client:
+        response: httpx.Response = await client.post(
+            "/explain", content=b"no", headers={**TIFF, "accept": "image/png"}
+        )
+    assert_problem(response, "not_a_tiff")
