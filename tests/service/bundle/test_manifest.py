@@ -32,7 +32,9 @@ manifests = st.fixed_dictionaries(
         "git_commit": st.none() | names,
         "recipe": objects,
         "simulated": st.booleans(),
-        "packages": st.dictionaries(names, names, max_size=3),
+        "packages": st.dictionaries(names, names, max_size=3).map(
+            lambda packages: {**packages, "scikit-learn": "1"}
+        ),
     }
 )
 
@@ -140,4 +142,12 @@ def test_a_file_of_the_format_may_not_be_left_out(tiny_bundle, path):
     manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
     del manifest["files"][path]
     with pytest.raises(ValidationError, match=f"Absent: {path}"):
+        Manifest.model_validate_json(json.dumps(manifest), strict=True)
+
+
+def test_the_scikit_learn_of_the_forest_may_not_be_left_out(tiny_bundle):
+    """A manifest says which scikit-learn wrote the forest, so that a reader can say which one to install."""
+    manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
+    manifest["provenance"]["packages"] = {}
+    with pytest.raises(ValidationError, match="the version of scikit-learn"):
         Manifest.model_validate_json(json.dumps(manifest), strict=True)

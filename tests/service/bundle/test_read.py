@@ -97,7 +97,7 @@ def test_a_link_is_refused_even_to_the_same_content(spoiled, tmp_path, inside):
     outside = tmp_path / "outside"
     (spoiled.path / inside).rename(outside)
     (spoiled.path / inside).symlink_to(outside)
-    with pytest.raises(BundleFileError, match=re.escape(inside)):
+    with pytest.raises(UnsafePathError, match=re.escape(inside)):
         read_bundle(spoiled.path)
 
 

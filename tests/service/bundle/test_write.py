@@ -182,7 +182,7 @@ def test_a_forest_of_something_else_is_refused(contents, tmp_path, fault):
     elif fault == "other features":
         forest.fit(generator.normal(size=(20, 16)), np.resize(contents.treatments, 20))
     with pytest.raises(
-        ForestError, match="Call `fit" if fault == "unfitted" else "Fit it on embeddings of 1024"
+        ForestError, match="not a fitted one" if fault == "unfitted" else "Fit it on embeddings of 1024"
     ):
         write_bundle(tmp_path / "bundle", dataclasses.replace(contents, forest=forest))
 

@@ -57,20 +57,19 @@ def list_files(directory: Path) -> set[str]:
     return found
 
 
-def require_listed(directory: Path, manifest: Manifest) -> None:
+def require_listed(directory: Path, found: set[str], manifest: Manifest) -> None:
     """Refuse a folder whose files are not exactly those of the manifest.
 
     Args:
         directory: The bundle's folder.
+        found: Its files, as `list_files` lists them.
         manifest: Its manifest.
 
     Raises:
         MissingFileError: If a file the manifest lists is absent.
         ExtraFileError: If a file is there that the manifest does not list.
-        UnsafePathError: If anything in the folder is neither a regular file nor a folder.
     """
     expected = {MANIFEST_FILE, *manifest.files}
-    found = list_files(directory)
     if missing := sorted(expected - found):
         raise MissingFileError(
             f"{directory / missing[0]} is in {MANIFEST_FILE} but not in the folder. {_FIX}"

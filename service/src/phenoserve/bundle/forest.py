@@ -15,10 +15,9 @@ from sklearn.ensemble import RandomForestClassifier as RandomForestClassifier  #
 from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.bundle.errors import ForestError, ForestVersionError, UnsafeForestError
 from phenoserve.bundle.golden import Golden
-from phenoserve.bundle.manifest import FOREST_FILE, Manifest
-from phenoserve.bundle.unpickle import unpickle_forest
+from phenoserve.bundle.manifest import FOREST_FILE, SKLEARN, Manifest
+from phenoserve.bundle.unpickle import Tree, unpickle_forest
 
-SKLEARN: Final = "scikit-learn"
 _LEAF: Final = -1
 _MAX_REPLAY_DIFFERENCE: Final = 1e-9
 """The forest sees the golden embedding itself, so only the order of a sum over its trees may differ."""
@@ -82,23 +81,31 @@ class Forest:
         Raises:
             ForestError: If it was not fitted on embeddings, or its classes are not the treatments.
         """
-        fitted = cast("Any", classifier)
-        if not hasattr(fitted, "estimators_"):
-            raise ForestError("The forest is not fitted. Call `fit(embeddings, treatments)` first.")
-        classes = [str(name) for name in fitted.classes_]
-        if (
-            fitted.n_features_in_ != EMBEDDING_SIZE
-            or fitted.n_outputs_ != 1
-            or sorted(classes) != sorted(treatments)
-        ):
+        num_features, classes, trees = _parts(classifier)
+        if num_features != EMBEDDING_SIZE or sorted(classes) != sorted(treatments):
             raise ForestError(
-                f"The forest takes {fitted.n_features_in_} features and knows the classes {classes}. "
+                f"The forest takes {num_features} features and knows the classes {classes}. "
                 f"Fit it on embeddings of {EMBEDDING_SIZE} against the treatments {list(treatments)}."
             )
-        trees = tuple(estimator.tree_ for estimator in fitted.estimators_)
         for tree in trees:
             _require_sound(tree, len(classes))
         return cls(tuple(treatments), trees, tuple(classes.index(name) for name in treatments))
+
+
+def _parts(classifier: Any) -> tuple[int, list[str], tuple[Any, ...]]:
+    """Take a classifier apart: its number of features, its classes, its compiled trees."""
+    try:
+        num_features, classes = int(classifier.n_features_in_), [str(name) for name in classifier.classes_]
+        trees = tuple(estimator.tree_ for estimator in classifier.estimators_)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ForestError(
+            f"The forest is not a fitted one ({error}). Call `fit(embeddings, treatments)` before it is exported."
+        ) from error
+    if not trees or not all(isinstance(tree, Tree) for tree in trees):
+        raise ForestError(
+            "The forest has no trees. Call `fit(embeddings, treatments)` before it is exported."
+        )
+    return num_features, classes, trees
 
 
 def _require_sound(tree: _Tree, num_classes: int) -> None:
@@ -151,8 +158,8 @@ def read_forest(content: bytes, manifest: Manifest, golden: Golden) -> Forest:
     except UnsafeForestError:
         raise
     except ForestError as error:
-        written, installed = manifest.provenance.packages.get(SKLEARN), sklearn.__version__
-        if written in {None, installed}:
+        written, installed = manifest.provenance.packages[SKLEARN], sklearn.__version__
+        if written == installed:
             raise
         raise ForestVersionError(
             f"{error} {SKLEARN} {written} wrote it, and {installed} is installed. "

@@ -26,6 +26,7 @@ GOLDEN_FILE: Final = "golden.npz"
 CARD_FILE: Final = "card.md"
 REPORT_FOLDER: Final = "report"
 MANIFEST_FILE: Final = "manifest.json"
+SKLEARN: Final = "scikit-learn"
 REQUIRED_FILES: Final = (MODEL_FILE, FOREST_FILE, GOLDEN_FILE, CARD_FILE)
 
 
@@ -45,7 +46,13 @@ def _stain_name(name: str) -> str:
 
 def _contained_path(path: str) -> str:
     parts = PurePosixPath(path).parts
-    is_plain = parts != () and path == "/".join(parts) and "\\" not in path and ":" not in path and path.isprintable()
+    is_plain = (
+        parts != ()
+        and path == "/".join(parts)
+        and "\\" not in path
+        and ":" not in path
+        and path.isprintable()
+    )
     if not is_plain or path.startswith("/") or any(part in {".", ".."} for part in parts):
         raise ValueError(
             f"Expected a relative path inside the bundle, its parts separated by '/'. Received: {path!r}"
@@ -206,6 +213,10 @@ class Manifest(_Part):
         absent = [path for path in REQUIRED_FILES if path not in self.files]
         if absent:
             raise ValueError(f"Expected a record of every file of the format. Absent: {', '.join(absent)}")
+        if SKLEARN not in self.provenance.packages:
+            raise ValueError(
+                f"Expected the version of {SKLEARN}, which wrote the forest, among the packages."
+            )
         return self
 
     @property

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -9,7 +10,7 @@ from typing import Any, Final, cast
 from pydantic import ValidationError
 
 from phenoserve.bundle.errors import BundleError, FormatVersionError, ManifestError, MissingFileError
-from phenoserve.bundle.files import read_bounded, read_recorded, require_listed
+from phenoserve.bundle.files import list_files, read_bounded, read_recorded, require_listed
 from phenoserve.bundle.forest import Forest, read_forest
 from phenoserve.bundle.golden import Golden, read_golden
 from phenoserve.bundle.manifest import (
@@ -73,9 +74,14 @@ def read_bundle(directory: Path) -> Bundle:
     if not directory.is_dir():
         raise MissingFileError(f"{directory} is not a folder. Pass the folder that holds {MANIFEST_FILE}.")
     directory = directory.resolve()
+    if not os.path.lexists(directory / MANIFEST_FILE):
+        raise MissingFileError(
+            f"{directory} holds no {MANIFEST_FILE}. Copy the bundle again from its source."
+        )
+    found = list_files(directory)
     content = _read_manifest_bytes(directory)
     manifest = _parse_manifest(directory / MANIFEST_FILE, content)
-    require_listed(directory, manifest)
+    require_listed(directory, found, manifest)
     verified = {
         inside: file if inside in {FOREST_FILE, GOLDEN_FILE} else b""
         for inside, record in manifest.files.items()

@@ -25,10 +25,14 @@ from sklearn.exceptions import InconsistentVersionWarning  # pyright: ignore[rep
 from sklearn.tree import DecisionTreeClassifier  # pyright: ignore[reportMissingTypeStubs] - ships no types
 
 from phenoserve.answers import EMBEDDING_SIZE
+from phenoserve.bundle.dtypes import DtypeRecord, scalar_of
 from phenoserve.bundle.errors import ForestError, UnsafeForestError
 from phenoserve.bundle.manifest import FOREST_FILE
 
 MAX_FOREST_BYTES: Final = 2 * 1024**3
+Tree: Final[Any] = import_module("sklearn.tree._tree").Tree
+"""scikit-learn's compiled tree, which its untyped module does not declare."""
+
 _ZLIB_MAGIC: Final = b"\x78"
 _MALFORMED: Final = (
     pickle.UnpicklingError,
@@ -39,10 +43,15 @@ _MALFORMED: Final = (
     EOFError,
     LookupError,
     MemoryError,
+    RuntimeError,
+    SystemError,
     TypeError,
     ValueError,
 )
 """What unpickling and scikit-learn raise on a file that is damaged, or of another version."""
+
+_ARRAY_TYPE: Final = object()
+"""Stands in for `numpy.ndarray`, which an array record names and nothing may call."""
 
 _SOURCE: Final = (
     "Take the bundle from a source you trust; if it is yours, fit the forest on plain arrays with an integer "
@@ -55,16 +64,12 @@ class _PlainArray(NumpyArrayWrapper):
     """Stands in for joblib's record of an array; admits only numbers and text that the file really holds."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if set(state) != _ARRAY_FIELDS or state["subclass"] is not np.ndarray:
+        if set(state) != _ARRAY_FIELDS or state["subclass"] is not _ARRAY_TYPE:
             raise UnsafeForestError(
                 f"{FOREST_FILE} holds an array record that joblib does not write; it was not run. {_SOURCE}"
             )
-        if not isinstance(state["dtype"], np.dtype) or state["dtype"].hasobject:
-            raise UnsafeForestError(
-                f"{FOREST_FILE} holds an array of Python objects, a pickle within the pickle; "
-                f"it was not run. {_SOURCE}"
-            )
-        self.__dict__.update(state, allow_mmap=False)
+        dtype = cast("DtypeRecord", state["dtype"]).to_dtype()
+        self.__dict__.update(state, dtype=dtype, subclass=np.ndarray, allow_mmap=False)
 
     def read(self, unpickler: "_ForestUnpickler", ensure_native_byte_order: bool) -> np.ndarray:
         record = cast("Any", self)
@@ -83,15 +88,15 @@ def _compiled_tree(num_features: int, num_classes: np.ndarray, num_outputs: int)
             f"{FOREST_FILE} holds a tree of {num_features} features and {num_outputs} outputs; expected "
             f"{EMBEDDING_SIZE} and 1. Fit it on embeddings against treatment names, and export it again."
         )
-    return import_module("sklearn.tree._tree").Tree(num_features, num_classes, num_outputs)
+    return Tree(num_features, num_classes, num_outputs)
 
 
 _ADMITTED: Final[MappingProxyType[tuple[str, str], object]] = MappingProxyType(
     {
         ("joblib.numpy_pickle", "NumpyArrayWrapper"): _PlainArray,
-        ("numpy", "dtype"): np.dtype,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy._core.multiarray", "scalar"): np.float64(0).__reduce__()[0],
+        ("numpy", "dtype"): DtypeRecord,
+        ("numpy", "ndarray"): _ARRAY_TYPE,
+        ("numpy._core.multiarray", "scalar"): scalar_of,
         ("sklearn.ensemble._forest", "RandomForestClassifier"): RandomForestClassifier,
         ("sklearn.tree._classes", "DecisionTreeClassifier"): DecisionTreeClassifier,
         ("sklearn.tree._tree", "Tree"): _compiled_tree,
