@@ -40,8 +40,8 @@ def test_cuda_refuses_where_the_runtime_lacks_it(tiny_bundle, monkeypatch):
 
 @without_gpu
 @pytest.mark.parametrize("outcome", ["falls back", "raises"])
-def test_a_driver_without_its_libraries_is_no_device(tiny_bundle, monkeypatch, outcome):
-    """Where a driver shows a device but no session starts on it, `auto` takes the CPU and `cuda` refuses."""
+def test_a_driver_without_its_libraries_is_no_device(tiny_bundle, monkeypatch, capfd, outcome):
+    """Where a driver shows a device but no session starts on it, `auto` quietly takes the CPU and `cuda` refuses."""
     monkeypatch.setattr(session_module, "num_cuda_devices", lambda: 1)
     if outcome == "raises":
         real = session_module._session
@@ -54,6 +54,7 @@ def test_a_driver_without_its_libraries_is_no_device(tiny_bundle, monkeypatch, o
         monkeypatch.setattr(session_module, "_session", raising)
     bundle = read_bundle(tiny_bundle)
     assert Engine.load(bundle, device="auto").active_device == "cpu"
+    assert capfd.readouterr() == ("", "")
     with pytest.raises(GraphError if outcome == "raises" else DeviceUnavailableError):
         Engine.load(bundle, device="cuda")
 
