@@ -22,6 +22,8 @@ from pathlib import Path
 package, command = sys.argv[1:3]
 modules = [package]
 for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+    if module.name.endswith(".__main__"):
+        continue  # importing it would run the command
     modules.append(module.name)
     importlib.import_module(module.name)
 executable = Path(sys.prefix, "bin", command)
@@ -34,6 +36,7 @@ print(json.dumps({
 }))
 """
 
+DISTRIBUTIONS = ("phenoserve", "phenoserve-client", "phenoserve-training")
 TRAINING_ONLY = ("phenotrain", "tensorflow", "keras", "tf2onnx", "onnx")
 MEMBERS = {
     "phenoserve-client": ("phenoclient", ("phenoserve", "fastapi", "onnxruntime", *TRAINING_ONLY)),
@@ -51,7 +54,8 @@ def uv() -> str:
 
 def probe(uv: str, member: str, package: str, strangers: tuple[str, ...], workplace: Path) -> dict:
     """What the member's own environment holds, after every module of it has been imported there."""
-    command = [uv, "run", "--isolated", "--frozen", "--no-dev", "--no-editable", "--project", str(ROOT)]
+    command = [uv, "run", "--isolated", "--frozen", "--no-dev", "--project", str(ROOT)]
+    command += ["--no-editable", *(f"--reinstall-package={name}" for name in DISTRIBUTIONS)]
     command += ["--python", sys.executable, "--package", member, "python", "-I", "-c", PROBE]
     environment = os.environ | {"UV_PROJECT_ENVIRONMENT": str(workplace / "environment")}
     environment.pop("VIRTUAL_ENV", None)
