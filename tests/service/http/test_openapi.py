@@ -1,0 +1,103 @@
+"""The OpenAPI document and `docs/http-api.md` say all there is."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from phenoserve.errors import ERRORS
+from phenoserve.http import create_app
+from phenoserve.settings import Settings
+
+DOCS = Path(__file__).parents[3] / "docs" / "http-api.md"
+STACK_ROUTES = ("/predict", "/embed", "/explain")
+
+
+@pytest.fixture(scope="module")
+def document(engine) -> dict:
+    return create_app(engine, Settings()).openapi()
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return DOCS.read_text("utf-8")
+
+
+def operations(document: dict) -> list[tuple[str, str, dict]]:
+    return [
+        (method.upper(), path, told)
+        for path, methods in document["paths"].items()
+        for method, told in methods.items()
+    ]
+
+
+def test_every_route_is_documented(document, page) -> None:
+    """Each route of the application has its heading or row in the page."""
+    for method, path, _ in operations(document):
+        assert f"`{method} {path}`" in page
+    for path in ("/docs", "/openapi.json"):
+        assert f"`GET {path}`" in page
+
+
+def test_every_parameter_is_documented(document, page) -> None:
+    """Each query parameter of each route is named in the page."""
+    names = {
+        parameter["name"] for _, _, told in operations(document) for parameter in told.get("parameters", [])
+    }
+    assert names == {"channels", "kind", "treatment"}
+    for name in names:
+        assert f"`{name}`" in page
+
+
+def test_every_error_code_is_documented(page) -> None:
+    """The page's table holds every code with its status and title, and no other code."""
+    rows = re.findall(r"^\| (\d{3}) \| `([a-z_]+)` \| ([^|]+) \|", page, re.MULTILINE)
+    assert {(int(status), code, title.strip()) for status, code, title in rows} == {
+        (kind.status, str(code), kind.title) for code, kind in ERRORS.items()
+    }
+
+
+def test_every_setting_is_documented(page) -> None:
+    """The page's table holds every setting: flag, variable, default and meaning."""
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{field.default}`"
+        row = f"| `--{name.replace('_', '-')}` | `PHENOSERVE_{name.upper()}` | {default} | {field.description} |"
+        assert row.replace("|  |", "| |") in page
+
+
+def test_every_header_is_documented(page) -> None:
+    """The headers that the service reads or sets are named in the page."""
+    for header in (
+        "Accept",
+        "Authorization",
+        "Content-Type",
+        "X-API-Key",
+        "Retry-After",
+        "Server-Timing",
+        "Allow",
+    ):
+        assert f"`{header}" in page
+
+
+@pytest.mark.parametrize("route", STACK_ROUTES)
+def test_the_document_tells_bodies_and_errors(document, route) -> None:
+    """Each stack route names its three media types, its answer, and a problem for every error status."""
+    told = document["paths"][route]["post"]
+    assert set(told["requestBody"]["content"]) == {
+        "image/tiff",
+        "application/octet-stream",
+        "multipart/form-data",
+    }
+    statuses = {str(kind.status) for kind in ERRORS.values()} - {"404", "405"}
+    assert set(told["responses"]) == statuses | {"200"}
+    for status in statuses:
+        assert set(told["responses"][status]["content"]) == {"application/problem+json"}
+    assert "application/json" in told["responses"]["200"]["content"]
+
+
+def test_every_reference_of_the_document_resolves(document) -> None:
+    """No `$ref` points to a schema that is not there."""
+    references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert references
+    assert references <= set(document["components"]["schemas"])
