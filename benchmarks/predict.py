@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import tifffile
+from rich.console import Console
 from rich.progress import track
 
 from phenoserve.bundle import read_bundle
@@ -112,7 +113,8 @@ def measure(client: httpx.Client, engine: Engine, tiff: bytes, num_rounds: int) 
         }
 
     rounds: list[dict[str, float]] = []
-    for index in track(range(NUM_WARM_UPS + num_rounds), "rounds", transient=True):
+    numbers = track(range(NUM_WARM_UPS + num_rounds), "rounds", console=Console(stderr=True))
+    for index in numbers:
         first, second = (request, direct) if index % 2 else (direct, request)
         rounds.append({**first(), **second()})
     return {name: np.array([r[name] for r in rounds[NUM_WARM_UPS:]]) for name in rounds[0]}
