@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from phenoclient import Client
+from phenoclient import Client, ServiceUnreachableError
 
 SITES_SHOWN = 2
 NUM_PERMUTATIONS = 2000
@@ -52,8 +52,9 @@ def wait_until_ready(client: Client, service: subprocess.Popen[bytes]) -> None:
     for _ in range(600):
         if service.poll() is not None:
             raise SystemExit(f"The service ended with exit code {service.returncode} before it was ready.")
-        if client.ready():
-            return
+        with suppress(ServiceUnreachableError):  # until it listens
+            if client.ready():
+                return
         time.sleep(0.1)
     raise SystemExit("The service was not ready within 60 s.")
 

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     max_decoded_mib: Annotated[
         float, Field(gt=0, description="Largest stack once decoded, in MiB of its own data type.")
     ] = 128
+    max_field_mpx: Annotated[
+        float, Field(gt=0, description="Largest field, in megapixels: height times width of one channel.")
+    ] = 20
     max_stacks: Annotated[int, Field(ge=1, description="Stacks of one multipart request.")] = 16
     body_timeout_s: Annotated[
         float, Field(gt=0, description="Seconds a body may take to arrive; then 408.")
@@ -72,4 +75,6 @@ class Settings(BaseSettings):
     @property
     def stack_limits(self) -> StackLimits:
         """What one TIFF may ask for."""
-        return StackLimits(max_decoded_bytes=int(self.max_decoded_mib * MIB))
+        return StackLimits(
+            max_decoded_bytes=int(self.max_decoded_mib * MIB), max_field_px=int(self.max_field_mpx * 1e6)
+        )

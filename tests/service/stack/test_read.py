@@ -132,8 +132,10 @@ def test_limits_hold_exactly() -> None:
     assert read_stack(data, StackLimits(max_decoded_bytes=array.nbytes)).array.shape == (3, 16, 16)
     with pytest.raises(StackTooLargeError):
         read_stack(data, StackLimits(max_decoded_bytes=array.nbytes - 1))
-    with pytest.raises(StackTooLargeError):
-        read_stack(data, StackLimits(max_channels=2))
+    assert read_stack(data, StackLimits(max_field_px=256)).array.shape == (3, 16, 16)
+    for limits in (StackLimits(max_channels=2), StackLimits(max_field_px=255), StackLimits(max_segments=2)):
+        with pytest.raises(StackTooLargeError):
+            read_stack(data, limits)
 
 
 def test_a_page_is_the_only_channel() -> None:

@@ -11,7 +11,7 @@ from phenotrain.cache import FieldCache
 from phenotrain.encoder import batch_normalisations
 from phenotrain.standardise import standardise
 
-_FIELD_PIXELS_BATCH = 2**20
+_FIELD_PIXELS_BATCH = 2**18
 """Pixels of one batch, so that memory does not grow with the field."""
 
 

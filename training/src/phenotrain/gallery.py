@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from phenoserve.bundle import InputSpec
 from phenoserve.engine import Graph
 from phenoserve.overlay import render_overlay
 from phenotrain.cache import FieldCache
@@ -64,7 +65,11 @@ def _overlay(cache: FieldCache, graph: Graph, task: Task, treatment: str, row: i
     dose = "" if np.isnan(site["treatment_conc"]) else f" {site['treatment_conc']:g}"
     title = f"{treatment}{dose}, predicted {task.treatments[predicted]} {probability:.2f}"
     png = render_overlay(
-        stack, cache.stains, answers["heatmap"][0, predicted], title=f"{site['site_id']}: {title}"
+        stack,
+        cache.stains,
+        answers["heatmap"][0, predicted],
+        title=f"{site['site_id']}: {title}",
+        cell_px=InputSpec.of(cache.stains, cache.downsample).min_size_px,
     )
     return Overlay(title, png, task.treatments[predicted] != treatment)
 

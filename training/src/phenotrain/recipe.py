@@ -115,7 +115,7 @@ class HeadsRecipe(_Section):
 class ForestRecipe(_Section):
     """The random forest on the embeddings."""
 
-    num_trees: Count = 300
+    num_trees: Count = 100
     """Number of trees."""
     min_sites_leaf: Count = 1
     """Fewest sites in a leaf."""

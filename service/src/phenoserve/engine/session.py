@@ -2,13 +2,17 @@
 
 import contextlib
 import io
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
-import onnxruntime  # pyright: ignore[reportMissingTypeStubs] - onnxruntime ships no types
+
+# Since 1.29 ONNX Runtime reports sessions to its makers and keeps a device id in the home folder, unless told not to.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime  # pyright: ignore[reportMissingTypeStubs] - after the variable; ships no types
 
 from phenoserve.engine.cuda import num_cuda_devices
 from phenoserve.engine.errors import DeviceUnavailableError, GraphError

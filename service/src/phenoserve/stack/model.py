@@ -30,12 +30,14 @@ class StackLimits:
 
     Attributes:
         max_decoded_bytes: Bytes of all decoded strips and tiles together, in the file's data type.
+        max_field_px: Pixels of one channel, height times width.
         max_channels: Pages, or samples of one page.
         max_segments: Strips and tiles of all pages together.
         max_tag_bytes: Bytes of all tag values that lie outside their directory entry, over all pages.
     """
 
     max_decoded_bytes: int = 256 * 2**20
+    max_field_px: int = 100_000_000
     max_channels: int = 64
     max_segments: int = 100_000
     max_tag_bytes: int = 16 * 2**20

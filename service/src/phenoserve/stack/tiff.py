@@ -143,6 +143,11 @@ def _check_pages(pages: Sequence[TiffPage], num_bytes: int, limits: StackLimits)
             raise UnsupportedLayoutError(
                 f"Found {_describe(page)} on {where}; expected a field of y by x pixels."
             )
+        if page.imagelength * page.imagewidth > limits.max_field_px:
+            raise StackTooLargeError(
+                f"Found {_describe(page)} on {where}; a field may have {limits.max_field_px} pixels. Send a part of it, or"
+                " raise the service's limit."
+            )
         chunks = math.prod(page.chunked)
         num_segments += chunks
         decoded_bytes += chunks * math.prod(page.chunks) * np.dtype(page.dtype).itemsize

@@ -1,0 +1,77 @@
+"""The README says what is true: its commands, paths and links exist, and CI runs its test command."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer.main
+
+from phenoclient.cli import app as phenoclient_app
+from phenoserve.cli import app as phenoserve_app
+from phenotrain.cli import app as phenotrain_app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+APPS = {"phenoclient": phenoclient_app, "phenoserve": phenoserve_app, "phenotrain": phenotrain_app}
+
+
+def shell_lines(page: str) -> list[str]:
+    blocks = re.findall(r"```(?:sh|bash|console)?\n(.*?)```", page, re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_ci_runs_the_readmes_test_command():
+    """`.ci/run` runs `make test`, the test command that the README names, and nothing else."""
+    commands = [
+        line
+        for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith(("#", "set ", "cd "))
+    ]
+    assert commands == ["exec make test"]
+    assert "make test" in shell_lines(README)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_exist(page):
+    """Every `make` target that a page names is in the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z-]+)`", page.read_text(encoding="utf-8"))) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    """Every relative link and picture of a page leads to a file of the project."""
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_steps_table_names_files_that_exist():
+    """Every place in the table of the reference project's steps exists."""
+    table = README.split("| step | here |")[1].split("\n## ")[0]
+    places = re.findall(r"`(training/[^`]+)`", table)
+    assert len(places) >= 10
+    for place in places:
+        assert (ROOT / place).exists(), place
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_options_exist(page):
+    """Every subcommand and option that a page's shell lines use is one that the program has."""
+    for line in shell_lines(page.read_text(encoding="utf-8")):
+        words = shlex.split(line, comments=True)
+        words = words[2:] if words[:2] == ["uv", "run"] else words
+        if not words or words[0] not in APPS or len(words) < 2:
+            continue
+        group = typer.main.get_command(APPS[words[0]])
+        assert isinstance(group, click.Group)
+        assert words[1] in group.commands, line
+        known = {
+            name
+            for parameter in group.commands[words[1]].params
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        }
+        assert {word.split("=")[0] for word in words if word.startswith("--")} <= known | {"--help"}, line
