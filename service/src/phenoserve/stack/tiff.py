@@ -145,8 +145,8 @@ def _check_pages(pages: Sequence[TiffPage], num_bytes: int, limits: StackLimits)
             )
         if page.imagelength * page.imagewidth > limits.max_field_px:
             raise StackTooLargeError(
-                f"Found {_describe(page)} on {where}; a field may have {limits.max_field_px} pixels. Send a part of it, or"
-                " raise the service's limit."
+                f"Found {_describe(page)} on {where}; a field may have {limits.max_field_px} pixels. Send a part"
+                " of it, or raise the service's limit."
             )
         chunks = math.prod(page.chunked)
         num_segments += chunks

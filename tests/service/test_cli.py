@@ -1,0 +1,143 @@
+"""The command line: settings from flags and environment, and clear endings."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from phenoserve import cli
+from phenoserve.settings import Settings
+
+runner = CliRunner()
+VALUES: dict[str, tuple[str, object]] = {
+    "host": ("0.0.0.0", "0.0.0.0"),
+    "port": ("8123", 8123),
+    "device": ("cpu", "cpu"),
+    "num_threads": ("3", 3),
+    "num_workers": ("4", 4),
+    "max_in_flight": ("5", 5),
+    "max_body_mib": ("1.5", 1.5),
+    "max_decoded_mib": ("2.5", 2.5),
+    "max_field_mpx": ("3.5", 3.5),
+    "max_stacks": ("6", 6),
+    "body_timeout_s": ("7.5", 7.5),
+    "api_keys_file": ("keys.txt", Path("keys.txt")),
+    "drain_s": ("8", 8),
+    "shutdown_timeout_s": ("9", 9),
+    "log_level": ("debug", "debug"),
+}
+"""A text and the value it means, for every setting."""
+
+
+@pytest.fixture
+def served(monkeypatch) -> list[Settings]:
+    """The settings that `serve` would serve with: everything but the port is real."""
+    seen: list[Settings] = []
+
+    class NoServer:
+        def __init__(self, _app: object, settings: Settings, _announce: object) -> None:
+            seen.append(settings)
+
+        def run(self) -> None:
+            """Return at once."""
+
+    monkeypatch.setattr(cli, "DrainingServer", NoServer)
+    monkeypatch.setattr("phenoserve.http.app.read_api_keys", lambda _: ())
+    monkeypatch.setattr(cli, "_set_up_logging", lambda _: None)
+    return seen
+
+
+def test_every_setting_is_tried() -> None:
+    """The values of this file are of all settings."""
+    assert set(VALUES) == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_setting_is_a_flag_and_a_variable(name: str, tiny_bundle, served, monkeypatch) -> None:
+    """Each setting can be given as a flag or in the environment, and the flag wins."""
+    text, value = VALUES[name]
+    flag = f"--{name.replace('_', '-')}"
+    assert runner.invoke(cli.app, ["serve", str(tiny_bundle), flag, text]).exit_code == 0
+    monkeypatch.setenv(f"PHENOSERVE_{name.upper()}", text)
+    assert runner.invoke(cli.app, ["serve", str(tiny_bundle)]).exit_code == 0
+    other = {"device": "auto", "log_level": "error", "host": "localhost"}.get(name, "11")
+    assert runner.invoke(cli.app, ["serve", str(tiny_bundle), flag, other]).exit_code == 0
+    assert getattr(served[0], name) == getattr(served[1], name) == value
+    assert str(getattr(served[2], name)) in {other, f"{other}.0"}
+
+
+def test_the_bundle_may_stand_in_the_environment(tiny_bundle, served, monkeypatch) -> None:
+    """`PHENOSERVE_BUNDLE` stands in for the argument."""
+    monkeypatch.setenv("PHENOSERVE_BUNDLE", str(tiny_bundle))
+    assert runner.invoke(cli.app, ["serve"]).exit_code == 0
+    assert len(served) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "exit_code", "told"),
+    [
+        (["--port", "99999"], 2, "PHENOSERVE_PORT"),
+        (["--max-body-mib", "0"], 2, "--max-body-mib"),
+        (["--api-keys-file", "/nowhere/keys"], 1, "/nowhere/keys"),
+    ],
+)
+def test_an_impossible_setting_ends_in_a_sentence(tiny_bundle, flags, exit_code, told) -> None:
+    """A setting that cannot be is told on stderr with its flag and variable, and the exit code is not 0."""
+    result = runner.invoke(cli.app, ["serve", str(tiny_bundle), *flags])
+    assert result.exit_code == exit_code
+    assert told in result.stderr
+    assert not result.stdout
+
+
+@pytest.fixture
+def altered(tiny_bundle, tmp_path) -> Path:
+    """A copy of the bundle with one byte of the graph changed."""
+    path = shutil.copytree(tiny_bundle, tmp_path / "altered")
+    content = bytearray((path / "model.onnx").read_bytes())
+    content[100] ^= 1
+    (path / "model.onnx").write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("command", ["serve", "verify"])
+def test_a_bad_bundle_ends_in_a_sentence(command: str, altered) -> None:
+    """A bundle that cannot be trusted is told on stderr, naming the file; exit code 1, no traceback."""
+    program = Path(sys.executable).with_name("phenoserve")
+    result = subprocess.run(
+        [program, command, altered], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("phenoserve: ")
+    assert "model.onnx" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not result.stdout
+
+
+def test_verify_prints_every_difference(tiny_bundle) -> None:
+    """`verify` prints a row for each output of each golden stack, and ends with 0."""
+    result = runner.invoke(cli.app, ["verify", str(tiny_bundle), "--device", "cpu"])
+    assert result.exit_code == 0
+    for output in ("embedding", "projection", "logits", "versus_control", "heatmap", "forest"):
+        assert result.stdout.count(f" {output} ") == 2
+    assert " ok " in result.stdout
+
+
+def test_a_mismatch_fails_verify(tiny_bundle, monkeypatch) -> None:
+    """A bundle that answers its golden stacks otherwise ends `verify` with 1."""
+    report = cli.verify_bundle(tiny_bundle, "cpu")
+    wrong = tuple(difference.__class__(0, "logits", 1.0, 1.0, 0.1) for difference in report.differences)
+    monkeypatch.setattr(cli, "verify_bundle", lambda *_: report.__class__(report.bundle, "cpu", wrong))
+    result = runner.invoke(cli.app, ["verify", str(tiny_bundle)])
+    assert result.exit_code == 1
+    assert " OFF " in result.stdout
+    assert "golden stacks" in result.stderr
+
+
+def test_the_module_is_the_command(capsys) -> None:
+    """The command is a typer application with two commands."""
+    commands = typer.main.get_command(cli.app).commands
+    assert set(commands) == {"serve", "verify"}
