@@ -131,8 +131,9 @@ def _settings(flags: dict[str, Any]) -> Settings:
 
 def _set_up_logging(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # tifffile logs every oddity of every upload as an error; what matters of them is in the answer.
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    # They log every oddity of every upload; what matters of it is in the answer.
+    for chatty in ("tifffile", "python_multipart"):
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:

@@ -123,20 +123,18 @@ class Scheduler:
         self.proof = asyncio.get_running_loop().create_task(self._prove())
 
     async def _prove(self) -> None:
+        readiness = Readiness.GOLDEN_MISMATCH  # whatever happens below, only a match makes it ready
         try:
             outcome = await self.run(lambda _: replay_golden(self.engine))
+            wrong = [difference for difference in outcome.result if not difference.ok]
+            for difference in wrong:
+                logger.error("Golden mismatch: %s", describe_difference(difference))
+            readiness = Readiness.GOLDEN_MISMATCH if wrong else Readiness.READY
         except EngineError:
             logger.exception("The golden stacks cannot be replayed; the service will not get ready")
-            self._settle(Readiness.GOLDEN_MISMATCH)
-            return
-        wrong = [difference for difference in outcome.result if not difference.ok]
-        for difference in wrong:
-            logger.error("Golden mismatch: %s", describe_difference(difference))
-        self._settle(Readiness.GOLDEN_MISMATCH if wrong else Readiness.READY)
-
-    def _settle(self, readiness: Readiness) -> None:
-        if self.readiness is Readiness.STARTING:
-            self.readiness = readiness
+        finally:
+            if self.readiness is Readiness.STARTING:
+                self.readiness = readiness
             logger.info("Golden stacks replayed on %s: %s", self.engine.active_device, readiness)
 
     def drain(self) -> None:
