@@ -28,10 +28,9 @@ def to_onnx(graph: ServedGraph) -> bytes:
     Returns:
         The content of `model.onnx`.
     """
-    function = tf.function(lambda stack: [graph(stack)[name] for name in OUTPUTS])
-    model, _ = tf2onnx.convert.from_function(function, input_signature=[graph.signature], opset=OPSET)
-    _rename_outputs(
-        model.graph, dict(zip([output.name for output in model.graph.output], OUTPUTS, strict=True))
+    # The outputs get their names from the function's dictionary; called once, or the network is converted five times.
+    model, _ = tf2onnx.convert.from_function(
+        tf.function(graph), input_signature=[graph.signature], opset=OPSET
     )
     _name_axes(model.graph.input[0], ("batch", "channel", "y", "x"))
     for output in model.graph.output:
@@ -68,14 +67,6 @@ def check_parity(graph: ServedGraph, model_onnx: bytes, stacks: list[np.ndarray]
                 )
             differences[name] = max(differences[name], float(difference.max()))
     return differences
-
-
-def _rename_outputs(graph: onnx.GraphProto, names: dict[str, str]) -> None:
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    for output in graph.output:
-        output.name = names[output.name]
 
 
 def _name_axes(value: onnx.ValueInfoProto, axes: tuple[str, ...]) -> None:

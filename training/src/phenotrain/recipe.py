@@ -100,11 +100,11 @@ class HeadsRecipe(_Section):
     """Sites of each class to learn from; 0 takes all and balances by weights."""
     hidden_units: Annotated[int, Field(ge=0)] = 0
     """Width of the ReLU layer before the logits; 0 makes the heads linear."""
-    dropout: Share = 0.0
+    dropout: Share = 0.5
     """Dropout after that layer (before the logits when the heads are linear)."""
     learning_rate: Positive = 1e-3
     """Adam's learning rate."""
-    weight_decay: NotNegative = 1e-3
+    weight_decay: NotNegative = 0.2
     """L2 penalty on the kernels."""
     epochs: Count = 300
     """Largest number of passes; training stops early on the validation loss."""

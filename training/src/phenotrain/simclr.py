@@ -71,7 +71,9 @@ def pretrain(
     trainer = _Trainer(cache, np.asarray(rows), recipe, precision)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint_path = folder / "checkpoint.npz"
-    identity = f"{cache.fingerprint} {recipe.model_dump_json()} {precision} {len(rows)}"
+    # What comes after SimCLR may change without throwing its weights away.
+    depends_on = recipe.model_dump_json(exclude={"name", "heads", "forest"})
+    identity = f"{cache.fingerprint} {depends_on} {precision} {len(rows)}"
     first_epoch = checkpoint.restore(checkpoint_path, trainer.variables, identity)
     with TrainingLog(folder, first_epoch=first_epoch) as log:
         for epoch in range(first_epoch, recipe.simclr.epochs):
