@@ -75,7 +75,7 @@ def test_names_with_odd_letters_survive_the_address(client, service, stack):
 
 def test_a_string_is_no_sequence_of_channels(client, stack):
     """One string for `channels` is refused rather than taken letter by letter."""
-    with pytest.raises(TypeError, match="list or a tuple"):
+    with pytest.raises(StackArgumentError, match="list or a tuple"):
         client.predict(stack, channels="DNA,RNA")
 
 

@@ -108,8 +108,8 @@ def test_an_error_of_something_before_the_service_is_an_error_too(response):
 
 
 def test_an_error_carries_all_that_the_answer_says():
-    """Status, code, title, detail, incident, request id and the answer itself are on the error."""
-    response = problem(500, "internal_error", headers={"x-request-id": "r-9"}, incident="i-7")
+    """Status, code, title, detail, incident and the answer itself are on the error."""
+    response = problem(500, "internal_error", incident="i-7")
     error = error_of(response)
     assert isinstance(error, InternalServiceError)
     assert (error.status, error.code, error.title, error.detail) == (
@@ -118,7 +118,7 @@ def test_an_error_carries_all_that_the_answer_says():
         "A title",
         "A detail.",
     )
-    assert (error.incident, error.request_id) == ("i-7", "r-9")
+    assert error.incident == "i-7"
     assert error.response is response
     assert str(error) == "500 internal_error: A detail. (incident i-7)"
 

@@ -15,6 +15,7 @@ from phenoclient.errors import (
     ServiceFailureError,
     ServiceTimeoutError,
     ServiceUnreachableError,
+    StackArgumentError,
     UnreadableAnswerError,
 )
 from phenoclient.fields import request_line
@@ -181,6 +182,8 @@ def not_ready_or_raise(error: ServiceFailureError) -> Literal[False]:
 
 def _params(channels: Sequence[str] | None, **others: str | None) -> dict[str, str]:
     if isinstance(channels, str):
-        raise TypeError(f"channels={channels!r}. Expected a sequence of stain names: pass a list or a tuple.")
+        raise StackArgumentError(
+            f"channels={channels!r}. Expected a sequence of stain names: pass a list or a tuple."
+        )
     given = {"channels": None if channels is None else ",".join(channels), **others}
     return {name: value for name, value in given.items() if value is not None}

@@ -40,7 +40,7 @@ class PhenoclientError(Exception):
 
 
 class StackArgumentError(PhenoclientError, ValueError):
-    """What was passed as a stack, or one of its files, cannot be sent; raised before any request is made."""
+    """What was passed as a stack, its files or its channels cannot be sent; raised before any request is made."""
 
 
 class TransportError(PhenoclientError):
@@ -76,7 +76,6 @@ class ServiceError(PhenoclientError):
         title: The error in general, as the service words it; None when the answer has none.
         detail: What was wrong this time, as the service words it; None when the answer has none.
         incident: Number under which the service's log holds an internal failure; None for every other error.
-        request_id: The answer's `X-Request-ID`; None when it has none.
         retry_after_s: Seconds after which the service asks to be tried again; None when it does not.
         response: The answer as received.
     """
@@ -96,7 +95,6 @@ class ServiceError(PhenoclientError):
         self.title = title
         self.detail = detail
         self.incident = incident
-        self.request_id = response.headers.get("x-request-id")
         self.retry_after_s = retry_after_s
         self.response = response
         super().__init__(self._message())
