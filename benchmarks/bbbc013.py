@@ -1,7 +1,10 @@
 """BBBC013 over HTTP: posts every well, and says how negatives, positives and doses come out.
 
+Train and serve a bundle first:
+
 phenotrain run bbbc013 DATA BUNDLE --recipe laptop --held-out HELD_OUT.csv
-python benchmarks/bbbc013.py BUNDLE DATA HELD_OUT.csv
+phenoserve serve BUNDLE &
+python benchmarks/bbbc013.py DATA HELD_OUT.csv
 """
 
 import argparse

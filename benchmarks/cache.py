@@ -19,9 +19,9 @@ import imagecodecs
 import numpy as np
 from scipy import ndimage
 
+from phenoserve.cores import available_cores
 from phenotrain.cache import build_cache
 from phenotrain.cache.pooling import pooled_dtype
-from phenotrain.cache.scheduling import usable_cores
 from phenotrain.datasets import Description, load_description
 from phenotrain.plates import read_sites, site_files
 
@@ -105,7 +105,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sites", type=int, default=96)
-    parser.add_argument("--workers", type=int, nargs="+", default=sorted({1, usable_cores()}))
+    parser.add_argument("--workers", type=int, nargs="+", default=sorted({1, available_cores()}))
     parser.add_argument("--downsample", type=int, default=4)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--dataset", default="rxrx2")

@@ -26,7 +26,8 @@ from rich.console import Console
 from rich.progress import track
 
 from phenoserve.bundle import read_bundle
-from phenoserve.engine import Engine, available_cores
+from phenoserve.cores import available_cores
+from phenoserve.engine import Engine
 from phenoserve.stack import StackLimits, read_stack
 
 START_TIMEOUT_S = 120

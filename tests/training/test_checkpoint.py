@@ -39,7 +39,7 @@ def test_another_runs_checkpoint_is_refused(tmp_path, variables):
     """A checkpoint of other data or another recipe is refused, not silently gone on with."""
     path = tmp_path / "checkpoint.npz"
     checkpoint.save(path, variables, "run 1", num_epochs=5)
-    with pytest.raises(ValueError, match="another recipe"):
+    with pytest.raises(checkpoint.CheckpointMismatchError, match="another recipe"):
         checkpoint.restore(path, variables, "run 2")
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from phenoserve.verify import verify
+from phenotrain.training_log import read_log
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
@@ -64,10 +65,14 @@ def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not bundle.exists()
+    (first, *_) = read_log(work / "simclr")
 
     done = phenotrain(*arguments, "--held-out", str(held_out))
     report = verify(bundle, device="cpu")
     assert report.ok
+    log = read_log(work / "simclr")
+    assert log[0] == first, "the finished epoch was trained again"
+    assert [row.epoch for row in log] == [0, 1, 2]
     manifest = report.bundle.manifest
     assert manifest.control == manifest.treatments[0] == "EMPTY"
     assert manifest.provenance.dataset.simulated
@@ -76,6 +81,26 @@ def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
     assert set(pd.read_csv(held_out)["experiment"]) == {"HUVEC-2"}
     page = (bundle / "report" / "report.html").read_text(encoding="utf-8")
     assert "simulated" in page.lower()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--name", "my run"], "my run"),
+        (["--version", "1 beta"], "1 beta"),
+        (["--treatment", "IFN-delta"], "IFN-delta"),
+        (["--test-experiment", "HUVEC-9"], "HUVEC-9"),
+        (["--recipe", "nothing"], "nothing"),
+    ],
+)
+def test_mistakes_are_found_before_the_work(screen, tmp_path, options, named):
+    """A name, treatment, experiment or recipe that cannot be used ends the run before anything is cached, by name."""
+    arguments = ["run", "rxrx2", str(screen), str(tmp_path / "bundle"), "--recipe", "demo"]
+    done = subprocess.run(command(*arguments, *options), check=False, text=True, capture_output=True)
+    assert done.returncode == 1
+    assert named in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_offline_weights_name_the_other_choices(screen, tmp_path):

@@ -156,6 +156,13 @@ def test_a_changed_recipe_does_not_go_on_from_the_old_checkpoint(tmp_path):
         simclr.pretrain(SmallScreen(), np.arange(24), recipe(epochs=1, temperature=0.7), tmp_path)
 
 
+def test_other_sites_do_not_go_on_from_the_old_checkpoint(tmp_path):
+    """Resuming with as many other sites is refused: a checkpoint that has seen the new test sites would leak them."""
+    simclr.pretrain(SmallScreen(), np.arange(12), recipe(epochs=1), tmp_path)
+    with pytest.raises(ValueError, match="another work folder"):
+        simclr.pretrain(SmallScreen(), np.arange(12, 24), recipe(epochs=1), tmp_path)
+
+
 def test_one_site_is_refused(tmp_path):
     """A single site has nothing to be contrasted with."""
     with pytest.raises(ValueError, match="at least 2 sites"):

@@ -8,6 +8,10 @@ import keras
 import numpy as np
 
 
+class CheckpointMismatchError(ValueError):
+    """The checkpoint belongs to other data, another recipe or another split."""
+
+
 def save(path: Path, variables: Sequence[keras.Variable], identity: str, *, num_epochs: int) -> None:
     """Replaces the checkpoint; a kill at any moment leaves the old or the new one whole.
 
@@ -38,14 +42,14 @@ def restore(path: Path, variables: Sequence[keras.Variable], identity: str) -> i
         The number of finished epochs; 0 without a checkpoint.
 
     Raises:
-        ValueError: If the checkpoint belongs to other data, another recipe or another network.
+        CheckpointMismatchError: If the checkpoint belongs to other data, another recipe or another split.
     """
     if not path.is_file():
         return 0
     with np.load(path, allow_pickle=False) as stored:
         if str(stored["identity"]) != identity:
-            raise ValueError(
-                f"{path} was written by a run on other data or with another recipe. Choose another work folder, or "
+            raise CheckpointMismatchError(
+                f"{path} was written by a run on other sites or with another recipe. Choose another work folder, or "
                 "delete this one to start afresh."
             )
         for index, variable in enumerate(variables):

@@ -41,6 +41,12 @@ def run(
             help="Folder of cache and checkpoints, to go on after a kill.", show_default="BUNDLE.work"
         ),
     ] = None,
+    cache_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache", help="Folder of the cache, as `phenotrain cache` makes it.", show_default="WORK/cache"
+        ),
+    ] = None,
     treatment: Annotated[
         list[str] | None,
         typer.Option(help="A treatment to learn; repeatable.", show_default="those of the description"),
@@ -85,6 +91,7 @@ def run(
             weights=weights,
             name=name or bundle.resolve().name,
             version=version,
+            cache=cache_folder,
             skip_incomplete=skip_incomplete,
             num_workers=workers,
             held_out=held_out,

@@ -6,23 +6,23 @@ from rich.console import Console
 
 from phenoserve.bundle import BundleError
 from phenotrain.cache import CacheError
+from phenotrain.checkpoint import CheckpointMismatchError
 from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.encoder import WeightsUnavailableError
 from phenotrain.onnx_export import ExportError
 from phenotrain.plates import PlateError
 from phenotrain.recipe import load_recipe
-from phenotrain.run import RunRequest, run
+from phenotrain.run import RunRequest, check, run
 
-EXPECTED_ERRORS = (
+MENDABLE = (
     BundleError,
     CacheError,
+    CheckpointMismatchError,
     DescriptionError,
     ExportError,
-    FileExistsError,
-    FileNotFoundError,
     FloatingPointError,
+    OSError,
     PlateError,
-    ValueError,
     WeightsUnavailableError,
 )
 """What a user can mend; anything else is a defect and shows its traceback."""
@@ -41,6 +41,7 @@ def run_command(
     weights: str | None,
     name: str,
     version: str,
+    cache: Path | None,
     skip_incomplete: bool,
     num_workers: int | None,
     held_out: Path | None,
@@ -59,6 +60,7 @@ def run_command(
         weights: Replaces the recipe's initial weights when given.
         name: Name of the bundle.
         version: Version of the bundle.
+        cache: Folder of the cache; inside `work` when not given.
         skip_incomplete: Leave out unusable sites.
         num_workers: Processes that decode images.
         held_out: CSV file for the test sites.
@@ -70,29 +72,38 @@ def run_command(
         chosen = load_recipe(recipe)
         if weights is not None:
             chosen = chosen.changed(encoder={**chosen.encoder.model_dump(), "weights": weights})
-        result = run(
-            RunRequest(
-                description=load_description(dataset),
-                data=data,
-                recipe=chosen,
-                bundle=bundle,
-                work=work,
-                name=name,
-                version=version,
-                treatments=treatments,
-                test_experiment=test_experiment,
-                skip_incomplete=skip_incomplete,
-                num_workers=num_workers,
-            ),
-            console,
+        request = RunRequest(
+            description=load_description(dataset),
+            data=data,
+            recipe=chosen,
+            bundle=bundle,
+            work=work,
+            name=name,
+            version=version,
+            cache=cache,
+            treatments=treatments,
+            test_experiment=test_experiment,
+            skip_incomplete=skip_incomplete,
+            num_workers=num_workers,
         )
-    except EXPECTED_ERRORS as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        return 1
-    if held_out is not None:
-        held_out.parent.mkdir(parents=True, exist_ok=True)
-        result.held_out.to_csv(held_out, index=False)
+        check(request)
+        if held_out is not None:
+            held_out.parent.mkdir(parents=True, exist_ok=True)
+            held_out.touch()
+    except (*MENDABLE, ValueError) as error:
+        return _fail(console, error)
+    try:
+        result = run(request, console)
+        if held_out is not None:
+            result.held_out.to_csv(held_out, index=False)
+    except MENDABLE as error:
+        return _fail(console, error)
     console.print(
         f"Bundle {bundle}; report {bundle / 'report' / 'report.html'}", markup=False, highlight=False
     )
     return 0
+
+
+def _fail(console: Console, error: Exception) -> int:
+    console.print(str(error), style="red", markup=False, highlight=False)
+    return 1

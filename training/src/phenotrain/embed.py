@@ -54,6 +54,22 @@ def settle_batch_statistics(
         layer.moving_variance.assign(np.average(variance, axis=0, weights=num_sites) + between)
 
 
+def settle_head_statistics(projection_head: keras.Model, embeddings: np.ndarray) -> None:
+    """Does for the projection head what `settle_batch_statistics` does for the encoder.
+
+    Args:
+        projection_head: Embeddings to projections, changed in place.
+        embeddings: Of the training sites, `(site, 1024)`.
+    """
+    layers = batch_normalisations(projection_head)
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    projection_head(tf.constant(embeddings), training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
 def embed_sites(
     encoder: keras.Model,
     cache: FieldCache,

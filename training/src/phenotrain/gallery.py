@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from phenoserve.bundle import InputSpec
 from phenoserve.engine import Graph
@@ -59,8 +60,7 @@ def _overlay(cache: FieldCache, graph: Graph, task: Task, treatment: str, row: i
     stack = cache.read_raw(row)
     answers = graph.run(stack[np.newaxis].astype(np.float32))
     predicted = int(answers["logits"][0].argmax())
-    logits = answers["logits"][0].astype(np.float64)
-    probability = float(np.exp(logits - logits.max())[predicted] / np.exp(logits - logits.max()).sum())
+    probability = float(softmax(answers["logits"][0].astype(np.float64))[predicted])
     site = cache.sites.iloc[row]
     dose = "" if np.isnan(site["treatment_conc"]) else f" {site['treatment_conc']:g}"
     title = f"{treatment}{dose}, predicted {task.treatments[predicted]} {probability:.2f}"

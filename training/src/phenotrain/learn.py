@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 from sklearn.ensemble import RandomForestClassifier
 
 from phenotrain.cache import FieldCache
-from phenotrain.embed import embed_sites, settle_batch_statistics
+from phenotrain.embed import embed_sites, settle_batch_statistics, settle_head_statistics
 from phenotrain.evaluate import Predictions
 from phenotrain.forest import fit_forest
 from phenotrain.graph import ServedGraph
@@ -30,13 +30,11 @@ class Learned:
     Attributes:
         graph: Encoder, projection head and both heads behind the served function.
         forest: The forest on the embeddings.
-        embeddings: Of every site of the cache, `(num_sites, 1024)`.
         predictions: Of every site, for the evaluation.
     """
 
     graph: ServedGraph
     forest: RandomForestClassifier
-    embeddings: np.ndarray
     predictions: Predictions
 
 
@@ -45,7 +43,8 @@ def learn(
 ) -> Learned:
     """SimCLR, then the frozen encoder's embeddings, then heads and forest.
 
-    Test sites take part in nothing; validation sites only in SimCLR, which sees no labels.
+    Test sites take part in nothing; validation sites in SimCLR, without labels,
+    and in deciding when the heads stop.
 
     Args:
         cache: Pooled fields.
@@ -74,6 +73,7 @@ def learn(
         settle_batch_statistics(networks.encoder, cache, unlabelled, seed=seed)
     with step_bar("Embeddings", console) as on_site:
         embeddings = embed_sites(networks.encoder, cache, np.arange(len(cache)), on_site=on_site)
+    settle_head_statistics(networks.projection_head, embeddings[unlabelled])
     with uncounted_step("Heads and forest", console):
         train, validation = (
             labelled_rows(cache.sites, roles, role, task, recipe.heads, seed=seed)
@@ -97,7 +97,7 @@ def learn(
         names = np.array(task.treatments)[classes.targets]
         forest = fit_forest(classes.embeddings, names, classes.weights, recipe.forest, seed=seed)
     graph = ServedGraph(networks.encoder, networks.projection_head, heads[0], heads[1], recipe.downsample)
-    return Learned(graph, forest, embeddings, _predict(heads, forest, embeddings, task))
+    return Learned(graph, forest, _predict(heads, forest, embeddings, task))
 
 
 def _predict(

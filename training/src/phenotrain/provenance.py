@@ -53,10 +53,15 @@ def package_versions() -> dict[str, str]:
 
 
 def _git_commit() -> str | None:
-    # Of the code, not of the folder that the command was called from; an installed wheel has none.
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    # Of the code, not of the folder that the command was called from; a wheel installed inside somebody's own
+    # repository has none.
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  (fixed command)
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("rev-parse", "HEAD").strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603  (fixed command)

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from phenotrain.splits import Protocol
+
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -122,8 +124,10 @@ class ForestRecipe(_Section):
 
 
 class SplitRecipe(_Section):
-    """How much is held out where wells or plates are drawn; a second experiment is always the test set."""
+    """What is held out, and how much of it where wells or plates are drawn."""
 
+    protocol: Protocol | None = None
+    """`leave-experiment-out`, `leave-plate-out` or `leave-well-out`; by default the first that the screen allows."""
     test_share: Share = 0.4
     """Share of the groups that are tested on when there is one experiment."""
     validation_share: Share = 0.2

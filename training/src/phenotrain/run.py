@@ -6,18 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from phenoserve.bundle import Bundle, BundleContents, InputSpec, Tolerance, write_bundle
+from phenoserve.bundle.manifest import Identifier
 from phenoserve.engine import Engine, record_golden
 from phenoserve.verify import replay_golden
 from phenotrain.cache import FieldCache, build_cache
 from phenotrain.datasets import Description
+from phenotrain.encoder import build_encoder
 from phenotrain.evaluate import Metrics, dose_probability, evaluate
 from phenotrain.gallery import gallery, golden_rows
 from phenotrain.labelled import Task
 from phenotrain.learn import Learned, learn
 from phenotrain.onnx_export import check_parity, to_onnx
+from phenotrain.plates import read_sites
 from phenotrain.progress import uncounted_step
 from phenotrain.provenance import package_versions, provenance_of
 from phenotrain.recipe import Recipe
@@ -38,7 +42,8 @@ class RunRequest:
         data: Its root folder.
         recipe: All numbers.
         bundle: Folder that the bundle is written to; must not exist.
-        work: Folder of cache, checkpoints and logs; a killed run goes on from there.
+        work: Folder of checkpoints and logs, and of the cache; a killed run goes on from there.
+        cache: Folder of the cache, when it is to lie elsewhere or is there already.
         name: Name of the bundle.
         version: Version of the bundle.
         treatments: Treatments to learn besides the control; the description's own when empty.
@@ -54,6 +59,7 @@ class RunRequest:
     work: Path
     name: str
     version: str = "1"
+    cache: Path | None = None
     treatments: tuple[str, ...] = ()
     test_experiment: str | None = None
     skip_incomplete: bool = False
@@ -87,36 +93,23 @@ def run(request: RunRequest, console: Console) -> RunResult:
         The bundle and how good it is.
 
     Raises:
-        ValueError: If the treatments are not in the data, or a role would miss one.
-        phenoserve.bundle.BundleError: If the bundle's folder exists.
+        phenoserve.bundle.BundleError: If the bundle cannot be written.
         phenotrain.cache.CacheError: If the cache folder holds another dataset's cache.
         phenotrain.plates.PlateError: If the table or images cannot be used.
         phenotrain.encoder.WeightsUnavailableError: If the encoder's initial weights cannot be had.
         phenotrain.onnx_export.ExportError: If the exported graph does not answer as Keras does.
     """
-    if request.bundle.exists():
-        raise FileExistsError(
-            f"{request.bundle} exists, and a bundle is never edited. Choose another folder, or delete this one."
-        )
     recipe, task = request.recipe, _task(request)
     cache = build_cache(
         request.description,
         request.data,
-        request.work / "cache",
+        request.cache or request.work / "cache",
         downsample=recipe.downsample,
         num_workers=request.num_workers,
         skip_incomplete=request.skip_incomplete,
         progress=console.is_terminal,
     )
-    split = split_sites(
-        cache.sites,
-        control=task.control,
-        treatments=task.treatments,
-        seed=recipe.seed,
-        test_fraction=recipe.split.test_share,
-        validation_fraction=recipe.split.validation_share,
-        test_experiment=request.test_experiment,
-    )
+    split = _split(request, cache.sites)
     console.print(
         f"{len(cache)} sites of {len(cache.stains)} stains; {split.protocol}: {_counts(split.roles)}"
     )
@@ -134,6 +127,51 @@ def run(request: RunRequest, console: Console) -> RunResult:
     console.print(metrics.headline)
     bundle = _export(request, cache, split, task, learned, metrics, console)
     return RunResult(bundle, metrics, _held_out(cache, split, task, learned))
+
+
+def check(request: RunRequest) -> None:
+    """Finds within seconds what would otherwise end a run after hours.
+
+    Args:
+        request: What to learn from what.
+
+    Raises:
+        ValueError: If the name, the version, a stain's name, the treatments, the test experiment or the protocol cannot
+            be used; the message says which.
+        FileExistsError: If the bundle's folder exists.
+        phenotrain.plates.PlateError: If the table cannot be used.
+        phenotrain.encoder.WeightsUnavailableError: If the encoder's initial weights cannot be had.
+    """
+    if request.bundle.exists():
+        raise FileExistsError(
+            f"{request.bundle} exists, and a bundle is never edited. Choose another folder, or delete this one."
+        )
+    for what, text in (("name", request.name), ("version", request.version)):
+        try:
+            TypeAdapter(Identifier).validate_python(text)
+        except ValidationError as error:
+            raise ValueError(
+                f"The bundle's {what} {text!r} cannot be used: expected 1 to 100 letters, digits and `._+-`, the first "
+                f"a letter or a digit. Pass another with `--{what}`."
+            ) from error
+    InputSpec.of(request.description.stains, request.recipe.downsample)
+    _split(request, read_sites(request.description, request.data))
+    if request.recipe.encoder.weights != "none":
+        build_encoder(len(request.description.stains), request.recipe.encoder)
+
+
+def _split(request: RunRequest, sites: pd.DataFrame) -> Split:
+    recipe, task = request.recipe, _task(request)
+    return split_sites(
+        sites,
+        control=task.control,
+        treatments=task.treatments,
+        seed=recipe.seed,
+        test_fraction=recipe.split.test_share,
+        validation_fraction=recipe.split.validation_share,
+        test_experiment=request.test_experiment,
+        protocol=recipe.split.protocol,
+    )
 
 
 def _task(request: RunRequest) -> Task:

@@ -1,7 +1,9 @@
 """SimCLR: learns the encoder from pairs of views of unlabelled sites (Chen et al. 2020)."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,8 @@ def pretrain(
         The trained networks.
 
     Raises:
-        ValueError: If there are fewer than two sites, or the checkpoint is another run's.
+        ValueError: If there are fewer than two sites.
+        phenotrain.checkpoint.CheckpointMismatchError: If the checkpoint is another run's.
         phenotrain.encoder.WeightsUnavailableError: If the initial weights cannot be had.
     """
     if len(rows) < 2:
@@ -73,7 +76,10 @@ def pretrain(
     checkpoint_path = folder / "checkpoint.npz"
     # What comes after SimCLR may change without throwing its weights away.
     depends_on = recipe.model_dump_json(exclude={"name", "heads", "forest"})
-    identity = f"{cache.fingerprint} {depends_on} {precision} {len(rows)}"
+    seen = hashlib.sha256(np.sort(np.asarray(rows, np.int64)).tobytes()).hexdigest()
+    weights = Path(recipe.encoder.weights)
+    start = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else recipe.encoder.weights
+    identity = f"{cache.fingerprint} {depends_on} {precision} {seen} {start}"
     first_epoch = checkpoint.restore(checkpoint_path, trainer.variables, identity)
     with TrainingLog(folder, first_epoch=first_epoch) as log:
         for epoch in range(first_epoch, recipe.simclr.epochs):
@@ -103,7 +109,7 @@ class _Trainer:
         for batch, fields in enumerate(self._batches(epoch)):
             step = epoch * self._num_steps_epoch + batch
             seed = tf.constant([self._recipe.seed, step], tf.int32)
-            loss, accuracy = self._step(fields, seed)
+            loss, accuracy = self._step(tf.constant(fields), seed)
             losses.append(float(loss))
             accuracies.append(float(accuracy))
             if on_step is not None:
@@ -126,18 +132,19 @@ class _Trainer:
         head.set_weights(self._head.get_weights())
         return SimclrNetworks(encoder, head)
 
-    def _batches(self, epoch: int) -> Iterator[Any]:
+    def _batches(self, epoch: int) -> Iterator[np.ndarray]:
         order = np.random.default_rng([self._recipe.seed, epoch]).permutation(self._rows)
         starts = range(0, self._num_steps_epoch * self._batch_size, self._batch_size)
-
-        def read() -> Iterator[np.ndarray]:
-            for start in starts:
-                # Sorted reads walk the memory map forwards; the order within a batch does not matter to NT-Xent.
-                yield self._cache.read(np.sort(order[start : start + self._batch_size]))
-
-        shape = (self._batch_size, *self._cache.field_shape)
-        dataset = tf.data.Dataset.from_generator(read, output_signature=tf.TensorSpec(shape, tf.float32))
-        return iter(dataset.prefetch(2))
+        # Sorted reads walk the memory map forwards; the order within a batch does not matter to NT-Xent.
+        batches = [np.sort(order[start : start + self._batch_size]) for start in starts]
+        # One batch is read ahead. (A tf.data generator stalled for ten seconds at a time on two cores.)
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            ahead = reader.submit(self._cache.read, batches[0])
+            for following in batches[1:]:
+                fields = ahead.result()
+                ahead = reader.submit(self._cache.read, following)
+                yield fields
+            yield ahead.result()
 
     def _train_step(self, fields: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         fields = standardise(tf.transpose(fields, [0, 2, 3, 1]))

@@ -18,7 +18,9 @@ def cache(
     ],
     data: Annotated[Path, typer.Argument(help="Data root: the folder of the table and the images.")],
     out: Annotated[Path, typer.Argument(help="Folder of the cache; an unfinished one is gone on with.")],
-    downsample: Annotated[int, typer.Option(min=1, help="Side of the square that is pooled, px.")] = 4,
+    downsample: Annotated[
+        int, typer.Option(min=1, help="Side of the square that is pooled, px; the recipe's.")
+    ] = 2,
     skip_incomplete: Annotated[
         bool, typer.Option("--skip-incomplete", help="Leave out sites with an unusable file, and list them.")
     ] = False,

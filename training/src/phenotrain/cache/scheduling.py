@@ -1,11 +1,11 @@
 """Jobs spread over worker processes, outcomes as they come."""
 
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
+from phenoserve.cores import available_cores
 from phenotrain.cache.errors import CacheError
 from phenotrain.cache.worker import Job, Outcome, Plan, start_worker, store_sites
 
@@ -13,13 +13,6 @@ _JOBS_A_CHUNK = 4
 _CHUNKS_A_WORKER = 4
 _TICK_S = 1.0
 _SITES_A_WORKER = 100
-
-
-def usable_cores() -> int:
-    """Number of CPU cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def choose_num_workers(num_jobs: int) -> int:
@@ -31,7 +24,7 @@ def choose_num_workers(num_jobs: int) -> int:
     Returns:
         One a usable core, but fewer where there is too little to do to repay their start.
     """
-    return max(1, min(usable_cores(), num_jobs // _SITES_A_WORKER))
+    return max(1, min(available_cores(), num_jobs // _SITES_A_WORKER))
 
 
 def run_jobs(plan: Plan, jobs: Sequence[Job], num_workers: int) -> Iterator[list[Outcome]]:

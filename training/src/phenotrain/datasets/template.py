@@ -45,11 +45,6 @@ class Template:
         """Names of the columns the template needs, each once, in order of appearance."""
         return tuple(dict.fromkeys(field for _, field, _ in self._parts if field is not None))
 
-    @property
-    def literals(self) -> tuple[str, ...]:
-        """The fixed text between the gaps."""
-        return tuple(literal for literal, _, _ in self._parts if literal)
-
     def fill(self, values: Mapping[str, str]) -> str:
         """Fill every gap.
 

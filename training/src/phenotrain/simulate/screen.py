@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from itertools import groupby
@@ -23,6 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from phenoserve.cores import available_cores
 from phenotrain.simulate.layout import SitePlan, plan_screen, write_metadata
 from phenotrain.simulate.render import render_site
 from phenotrain.simulate.spec import ScreenSpec
@@ -53,7 +53,7 @@ def simulate_screen(
         FileExistsError: If `out` is a file, or a folder that is not empty.
         ValueError: If `num_workers` is less than 1.
     """
-    workers = _usable_cores() if num_workers is None else num_workers
+    workers = available_cores() if num_workers is None else num_workers
     if workers < 1:
         raise ValueError(f"num_workers is {num_workers}; give at least 1, or None for one a core")
     _refuse_occupied(out)
@@ -87,12 +87,6 @@ def _refuse_occupied(out: Path) -> None:
         raise FileExistsError(
             f"cannot simulate into {out}: it is not a folder; give the name of a new folder"
         )
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _progress_bar(show: bool) -> Progress:
