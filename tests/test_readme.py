@@ -67,8 +67,8 @@ def test_the_steps_table_names_files_that_exist():
 def our_commands(page: Path) -> list[list[str]]:
     found = []
     for line in shell_lines(page.read_text(encoding="utf-8")):
-        line = line.removeprefix("uv run ")
-        words = shlex.split(line, comments=True) if line.startswith(tuple(APPS)) else []
+        call = line.removeprefix("uv run ")
+        words = shlex.split(call, comments=True) if call.startswith(tuple(APPS)) else []
         if len(words) > 1 and words[0] in APPS and re.fullmatch(r"[a-z]+", words[1]):
             found.append(words)
     return found
