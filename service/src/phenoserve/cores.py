@@ -1,4 +1,4 @@
-"""How many cores this process may use: ONNX Runtime sees the machine, not a container's limits."""
+"""How many cores this process may use: libraries see the machine, not a container's limits."""
 
 import math
 import os

@@ -10,7 +10,6 @@ from phenoserve.engine.errors import (
 )
 from phenoserve.engine.graph import Graph
 from phenoserve.engine.session import ActiveDevice, Device
-from phenoserve.engine.threads import available_cores
 
 __all__ = [
     "ActiveDevice",
@@ -22,6 +21,5 @@ __all__ = [
     "GraphError",
     "NonFiniteAnswerError",
     "StackMismatchError",
-    "available_cores",
     "record_golden",
 ]
