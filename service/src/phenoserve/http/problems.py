@@ -102,7 +102,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 class IncidentMiddleware:
-    """The outermost layer: an unexpected exception becomes a 500 with an incident id.
+    """Turns an exception that nothing below it expected into a 500 with an incident id.
 
     The traceback goes to the log under that id; the answer holds nothing else about it.
 

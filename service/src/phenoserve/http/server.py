@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class DrainingServer(uvicorn.Server):
     """A uvicorn server that first stops being ready, serves on for a while, then finishes what is in flight.
 
-    A second signal ends the wait, a third the requests in flight.
+    A second signal ends the wait; after it, SIGINT also ends the requests in flight.
 
     Args:
         app: The application.
