@@ -126,6 +126,19 @@ def test_the_service_can_write_nothing_and_become_nobody_else(compose):
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
+def test_training_keeps_its_weights_and_its_home_whoever_runs_it(compose):
+    """The weights' volume lies where the image has Keras look, which any user may write, as is HOME."""
+    found = instructions("training/Dockerfile")
+    words = [word for i in found if i.word == "ENV" for word in shlex.split(i.arguments)]
+    variables = dict(word.split("=", 1) for word in words)
+    runs = " ".join(i.arguments for i in found if i.word == "RUN")
+    assert f"install --directory --mode=1777 {variables['KERAS_HOME']}" in runs
+    assert variables["HOME"] == "/tmp"
+    for name in ("training", "training-gpu"):
+        volumes = [volume for volume in compose["services"][name]["volumes"] if isinstance(volume, str)]
+        assert volumes == [f"weights:{variables['KERAS_HOME']}"]
+
+
 def test_profiles_keep_gpus_and_training_out_of_a_plain_start(compose):
     """Without a profile only the CPU service starts; what asks for a GPU says so by its profile and name."""
     services = compose["services"]
