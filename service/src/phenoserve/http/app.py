@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from phenoserve.engine import Engine
 from phenoserve.http.keys import read_api_keys
 from phenoserve.http.metrics import Metrics, MetricsMiddleware
-from phenoserve.http.openapi import add_problem_schema
+from phenoserve.http.openapi import add_key_schemes, add_problem_schema
 from phenoserve.http.operations import operations_router
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
 from phenoserve.http.service import Service
@@ -33,7 +33,8 @@ class App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         if self.openapi_schema is None:
-            self.openapi_schema = add_problem_schema(super().openapi())
+            document = add_problem_schema(super().openapi())
+            self.openapi_schema = add_key_schemes(document) if self.service.key_digests else document
         return self.openapi_schema
 
 

@@ -29,6 +29,12 @@ STACK_BODY: Final[dict[str, Any]] = {
     }
 }
 
+KEY_SCHEMES: Final[dict[str, Any]] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+"""The two ways to send an API key, as `check_api_key` reads them; either will do."""
+
 _PROBLEM_CONTENT: Final = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
 
 
@@ -57,6 +63,16 @@ def add_problem_schema(document: dict[str, Any]) -> dict[str, Any]:
     document.setdefault("components", {}).setdefault("schemas", {}).update(
         definitions | {"ProblemBody": schema}
     )
+    return document
+
+
+def add_key_schemes(document: dict[str, Any]) -> dict[str, Any]:
+    """Say how a key is sent, and on which routes: those that may answer 401."""
+    document.setdefault("components", {})["securitySchemes"] = KEY_SCHEMES
+    for methods in document["paths"].values():
+        for told in methods.values():
+            if "401" in told["responses"]:
+                told["security"] = [{name: []} for name in KEY_SCHEMES]
     return document
 
 
