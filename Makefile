@@ -4,7 +4,12 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .tools/uv/bin/uv)
 PORT ?= 8000
 export UV
-export UV_PYTHON ?= $(shell command -v $(PYTHON))
+
+# The Python at hand where it is one that TensorFlow has wheels for; otherwise uv finds or fetches one.
+USABLE := $(shell $(PYTHON) -c 'import sys; print(sys.executable if (3, 11) <= sys.version_info < (3, 14) else "")')
+ifneq ($(USABLE),)
+export UV_PYTHON ?= $(USABLE)
+endif
 
 RUN := $(UV) run --no-sync
 SCREEN := demo/screen
