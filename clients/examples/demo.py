@@ -27,7 +27,7 @@ from phenoclient import Client, ServiceUnreachableError
 SITES_SHOWN = 2
 NUM_PERMUTATIONS = 2000
 SIGNIFICANCE = 0.01
-console = Console()
+console = Console(width=max(Console().width, 100))  # the table is cut below that
 
 
 @contextmanager
@@ -36,7 +36,8 @@ def served(bundle: Path) -> Iterator[Client]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("phenoserve")), "serve", str(bundle), "--port", str(port)]
+    program = str(Path(sys.executable).with_name("phenoserve"))
+    command = [program, "serve", str(bundle), "--port", str(port), "--log-level", "warning"]
     service = subprocess.Popen(command)
     try:
         with Client(f"http://127.0.0.1:{port}") as client:

@@ -1,6 +1,9 @@
 """The whole line: plates in, a verified bundle out."""
 
+import ctypes
+import gc
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,6 +198,7 @@ def _export(
     metrics: Metrics,
     console: Console,
 ) -> Bundle:
+    _release_memory()
     rows = golden_rows(cache.sites, split.roles, task)
     stacks = [cache.read_raw(row) for row in rows]
     with uncounted_step("Export to ONNX", console):
@@ -237,6 +241,14 @@ def _export(
     worst = max(difference.max_difference for difference in replayed)
     console.print(f"Golden stacks replayed from the bundle: largest difference {worst:.1e}")
     return bundle
+
+
+def _release_memory() -> None:
+    # glibc keeps what training has freed; the conversion's peak of 2 GiB would come on top of it.
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _dose_probability(cache: FieldCache, split: Split, task: Task, learned: Learned) -> pd.DataFrame:
