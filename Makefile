@@ -32,7 +32,7 @@ setup: .venv/.synced  ## Make the environment: uv (into .tools, when there is no
 demo: setup  ## Simulate a screen, train, export, serve, and ask the service about held-out sites.
 	@rm -rf demo
 	$(RUN) phenotrain simulate $(SCREEN) --seed 3 --field-px 256 --dose 0.1 --dose 0.01 --dose 0.001 --control-wells 9
-	$(RUN) phenotrain run rxrx2 $(SCREEN) $(BUNDLE) --recipe demo --work demo/work --held-out demo/work/held_out.csv
+	$(RUN) phenotrain run rxrx2 $(SCREEN) $(BUNDLE) --recipe demo --name demo --work demo/work --held-out demo/work/held_out.csv
 	$(RUN) phenoserve verify $(BUNDLE)
 	$(RUN) python clients/examples/demo.py $(BUNDLE) demo/work/held_out.csv demo/answers
 	@echo "Serve it again with:  make serve   (then open http://127.0.0.1:$(PORT)/)"

@@ -76,6 +76,7 @@ def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
     manifest = report.bundle.manifest
     assert manifest.control == manifest.treatments[0] == "EMPTY"
     assert manifest.provenance.dataset.simulated
+    assert "Simulated" in manifest.provenance.dataset.name
     assert manifest.provenance.split["protocol"] == "leave-experiment-out"
     assert "simulated" in done.stderr
     assert set(pd.read_csv(held_out)["experiment"]) == {"HUVEC-2"}

@@ -33,12 +33,16 @@ def provenance_of(cache: FieldCache, recipe: Recipe, split: dict[str, Any]) -> P
         The provenance section of the manifest.
     """
     description = cache.description
+    name, licence = description.title or description.name, description.licence
+    if cache.simulated:
+        # Only the layout is the real screen's; neither its title nor its licence holds for drawn images.
+        name, licence = f"Simulated screen in the layout of {description.name}", "MIT (simulated images)"
     return Provenance(
         git_commit=_git_commit(),
         recipe=recipe.model_dump(mode="json"),
         dataset=DatasetProvenance(
-            name=description.title or description.name,
-            licence=description.licence,
+            name=name,
+            licence=licence,
             fingerprint=cache.fingerprint,
             simulated=cache.simulated,
         ),
