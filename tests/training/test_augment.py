@@ -64,6 +64,13 @@ def test_unscaled_crop_copies_pixels(fields):
         assert min(np.abs(one - window).max() for window in windows(field, 32)) < 1e-4
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_edges_are_not_blackened(seed):
+    """A view that reaches the field's far edges shows their pixels, not the zeros that stand for out of bounds."""
+    bright = tf.fill((16, 41, 47, 1), 7.0)
+    assert view(bright, (5, seed), crop_scale_min=0.5, crop_scale_max=2.0).min() > 6.99
+
+
 def test_flips_and_rotations_are_exact(fields):
     """Flipped and rotated views are one of the eight symmetries of a window: nothing is interpolated."""
     square = fields[:, :32, :32]

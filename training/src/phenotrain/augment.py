@@ -56,7 +56,9 @@ def _crop(
     # Whole-pixel corners: at scale 1 the view is then a copy of pixels, not an interpolation.
     top = tf.floor(_uniform(seeds[1], each_site, 0.0, 1.0) * (tf.cast(height, tf.float32) - side + 1.0))
     left = tf.floor(_uniform(seeds[2], each_site, 0.0, 1.0) * (tf.cast(width, tf.float32) - side + 1.0))
-    last_y, last_x = tf.cast(height - 1, tf.float32), tf.cast(width - 1, tf.float32)
+    # One more pixel at the far edges: a coordinate that rounds up past the last one would be filled with zeros.
+    fields = tf.pad(fields, [[0, 0], [0, 1], [0, 1], [0, 0]], "SYMMETRIC")
+    last_y, last_x = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     corners = [top / last_y, left / last_x, (top + side - 1.0) / last_y, (left + side - 1.0) / last_x]
     return tf.image.crop_and_resize(
         fields, tf.stack(corners, axis=1), tf.range(num_sites), [crop_px, crop_px]
