@@ -2,5 +2,6 @@
 
 from phenotrain.report.build import build_report, card_markdown
 from phenotrain.report.context import Overlay, ReportContext
+from phenotrain.report.section import Section
 
-__all__ = ["Overlay", "ReportContext", "build_report", "card_markdown"]
+__all__ = ["Overlay", "ReportContext", "Section", "build_report", "card_markdown"]

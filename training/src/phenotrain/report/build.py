@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import jinja2
 import pandas as pd
 
 from phenotrain.evaluate import Interval, p_text
@@ -14,6 +13,7 @@ from phenotrain.evaluate.classification import NUM_RESAMPLES
 from phenotrain.grouping import treated_names
 from phenotrain.report import figures
 from phenotrain.report.context import ReportContext
+from phenotrain.report.section import render
 from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR, FOREST_COLOUR
 
 _SIDES: Final = ("test", "validation")
@@ -32,8 +32,8 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
     metrics = context.metrics
     test = metrics.test
     table = context.dose_probability
-    page = _environment().get_template("report.html.j2")
-    html = page.render(
+    html = render(
+        "report.html.j2",
         **_shared(context),
         auroc=figures.auroc_per_dose(test),
         colours={"classifier": CLASSIFIER_COLOUR, "forest": FOREST_COLOUR, "control": CONTROL_COLOUR},
@@ -63,6 +63,7 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
         "headline": context.headline,
         "num_left_out": len(context.left_out),
         "dose_probability": _records(table),
+        **{section.key: dict(section.numbers) for section in context.sections},
     }
     return {
         "report.html": html.encode(),
@@ -79,18 +80,7 @@ def card_markdown(context: ReportContext) -> str:
     Returns:
         Markdown, ending in one line feed.
     """
-    return _environment().get_template("card.md.j2").render(**_shared(context)).rstrip("\n") + "\n"
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("phenotrain.report"),
-        autoescape=jinja2.select_autoescape(["html.j2"], default=False),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=False,
-    )
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    return environment
+    return render("card.md.j2", **_shared(context)).rstrip("\n") + "\n"
 
 
 def _shared(context: ReportContext) -> dict[str, Any]:

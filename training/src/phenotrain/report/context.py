@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from phenotrain.evaluate import Metrics
+from phenotrain.report.section import Section
 
 
 class Overlay(NamedTuple):
@@ -41,6 +42,7 @@ class ReportContext:
         overlays: Pictures of the gallery, in order.
         packages: Versions of the packages that made the bundle.
         dose_probability: The table of `phenotrain.evaluate.dose_probability`.
+        sections: Further parts, in order; each brings its own heading, figures and numbers.
     """
 
     name: str
@@ -56,3 +58,4 @@ class ReportContext:
     overlays: Sequence[Overlay]
     packages: Mapping[str, str]
     dose_probability: pd.DataFrame
+    sections: Sequence[Section] = ()
