@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
 
-from phenotrain.evaluate import Predictions, dose_probability, evaluate
+from phenotrain.evaluate import ModelPredictions, Predictions, dose_probability, evaluate
 from phenotrain.evaluate.classification import balanced_accuracy, bootstrap_interval, permutation_p
 from phenotrain.evaluate.comparison import same_plate_auroc
 from phenotrain.grouping import plate_names
@@ -35,7 +35,12 @@ def predict(sites, strength, seed=0, plate_effect=0.0):
     logits += plate_effect * rng.normal(size=(plates.max() + 1, 3))[plates]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     binary = 1 / (1 + np.exp(logits[:, :1] - logits[:, 1:]))
-    return Predictions(probabilities, binary, probabilities[::-1].copy())
+    return Predictions(
+        {
+            "classifier": ModelPredictions(probabilities, binary),
+            "forest": ModelPredictions(probabilities[::-1].copy()),
+        }
+    )
 
 
 def scored(sites, predictions, num_top_doses=2, **changes):
@@ -138,7 +143,7 @@ def test_accuracy_and_confusion_are_sklearns(screen, seed):
     metrics = scored(sites, predictions, num_top_doses=0)
     roles = roles_of(sites)
     chosen = (roles == "test") & sites["treatment"].isin(CLASSES).to_numpy()
-    frame = pd.DataFrame(predictions.probabilities[chosen])
+    frame = pd.DataFrame(predictions.classifier.probabilities[chosen])
     frame["treatment"] = sites["treatment"].to_numpy()[chosen]
     by_well = (
         frame.groupby([sites["well_id"].to_numpy()[chosen], "treatment"]).mean().reset_index("treatment")
@@ -180,8 +185,8 @@ def test_training_sites_are_not_looked_at(screen):
     predictions = predict(sites, 1.0)
     before = scored(sites, predictions).to_json()
     is_train = roles_of(sites) == "train"
-    for array in (predictions.probabilities, predictions.versus_control, predictions.forest):
-        array[is_train] = np.nan
+    for found in predictions.models.values():
+        found.probabilities[is_train] = np.nan
     assert scored(sites, predictions).to_json() == before
 
 
@@ -275,16 +280,22 @@ def test_the_headline_names_what_was_held_out(screen, shape, held_out):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda p: Predictions(p.probabilities[:, :2], p.versus_control, p.forest), "probabilities of shape"),
-        (lambda p: Predictions(p.probabilities, p.versus_control, p.forest[1:]), "forest of shape"),
-        (lambda p: Predictions(p.probabilities * np.nan, p.versus_control, p.forest), "finite"),
+        ({"classifier": lambda p: ModelPredictions(p[:, :2])}, "probabilities of 'classifier' of shape"),
+        ({"forest": lambda p: ModelPredictions(p[1:])}, "'forest' of shape"),
+        ({"forest": lambda p: ModelPredictions(p, p)}, "versus_control of 'forest' of shape"),
+        ({"classifier": lambda p: ModelPredictions(p * np.nan)}, "finite predictions of 'classifier'"),
+        ({"classifier": None}, "model called 'classifier'"),
     ],
 )
 def test_predictions_that_do_not_fit_are_refused(screen, change, message):
     """A wrong shape or a NaN among held-out sites is an error that names it."""
     sites = screen()
+    models = dict(predict(sites, 1.0).models)
+    for name, changed in change.items():
+        found = models.pop(name)
+        models |= {name: changed(found.probabilities)} if changed else {}
     with pytest.raises(ValueError, match=message):
-        scored(sites, change(predict(sites, 1.0)))
+        scored(sites, Predictions(models))
 
 
 def test_a_control_outside_the_classes_is_refused(screen):

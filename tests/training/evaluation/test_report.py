@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from phenotrain.evaluate import Predictions, dose_probability, evaluate
+from phenotrain.evaluate import ModelPredictions, Predictions, dose_probability, evaluate
 from phenotrain.report import Overlay, ReportContext, build_report, card_markdown
 from phenotrain.splits import split_sites
 
@@ -32,7 +32,12 @@ def context(screen) -> ReportContext:
         sites, control="EMPTY", treatments=CLASSES, seed=0, test_fraction=0.2, validation_fraction=0.2
     )
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), len(sites))
-    predictions = Predictions(probabilities, probabilities[:, 1:], probabilities)
+    predictions = Predictions(
+        {
+            "classifier": ModelPredictions(probabilities, probabilities[:, 1:]),
+            "forest": ModelPredictions(probabilities),
+        }
+    )
     metrics = evaluate(
         sites, split.roles, CLASSES, "EMPTY", predictions, num_top_doses=2, seed=0, simulated=True
     )

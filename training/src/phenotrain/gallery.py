@@ -49,8 +49,8 @@ def gallery(
     overlays: list[Overlay] = []
     for index, treatment in enumerate(task.treatments):
         rows = _rows_of(cache.sites, roles, treatment)
-        order = rows[np.argsort(predictions.probabilities[rows, index])]
-        wrong = [row for row in order if predictions.probabilities[row].argmax() != index]
+        order = rows[np.argsort(predictions.classifier.probabilities[rows, index])]
+        wrong = [row for row in order if predictions.classifier.probabilities[row].argmax() != index]
         chosen = dict.fromkeys([int(order[-1]), *(int(row) for row in wrong[:1])])
         overlays.extend(_overlay(cache, graph, task, treatment, row) for row in chosen)
     return overlays

@@ -253,7 +253,7 @@ def _release_memory() -> None:
 
 def _dose_probability(cache: FieldCache, split: Split, task: Task, learned: Learned) -> pd.DataFrame:
     control = task.treatments.index(task.control)
-    treated = 1.0 - learned.predictions.probabilities[:, control]
+    treated = 1.0 - learned.predictions.classifier.probabilities[:, control]
     return dose_probability(cache.sites, np.flatnonzero(split.roles == "test"), task.control, treated)
 
 
@@ -261,7 +261,7 @@ def _held_out(cache: FieldCache, split: Split, task: Task, learned: Learned) -> 
     known = cache.sites["treatment"].isin(task.treatments).to_numpy(dtype=bool)
     rows = np.flatnonzero((split.roles == "test") & known)
     table = cache.sites.iloc[rows].reset_index(drop=True)
-    predicted = np.array(task.treatments)[learned.predictions.probabilities[rows].argmax(axis=1)]
+    predicted = np.array(task.treatments)[learned.predictions.classifier.probabilities[rows].argmax(axis=1)]
     files = [json.dumps([str(path.resolve()) for path in cache.files(int(row))]) for row in rows]
     return table.assign(predicted=predicted, files=files)
 

@@ -10,13 +10,15 @@ from phenotrain.evaluate.metrics import (
     RoleMetrics,
     p_text,
 )
-from phenotrain.evaluate.units import Predictions, held_out
+from phenotrain.evaluate.predictions import ModelPredictions, Predictions
+from phenotrain.evaluate.units import held_out
 
 __all__ = [
     "Classification",
     "Comparison",
     "Interval",
     "Metrics",
+    "ModelPredictions",
     "Predictions",
     "RoleMetrics",
     "dose_probability",

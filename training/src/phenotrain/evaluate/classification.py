@@ -4,14 +4,14 @@ from typing import Final
 
 import numpy as np
 
-from phenotrain.evaluate.metrics import Classification, Interval, Level, Model
+from phenotrain.evaluate.metrics import Classification, Interval, Level
 
 NUM_RESAMPLES: Final = 1999
 _RESAMPLES_AT_ONCE: Final = 100
 
 
 def classify(
-    model: Model,
+    model: str,
     level: Level,
     probabilities: np.ndarray,
     true: np.ndarray,

@@ -1,14 +1,15 @@
 """Scores answers on held-out sites: all classes at once, and each treatment against same-plate controls."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from phenotrain.evaluate.classification import classify
 from phenotrain.evaluate.comparison import same_plate_auroc
-from phenotrain.evaluate.metrics import Comparison, Metrics, Model, RoleMetrics
-from phenotrain.evaluate.units import Predictions, Units, collect, held_out, scored_sites
+from phenotrain.evaluate.metrics import Comparison, Metrics, RoleMetrics
+from phenotrain.evaluate.predictions import CLASSIFIER, Predictions
+from phenotrain.evaluate.units import Units, collect, held_out, scored_sites
 
 
 def evaluate(
@@ -79,10 +80,16 @@ def _evaluate_role(
         num_wells=len(top[1].labels),
         classification=tuple(
             classify(
-                model, units.level, values, _codes(units.labels, class_of), units.wells, units.plates, rng
+                model,
+                units.level,
+                found.probabilities,
+                _codes(units.labels, class_of),
+                units.wells,
+                units.plates,
+                rng,
             )
             for units in top
-            for model, values in _class_probabilities(units.predictions)
+            for model, found in units.predictions.models.items()
         ),
         versus_control=tuple(
             _compare(units, model, treatment, None, scores, control, rng)
@@ -98,18 +105,13 @@ def _evaluate_role(
     )
 
 
-def _class_probabilities(predictions: Predictions) -> Iterator[tuple[Model, np.ndarray]]:
-    yield "classifier", predictions.probabilities
-    yield "forest", predictions.forest
-
-
 def _codes(labels: np.ndarray, class_of: dict[str, int]) -> np.ndarray:
     return np.array([class_of[label] for label in labels])
 
 
 def _compare(
     units: Units,
-    model: Model,
+    model: str,
     treatment: str,
     dose: float | None,
     scores: np.ndarray,
@@ -149,14 +151,20 @@ def _require_shapes(
             "Pass the bundle's treatments in logit order."
         )
     num_classes = len(classes)
-    for name, array, width in (
-        ("probabilities", predictions.probabilities, num_classes),
-        ("versus_control", predictions.versus_control, num_classes - 1),
-        ("forest", predictions.forest, num_classes),
-    ):
-        if array.shape != (len(sites), width):
-            raise ValueError(
-                f"Expected {name} of shape {(len(sites), width)}, one row a site. Received: {array.shape}."
-            )
+    if CLASSIFIER not in predictions.models:
+        raise ValueError(
+            f"Expected predictions of a model called {CLASSIFIER!r}, which the headline is about. "
+            f"Received: {', '.join(predictions) or 'none'}."
+        )
+    for model, found in predictions.models.items():
+        for name, array, width in (
+            ("probabilities", found.probabilities, num_classes),
+            ("versus_control", found.versus_control, num_classes - 1),
+        ):
+            if array is not None and array.shape != (len(sites), width):
+                raise ValueError(
+                    f"Expected {name} of {model!r} of shape {(len(sites), width)}, one row a site. "
+                    f"Received: {array.shape}."
+                )
     if roles.shape != (len(sites),):
         raise ValueError(f"Expected roles of shape {(len(sites),)}. Received: {roles.shape}.")

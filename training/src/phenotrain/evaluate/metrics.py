@@ -4,7 +4,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-Model = Literal["classifier", "forest"]
 Level = Literal["site", "well"]
 
 SIGNIFICANCE: Final = 0.05
@@ -23,7 +22,7 @@ class Classification:
     """How well one model tells all classes apart, at one level.
 
     Attributes:
-        model: The classifier head or the forest.
+        model: Name of the model.
         level: `site`, or `well` (mean probability of the well's sites).
         num_units: Sites or wells that were scored.
         accuracy: Share of units whose most probable class is the true one.
@@ -33,7 +32,7 @@ class Classification:
         confusion: Counts, `(true class, predicted class)` in the order of the classes.
     """
 
-    model: Model
+    model: str
     level: Level
     num_units: int
     accuracy: float
@@ -48,8 +47,8 @@ class Comparison:
     """How well one model tells a treatment from the controls of the same plates.
 
     Attributes:
-        model: The treatment's versus-control head, or the forest's probability of the treatment among
-            treatment and control.
+        model: Name of the model; it ranks by its own versus-control answer where it has one, else by the
+            probability of the treatment among treatment and control.
         level: `site` or `well`.
         treatment: Name of the treatment.
         dose: Concentration as recorded, or None for all doses that are scored together.
@@ -61,7 +60,7 @@ class Comparison:
         interval: Of the AUROC.
     """
 
-    model: Model
+    model: str
     level: Level
     treatment: str
     dose: float | None
@@ -94,11 +93,11 @@ class RoleMetrics:
     versus_control: tuple[Comparison, ...]
     by_dose: tuple[Comparison, ...]
 
-    def classified(self, model: Model, level: Level) -> Classification:
+    def classified(self, model: str, level: Level) -> Classification:
         """Return the classification of one model at one level."""
         return next(c for c in self.classification if (c.model, c.level) == (model, level))
 
-    def compared(self, model: Model, level: Level, treatment: str) -> Comparison:
+    def compared(self, model: str, level: Level, treatment: str) -> Comparison:
         """Return the comparison of one treatment with its controls."""
         key = (model, level, treatment)
         return next(c for c in self.versus_control if (c.model, c.level, c.treatment) == key)

@@ -7,25 +7,11 @@ import numpy as np
 import pandas as pd
 
 from phenotrain.doses import dose_rank, rounded_doses
-from phenotrain.evaluate.metrics import Level, Model
+from phenotrain.evaluate.metrics import Level
+from phenotrain.evaluate.predictions import ModelPredictions, Predictions
 from phenotrain.grouping import natural_order, plate_names, treated_names
 
 _MAX_NAMED = 4
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What the models say about every site, row i for row i of the sites table.
-
-    Attributes:
-        probabilities: Of the classifier head, after softmax, `(num_sites, treatment)`.
-        versus_control: Of the binary heads, after sigmoid, `(num_sites, treatment without control)`.
-        forest: Of the forest, `(num_sites, treatment)`.
-    """
-
-    probabilities: np.ndarray
-    versus_control: np.ndarray
-    forest: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -39,15 +25,12 @@ class Units:
     wells: np.ndarray
     plates: np.ndarray
 
-    def scores(self, treatments: tuple[str, ...], control: str) -> Iterator[tuple[Model, str, np.ndarray]]:
+    def scores(self, treatments: tuple[str, ...], control: str) -> Iterator[tuple[str, str, np.ndarray]]:
         """Give, for every model and treatment, how much more each unit looks treated than control."""
-        forest = self.predictions.forest
-        of_control = forest[:, treatments.index(control)]
-        for column, treatment in enumerate(treated_names(treatments, control)):
-            yield "classifier", treatment, self.predictions.versus_control[:, column]
-            of_treatment = forest[:, treatments.index(treatment)]
-            both = of_treatment + of_control
-            yield "forest", treatment, np.where(both > 0, of_treatment / np.where(both > 0, both, 1), 0.5)
+        for model, found in self.predictions.models.items():
+            scores = found.treated_scores(treatments.index(control))
+            for column, treatment in enumerate(treated_names(treatments, control)):
+                yield model, treatment, scores[:, column]
 
 
 def scored_sites(
@@ -84,22 +67,21 @@ def collect(sites: pd.DataFrame, chosen: np.ndarray, predictions: Predictions, l
     names, first, well_of = np.unique(
         sites["well_id"].to_numpy(dtype=str)[rows], return_index=True, return_inverse=True
     )
-    arrays = [predictions.probabilities, predictions.versus_control, predictions.forest]
-    values = [array[rows].astype(float) for array in arrays]
-    if not all(np.isfinite(array).all() for array in values):
-        raise ValueError(
-            "Expected finite predictions for every labelled test and validation site; "
-            "some are NaN or infinite. Predict every site that is not in training."
+    well_of_row = well_of if level == "well" else np.arange(len(rows))
+    models = {
+        model: ModelPredictions(
+            _mean_by(well_of_row, found.probabilities[rows], model),
+            None
+            if found.versus_control is None
+            else _mean_by(well_of_row, found.versus_control[rows], model),
         )
-    kept = rows
-    if level == "well":
-        num_sites = np.bincount(well_of)[:, None]
-        values = [_sum_by(well_of, array, len(names)) / num_sites for array in values]
-        kept = rows[first]
+        for model, found in predictions.models.items()
+    }
+    kept = rows[first] if level == "well" else rows
     _, plates = np.unique(plate_names(sites)[kept], return_inverse=True)
     return Units(
         level=level,
-        predictions=Predictions(*values),
+        predictions=Predictions(models),
         labels=sites["treatment"].to_numpy(dtype=str)[kept],
         doses=rounded_doses(sites["treatment_conc"].to_numpy(dtype=float)[kept]),
         wells=np.arange(len(names)) if level == "well" else well_of,
@@ -107,10 +89,16 @@ def collect(sites: pd.DataFrame, chosen: np.ndarray, predictions: Predictions, l
     )
 
 
-def _sum_by(group: np.ndarray, values: np.ndarray, num_groups: int) -> np.ndarray:
-    sums = np.zeros((num_groups, values.shape[1]))
+def _mean_by(group: np.ndarray, values: np.ndarray, model: str) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"Expected finite predictions of {model!r} for every labelled test and validation site; "
+            "some are NaN or infinite. Predict every site that is not in training."
+        )
+    num_units = np.bincount(group)
+    sums = np.zeros((len(num_units), values.shape[1]))
     np.add.at(sums, group, values)
-    return sums
+    return sums / num_units[:, None]
 
 
 def held_out(sites: pd.DataFrame, in_role: np.ndarray) -> str:
