@@ -32,6 +32,12 @@ def simulate(
     wells_per_treatment: Annotated[int, typer.Option(help="Wells a plate for every treatment.")] = 3,
     control_wells: Annotated[int, typer.Option(help="Untreated wells a plate.")] = 80,
     sites_per_well: Annotated[int, typer.Option(help="Fields of view a well.")] = 4,
+    effect: Annotated[
+        bool, typer.Option("--effect/--no-effect", help="Whether the treatments do anything to the cells.")
+    ] = True,
+    responding_share: Annotated[
+        float, typer.Option(help="Share of each field, as one disc, within which cells respond.")
+    ] = 1.0,
     num_workers: Annotated[
         int | None, typer.Option(help="Number of processes; one a core by default.")
     ] = None,
@@ -49,6 +55,8 @@ def simulate(
             wells_per_treatment=wells_per_treatment,
             control_wells=control_wells,
             sites_per_well=sites_per_well,
+            effect=effect,
+            responding_share=responding_share,
         )
         simulate_screen(out, spec, num_workers=num_workers, progress=progress)
     except ValidationError as error:

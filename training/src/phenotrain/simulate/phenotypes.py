@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phenotrain.simulate.cells import Cells
 from phenotrain.simulate.streams import Stream, stream
@@ -113,7 +114,15 @@ def effect_size(treatment: str, dose: float | None) -> float:
     return (hill(dose) - hill(INERT_BELOW)) / (1.0 - hill(INERT_BELOW))
 
 
-def treat(cells: Cells, treatment: str, dose: float | None, seed: int, address: tuple[int, ...]) -> Cells:
+def treat(
+    cells: Cells,
+    treatment: str,
+    dose: float | None,
+    seed: int,
+    address: tuple[int, ...],
+    *,
+    is_reached: NDArray[np.bool_] | None = None,
+) -> Cells:
     """Move the parameters of the cells as a treatment does; cells differ in how far they respond.
 
     Args:
@@ -122,6 +131,7 @@ def treat(cells: Cells, treatment: str, dose: float | None, seed: int, address: 
         dose: Concentration, or None for no treatment.
         seed: Seed of the screen.
         address: Where the site lies in the screen.
+        is_reached: Which cells the treatment reaches, `(cell,)`; None for all.
 
     Returns:
         The treated cells; the very same object where there is no effect.
@@ -131,7 +141,35 @@ def treat(cells: Cells, treatment: str, dose: float | None, seed: int, address: 
         return cells
     rng = stream(seed, Stream.RESPONSE, *address)
     responds = rng.random(len(cells)) < _RESPONDING_FRACTION
+    if is_reached is not None:
+        responds &= is_reached
     share = (effect * responds * rng.beta(6.0, 2.0, len(cells))).astype(np.float32)
     for shift in PHENOTYPES[treatment].shifts:
         cells = cells.moved_towards(shift.parameter, shift.target, share)
     return cells
+
+
+def cells_in_a_disc(
+    cells: Cells, field_px: int, share: float, seed: int, address: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Choose the cells whose nucleus lies in a disc that covers a share of the field.
+
+    The disc's centre is drawn evenly over the field. At the border the disc is cut, and it is the larger for it,
+    so that its part within the field always has the wanted area.
+
+    Args:
+        cells: The cells, those outside the field among them.
+        field_px: Side of the field in pixels.
+        share: Share of the field's area that the disc covers, above 0 and up to 1.
+        seed: Seed of the screen.
+        address: Where the site lies in the screen.
+
+    Returns:
+        True for the cells in the disc, `(cell,)`; for all of them at a share of 1.
+    """
+    if share == 1.0:
+        return np.ones(len(cells), dtype=np.bool_)
+    centre_y, centre_x = stream(seed, Stream.DISC, *address).uniform(0, field_px, 2)
+    line = np.arange(field_px) + 0.5
+    radius_px = np.quantile(np.hypot(line[:, None] - centre_y, line[None, :] - centre_x), share)
+    return np.hypot(cells.y_px - centre_y, cells.x_px - centre_x) <= radius_px

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from phenotrain.simulate.acquisition import acquisition_of, digitise
 from phenotrain.simulate.cells import sample_cells
 from phenotrain.simulate.layout import SitePlan
-from phenotrain.simulate.phenotypes import PHENOTYPES, treat
+from phenotrain.simulate.phenotypes import PHENOTYPES, cells_in_a_disc, treat
 from phenotrain.simulate.scene import lay_out
 from phenotrain.simulate.spec import STAINS
 from phenotrain.simulate.stains import STAIN_MODELS
@@ -36,7 +36,9 @@ class SiteImages:
     mask: NDArray[np.uint8]
 
 
-def render_site(seed: int, field_px: int, plan: SitePlan) -> SiteImages:
+def render_site(
+    seed: int, field_px: int, plan: SitePlan, *, effect: bool = True, responding_share: float = 1.0
+) -> SiteImages:
     """Draw one site, and mark where it differs from its twin that was given nothing.
 
     The twin has the same cells, textures and acquisition; only the treatment's shifts are left out.
@@ -45,13 +47,18 @@ def render_site(seed: int, field_px: int, plan: SitePlan) -> SiteImages:
         seed: Seed of the screen.
         field_px: Side of the field in pixels.
         plan: The site.
+        effect: Whether the treatment does anything.
+        responding_share: Share of the field, as one disc, within which cells respond.
 
     Returns:
         Its images and its truth mask; the same for the same arguments, whatever was drawn before.
     """
     acquisition = acquisition_of(seed, plan.address)
     untreated = sample_cells(stream(seed, Stream.CELLS, *plan.address), field_px, acquisition.density)
-    cells = treat(untreated, plan.treatment, plan.dose, seed, plan.address)
+    cells = untreated
+    if effect:
+        is_reached = cells_in_a_disc(untreated, field_px, responding_share, seed, plan.address)
+        cells = treat(untreated, plan.treatment, plan.dose, seed, plan.address, is_reached=is_reached)
     changed = () if cells is untreated else PHENOTYPES[plan.treatment].stains
     scene = lay_out(untreated, field_px, seed, plan.address)
     noise = stream(seed, Stream.NOISE, *plan.address)

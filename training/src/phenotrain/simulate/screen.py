@@ -107,14 +107,12 @@ def _write_wells(
     """Write every well, and give the number of sites of each as it is done."""
     if workers == 1:
         for sites in wells:
-            yield _write_well(out, spec.seed, spec.field_px, sites)
+            yield _write_well(out, spec, sites)
         return
     # Forking would copy whatever threads the caller runs; spawned workers start clean on every platform.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(wells)), mp_context=context) as pool:
-        pending: list[Future[int]] = [
-            pool.submit(_write_well, out, spec.seed, spec.field_px, sites) for sites in wells
-        ]
+        pending: list[Future[int]] = [pool.submit(_write_well, out, spec, sites) for sites in wells]
         try:
             for done in as_completed(pending):
                 yield done.result()
@@ -122,9 +120,11 @@ def _write_wells(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _write_well(out: Path, seed: int, field_px: int, sites: tuple[SitePlan, ...]) -> int:
+def _write_well(out: Path, spec: ScreenSpec, sites: tuple[SitePlan, ...]) -> int:
     for plan in sites:
-        images = render_site(seed, field_px, plan)
+        images = render_site(
+            spec.seed, spec.field_px, plan, effect=spec.effect, responding_share=spec.responding_share
+        )
         for channel, image in enumerate(images.stack, start=1):
             _write_png(out / plan.image_path(channel), image)
         _write_png(out / plan.mask_path, images.mask)

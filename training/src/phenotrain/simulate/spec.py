@@ -39,6 +39,10 @@ class ScreenSpec(BaseModel):
         wells_per_treatment: Wells a plate for every treatment.
         control_wells: Untreated wells a plate (RxRx2 has 81 on plates 1 to 4 and 78 on the others).
         sites_per_well: Fields of view a well.
+        effect: Whether the treatments do anything. Without, the table names them as ever, and every image is,
+            byte for byte, that of its untreated twin.
+        responding_share: Share of each field's area, as one disc at a random place, within which cells
+            respond to the treatment; 1 for all cells.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +55,8 @@ class ScreenSpec(BaseModel):
     wells_per_treatment: Annotated[int, Field(ge=1)] = 3
     control_wells: Annotated[int, Field(ge=0)] = 80
     sites_per_well: Annotated[int, Field(ge=1, le=9)] = 4
+    effect: bool = True
+    responding_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @field_validator("doses")
     @classmethod

@@ -19,6 +19,7 @@ class Stream(IntEnum):
     RESPONSE = 6
     NOISE = 7
     FIBRES = 8
+    DISC = 9
 
 
 def stream(seed: int, purpose: Stream, *address: int) -> np.random.Generator:

@@ -48,16 +48,36 @@ def write_statement(path: Path, spec: ScreenSpec) -> None:
         "simulated": True,
         "statement": STATEMENT,
         "seed": spec.seed,
-        "spec": spec.model_dump(mode="json"),
+        "spec": spec.model_dump(mode="json", exclude=_options_not_used(spec)),
         "package": {"name": _DISTRIBUTION, "version": version(_DISTRIBUTION)},
         "truth": {
             "effects": "truth/truth.csv",
+            **_limits_of_the_effect(spec),
             "masks": "truth/{experiment}/Plate{plate}/{well}_s{site}.png",
             "mask_bits": {stain: 1 << channel for channel, stain in enumerate(STAINS)},
             "mask_threshold_grey": dict(zip(STAINS, TRUTH_THRESHOLD_GREY, strict=True)),
         },
     }
     path.write_text(json.dumps(statement, indent=2) + "\n", encoding="utf-8")
+
+
+def _options_not_used(spec: ScreenSpec) -> set[str]:
+    # A screen that uses neither option is, to the last byte, the one that was made before there were options.
+    return {
+        name
+        for name in ("effect", "responding_share")
+        if getattr(spec, name) == ScreenSpec.model_fields[name].default
+    }
+
+
+def _limits_of_the_effect(spec: ScreenSpec) -> dict[str, str]:
+    if not spec.effect:
+        return {"no_effect": "The treatments do nothing here: every image is that of its untreated twin."}
+    if spec.responding_share < 1:
+        return {
+            "responding": f"Only cells in one disc a site respond; it covers {spec.responding_share:g} of the field."
+        }
+    return {}
 
 
 def write_effects(path: Path, spec: ScreenSpec) -> None:
@@ -73,7 +93,7 @@ def write_effects(path: Path, spec: ScreenSpec) -> None:
         for treatment in spec.treatments:
             phenotype = PHENOTYPES[treatment]
             for dose in spec.doses:
-                effect = f"{effect_size(treatment, dose):.6g}"
+                effect = f"{effect_size(treatment, dose) if spec.effect else 0.0:.6g}"
                 for shift in phenotype.shifts:
                     channel = f"w{STAINS.index(shift.stain) + 1}"
                     place = (shift.stain, channel, shift.parameter, f"{shift.target:g}")
