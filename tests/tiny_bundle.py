@@ -5,7 +5,7 @@ convolutions, global pooling, heads and Grad-CAM. Its weights are drawn at rando
 
 Run as a program it writes a bundle as small as it gets, for `tests/golden`:
 
-    python tests/tiny_bundle.py tests/golden/format-1
+    python tests/tiny_bundle.py tests/golden/format-2
 """
 
 import sys
@@ -20,10 +20,15 @@ from sklearn.ensemble import RandomForestClassifier
 from phenoserve.bundle import (
     Bundle,
     BundleContents,
+    Calibration,
+    CalibrationSpec,
     DatasetProvenance,
     InputSpec,
+    OutOfDistribution,
+    PredictionSets,
     Provenance,
     Tolerance,
+    neighbour_distances,
     write_bundle,
 )
 from phenoserve.engine import Graph, record_golden
@@ -44,6 +49,7 @@ def make_tiny_bundle(
     seed: int = 0,
     golden_sizes_px: tuple[tuple[int, int], ...] = ((64, 80), (97, 71)),
     num_trees: int = 20,
+    num_references: int = 40,
 ) -> Bundle:
     """Write a tiny bundle to `path`; golden stacks alternate between uint8 and uint16."""
     contents = tiny_contents(
@@ -54,6 +60,7 @@ def make_tiny_bundle(
         seed=seed,
         golden_sizes_px=golden_sizes_px,
         num_trees=num_trees,
+        num_references=num_references,
     )
     return write_bundle(path, contents)
 
@@ -67,6 +74,7 @@ def tiny_contents(
     seed: int = 0,
     golden_sizes_px: tuple[tuple[int, int], ...] = ((64, 80), (97, 71)),
     num_trees: int = 20,
+    num_references: int = 40,
 ) -> BundleContents:
     """Return what `make_tiny_bundle` writes."""
     generator = np.random.default_rng(seed)
@@ -100,6 +108,9 @@ def tiny_contents(
         model_onnx=model_onnx,
         forest=forest,
         golden=record_golden(model_onnx, forest, treatments, stacks),
+        calibration=_tiny_calibration(
+            model_onnx, len(channels), treatments, downsample, num_references, generator
+        ),
         card="# tiny\n\nRandom weights, for tests. It knows nothing about cells.\n",
         report={"metrics.json": b"{}\n"},
     )
@@ -206,5 +217,46 @@ def _tiny_forest(
     return RandomForestClassifier(num_trees, random_state=0).fit(embeddings, labels)
 
 
+def _tiny_calibration(
+    model_onnx: bytes,
+    num_channels: int,
+    treatments: tuple[str, ...],
+    downsample: int,
+    num_references: int,
+    generator: np.random.Generator,
+) -> Calibration:
+    num_controls, num_neighbours = 20, 3
+    size_px = 32 * downsample
+    stacks = random_stack(
+        generator, (num_references + num_controls, num_channels, size_px, size_px), "float32"
+    )
+    embeddings = Graph.load(model_onnx, device="cpu", num_threads=1).run(stacks)["embedding"]
+    training, controls = embeddings[:num_references], embeddings[num_references:]
+    mean, deviation = training.mean(axis=0), training.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1).astype(np.float32)
+    reference = ((training - mean) / scale).astype(np.float32)
+    distances = neighbour_distances(
+        controls, mean=mean, scale=scale, reference=reference, num_neighbours=num_neighbours
+    )
+    spec = CalibrationSpec(
+        temperature=1.25,
+        prediction_sets=PredictionSets(
+            coverage=0.9,
+            thresholds={name: round(float(generator.uniform(0, 0.4)), 3) for name in treatments},
+            num_sites=dict.fromkeys(treatments, 30),
+        ),
+        out_of_distribution=OutOfDistribution(
+            num_neighbours=num_neighbours,
+            max_distance=float(np.quantile(distances, 0.9)),
+            false_positive_rate=0.1,
+            num_references=num_references,
+            num_control_sites=num_controls,
+        ),
+    )
+    return Calibration(
+        spec=spec, mean=mean, scale=scale, reference=reference, control_distances=np.sort(distances)
+    )
+
+
 if __name__ == "__main__":
-    make_tiny_bundle(Path(sys.argv[1]), golden_sizes_px=((64, 66),), num_trees=3)
+    make_tiny_bundle(Path(sys.argv[1]), golden_sizes_px=((64, 66),), num_trees=3, num_references=4)

@@ -1,5 +1,6 @@
 """Every version of the bundle format that was ever written stays readable."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,19 @@ def test_the_current_format_is_among_them():
     assert f"format-{FORMAT_VERSION}" in [path.name for path in BUNDLES]
 
 
-def test_the_manifest_is_pinned():
-    """The committed bundle of format 1 is the one that was committed first: it is never written anew."""
-    digest = read_bundle(FOLDER / "format-1").digest
-    assert digest == "04ec2d39dd6cdc1d83d246c40ff336eac346a46dcfc49c389eb45cd8b201f32b"
+DIGESTS = {
+    "format-1": "04ec2d39dd6cdc1d83d246c40ff336eac346a46dcfc49c389eb45cd8b201f32b",
+    "format-2": "35f41f11d4a06a5fb4ebda64191ed186c29e52d2f4a3e2d6aa31851701227472",
+}
+
+
+def test_the_manifests_are_pinned():
+    """The committed bundles are those that were committed first: none is ever written anew."""
+    assert {path.name: read_bundle(path).digest for path in BUNDLES} == DIGESTS
+
+
+def test_format_1_has_no_calibration():
+    """A bundle of format 1 is read without a calibration, and its manifest is shown without one."""
+    bundle = read_bundle(FOLDER / "format-1")
+    assert bundle.calibration is None
+    assert bundle.manifest.dump() == json.loads((bundle.path / "manifest.json").read_bytes())

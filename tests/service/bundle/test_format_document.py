@@ -7,6 +7,7 @@ import pytest
 
 import phenoserve.bundle as bundle
 from phenoserve.answers import GRAPH_OUTPUT_AXES
+from phenoserve.bundle.calibration_spec import CalibrationSpec, OutOfDistribution, PredictionSets
 from phenoserve.bundle.manifest import (
     REQUIRED_FILES,
     DatasetProvenance,
@@ -18,11 +19,13 @@ from phenoserve.bundle.manifest import (
 from phenoserve.bundle.unpickle import _ADMITTED
 
 PAGE = (Path(__file__).parents[3] / "docs" / "bundle-format.md").read_text()
+MANIFEST = (Manifest, InputSpec, Tolerance, Provenance, DatasetProvenance)
+CALIBRATION = (CalibrationSpec, PredictionSets, OutOfDistribution)
 FIELDS = [
     name
-    for part in (Manifest, InputSpec, Tolerance, Provenance, DatasetProvenance)
+    for part in (*MANIFEST, *CALIBRATION)
     for name in part.model_fields
-    if name not in {"input", "tolerance", "provenance"}
+    if name not in {"input", "tolerance", "provenance", "calibration"}
 ]
 
 

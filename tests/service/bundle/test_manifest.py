@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle import InputSpec, Manifest, read_bundle
 
-FILES = ("model.onnx", "forest.joblib", "golden.npz", "card.md")
+FILES = ("model.onnx", "forest.joblib", "golden.npz", "calibration.npz", "card.md")
 
 names = st.text("aZ0 é-_.:µ/β", min_size=1, max_size=8).filter(lambda name: name == name.strip())
 json_values = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e300, 1e300) | names
@@ -27,7 +27,17 @@ manifests = st.fixed_dictionaries(
         "downsample": st.integers(1, 16),
         "treatments": st.lists(names, min_size=2, max_size=5, unique=True),
         "control": st.integers(0, 1),
-        "files": st.tuples(records, records, records, records, records),
+        "files": st.tuples(records, records, records, records, records, records),
+        "calibration": st.fixed_dictionaries(
+            {
+                "temperature": st.floats(0.01, 100),
+                "coverage": st.floats(0.01, 0.99),
+                "threshold": st.floats(0, 1),
+                "num_sites": st.integers(0, 10**6),
+                "max_distance": st.floats(1e-3, 1e6),
+                "num_neighbours": st.integers(1, 50),
+            }
+        ),
         "tolerance": st.fixed_dictionaries({"absolute": st.floats(0, 1e6), "relative": st.floats(0, 1)}),
         "git_commit": st.none() | names,
         "recipe": objects,
@@ -39,16 +49,36 @@ manifests = st.fixed_dictionaries(
 )
 
 
+def calibration_of(drawn, treatments):
+    """Build the field `calibration`."""
+    return {
+        "temperature": drawn["temperature"],
+        "prediction_sets": {
+            "coverage": drawn["coverage"],
+            "thresholds": dict.fromkeys(treatments, drawn["threshold"]),
+            "num_sites": dict.fromkeys(treatments, drawn["num_sites"]),
+        },
+        "out_of_distribution": {
+            "num_neighbours": drawn["num_neighbours"],
+            "max_distance": drawn["max_distance"],
+            "false_positive_rate": 0.05,
+            "num_references": 50,
+            "num_control_sites": 1,
+        },
+    }
+
+
 def manifest_of(drawn):
     """Build a manifest that follows the format."""
     treatments = drawn["treatments"]
     return Manifest.model_validate(
         {
-            "format_version": 1,
+            "format_version": 2,
             **{name: drawn[name] for name in ("name", "version", "created", "treatments", "tolerance")},
             "input": InputSpec.of(tuple(drawn["channels"]), drawn["downsample"]),
             "outputs": dict(GRAPH_OUTPUT_AXES),
             "control": treatments[drawn["control"]],
+            "calibration": calibration_of(drawn["calibration"], treatments),
             "files": dict(zip((*FILES, "report/a/b.png"), drawn["files"], strict=True)),
             "provenance": {
                 **{name: drawn[name] for name in ("git_commit", "recipe", "packages")},
@@ -151,3 +181,55 @@ def test_the_scikit_learn_of_the_forest_may_not_be_left_out(tiny_bundle):
     manifest["provenance"]["packages"] = {}
     with pytest.raises(ValidationError, match="the version of scikit-learn"):
         Manifest.model_validate_json(json.dumps(manifest), strict=True)
+
+
+def with_calibration(manifest: dict, part: str, **fields: object) -> dict:
+    """Return a copy of a manifest with these fields of a part of its calibration, or of the calibration itself."""
+    calibration = manifest["calibration"]
+    changed = fields if not part else {part: {**calibration[part], **fields}}
+    return {**manifest, "calibration": {**calibration, **changed}}
+
+
+CALIBRATIONS = {
+    "no temperature": ("", {"temperature": 0.0}, "temperature"),
+    "an infinite temperature": ("", {"temperature": float("inf")}, "temperature"),
+    "a certain coverage": ("prediction_sets", {"coverage": 1.0}, "coverage"),
+    "a threshold above 1": ("prediction_sets", {"thresholds": {"EMPTY": 1.5}}, "thresholds"),
+    "other treatments": (
+        "prediction_sets",
+        {"thresholds": {"DMSO": 0.5}, "num_sites": {"DMSO": 1}},
+        "thresholds of the treatments",
+    ),
+    "sites of other treatments": ("prediction_sets", {"num_sites": {"EMPTY": 1}}, "the same treatments"),
+    "too few references": ("out_of_distribution", {"num_references": 2}, "at least num_neighbours = 3"),
+    "no control": ("out_of_distribution", {"num_control_sites": 0}, "num_control_sites"),
+    "no room": ("out_of_distribution", {"max_distance": 0.0}, "max_distance"),
+    "a rate of 0": ("out_of_distribution", {"false_positive_rate": 0.0}, "false_positive_rate"),
+    "an unknown field": ("out_of_distribution", {"k": 3}, "k"),
+}
+
+
+@pytest.mark.parametrize(("part", "fields", "named"), CALIBRATIONS.values(), ids=CALIBRATIONS)
+def test_an_impossible_calibration_is_refused_and_named(tiny_bundle, part, fields, named):
+    """A calibration that breaks a rule of the format is refused with the field at fault."""
+    manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
+    with pytest.raises(ValidationError, match=named):
+        Manifest.model_validate_json(json.dumps(with_calibration(manifest, part, **fields)), strict=True)
+
+
+def test_each_version_holds_what_it_has_and_nothing_else(tiny_bundle):
+    """Format 2 needs a calibration; format 1 may have neither the field, not even as null, nor the file."""
+    manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
+
+    def refused(changed: dict, named: str) -> None:
+        with pytest.raises(ValidationError, match=named):
+            Manifest.model_validate_json(json.dumps(changed), strict=True)
+
+    older = {name: value for name, value in manifest.items() if name != "calibration"}
+    refused(older, "Expected a calibration, as format 2 has one")
+    files = {path: record for path, record in manifest["files"].items() if path != "calibration.npz"}
+    refused({**manifest, "format_version": 1, "files": files}, "Expected no calibration in format 1")
+    refused({**older, "format_version": 1, "files": files, "calibration": None}, "Expected no calibration")
+    refused({**older, "format_version": 1}, r"no file that format 1 lacks.*calibration\.npz")
+    older = {**older, "format_version": 1, "files": files}
+    assert Manifest.model_validate_json(json.dumps(older), strict=True).dump() == older

@@ -3,6 +3,8 @@
 The format is normative in `docs/bundle-format.md`. Writing and reading use the same code on both sides.
 """
 
+from phenoserve.bundle.calibration import Calibration, neighbour_distances
+from phenoserve.bundle.calibration_spec import CalibrationSpec, OutOfDistribution, PredictionSets
 from phenoserve.bundle.errors import (
     AlteredFileError,
     BundleContentsError,
@@ -10,6 +12,7 @@ from phenoserve.bundle.errors import (
     BundleExistsError,
     BundleFileError,
     BundleFormatError,
+    CalibrationError,
     ExtraFileError,
     ForestError,
     ForestVersionError,
@@ -44,6 +47,9 @@ __all__ = [
     "BundleExistsError",
     "BundleFileError",
     "BundleFormatError",
+    "Calibration",
+    "CalibrationError",
+    "CalibrationSpec",
     "DatasetProvenance",
     "ExtraFileError",
     "FileRecord",
@@ -57,10 +63,13 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "MissingFileError",
+    "OutOfDistribution",
+    "PredictionSets",
     "Provenance",
     "Tolerance",
     "UnsafeForestError",
     "UnsafePathError",
+    "neighbour_distances",
     "read_bundle",
     "write_bundle",
 ]

@@ -15,6 +15,7 @@
     + UnsafeForestError
     + ForestVersionError
   x GoldenError
+  x CalibrationError
 """
 
 
@@ -76,3 +77,7 @@ class ForestVersionError(ForestError):
 
 class GoldenError(BundleError):
     """Raised when `golden.npz` does not hold golden stacks that fit the manifest."""
+
+
+class CalibrationError(BundleError):
+    """Raised when `calibration.npz` does not hold a calibration that fits the manifest."""

@@ -1,8 +1,5 @@
 """`golden.npz`: a few raw stacks and what the graph and the forest must answer to each."""
 
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -11,11 +8,11 @@ import numpy as np
 from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE, Answers
 from phenoserve.bundle.errors import GoldenError
 from phenoserve.bundle.manifest import GOLDEN_FILE, Manifest
+from phenoserve.bundle.npz import FIX, read_npz, write_npz
 from phenoserve.stack import STACK_DTYPES
 
 MAX_GOLDEN_BYTES: Final = 2 * 1024**3
 _ANSWER_NAMES: Final = tuple(field.name for field in fields(Answers))
-_FIX: Final = "Export the bundle again."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,9 +37,7 @@ class Golden:
         for index, (stack, answers) in enumerate(zip(self.stacks, self.answers, strict=True)):
             arrays[f"stack_{index}"] = stack
             arrays.update({f"{name}_{index}": array for name, array in answers.arrays().items()})
-        file = io.BytesIO()
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-        return file.getvalue()
+        return write_npz(arrays)
 
 
 def read_golden(content: bytes, manifest: Manifest) -> Golden:
@@ -58,13 +53,13 @@ def read_golden(content: bytes, manifest: Manifest) -> Golden:
     Raises:
         GoldenError: If it is not an archive of plain arrays, or one does not fit the manifest.
     """
-    arrays = _read_arrays(content)
+    arrays = read_npz(content, file=GOLDEN_FILE, max_bytes=MAX_GOLDEN_BYTES, error_class=GoldenError)
     num_stacks = sum(name.startswith("stack_") for name in arrays)
     expected = {f"{name}_{index}" for name in ("stack", *_ANSWER_NAMES) for index in range(num_stacks)}
     if num_stacks == 0 or set(arrays) != expected:
         raise GoldenError(
             f"{GOLDEN_FILE} holds the arrays {sorted(arrays)}; expected stack_i and "
-            f"{', '.join(f'{name}_i' for name in _ANSWER_NAMES)} for i = 0, 1, … {_FIX}"
+            f"{', '.join(f'{name}_i' for name in _ANSWER_NAMES)} for i = 0, 1, … {FIX}"
         )
     for index in range(num_stacks):
         _require_stack(f"stack_{index}", arrays[f"stack_{index}"], manifest)
@@ -79,21 +74,6 @@ def read_golden(content: bytes, manifest: Manifest) -> Golden:
     )
 
 
-def _read_arrays(content: bytes) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as members:
-            size_bytes = sum(member.file_size for member in members.infolist())
-        if size_bytes > MAX_GOLDEN_BYTES:
-            raise GoldenError(
-                f"{GOLDEN_FILE} inflates to {size_bytes} bytes, more than {MAX_GOLDEN_BYTES}. "
-                "Export the bundle again with fewer or smaller golden stacks."
-            )
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name]) for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError) as error:
-        raise GoldenError(f"{GOLDEN_FILE} is not an archive of plain arrays ({error}). {_FIX}") from error
-
-
 def _require_stack(name: str, stack: np.ndarray, manifest: Manifest) -> None:
     num_channels, min_size_px = len(manifest.input.channels), manifest.input.min_size_px
     fits = stack.ndim == len("cyx") and stack.shape[0] == num_channels and min(stack.shape[1:]) >= min_size_px
@@ -101,7 +81,7 @@ def _require_stack(name: str, stack: np.ndarray, manifest: Manifest) -> None:
         raise GoldenError(
             f"{name} of {GOLDEN_FILE} is {stack.dtype.name} {stack.shape}; expected "
             f"({num_channels}, y, x) of {', '.join(STACK_DTYPES)} with y and x "
-            f"of at least {min_size_px} pixels. {_FIX}"
+            f"of at least {min_size_px} pixels. {FIX}"
         )
 
 
@@ -123,5 +103,5 @@ def _require_answer(name: str, index: int, array: np.ndarray, manifest: Manifest
     if not fits or array.dtype.name != dtype or not np.isfinite(array).all():
         raise GoldenError(
             f"{name}_{index} of {GOLDEN_FILE} is {array.dtype.name} {array.shape}; expected {dtype} "
-            f"({', '.join(map(str, sizes))}), every number finite. {_FIX}"
+            f"({', '.join(map(str, sizes))}), every number finite. {FIX}"
         )

@@ -1,22 +1,27 @@
 """`manifest.json`: what a bundle holds. The format is normative in `docs/bundle-format.md`."""
 
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     StringConstraints,
+    model_serializer,
     model_validator,
 )
 
 from phenoserve.answers import GRAPH_OUTPUT_AXES
+from phenoserve.bundle.calibration_spec import CALIBRATION_FILE, CalibrationSpec
+from phenoserve.bundle.parts import Name, Part
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""The version that is written."""
+
+READABLE_VERSIONS: Final = (1, 2)
 MIN_POOLED_SIZE_PX: Final = 32
 """The encoder halves a field five times, so the pooled field must have this many pixels a side."""
 
@@ -27,13 +32,9 @@ CARD_FILE: Final = "card.md"
 REPORT_FOLDER: Final = "report"
 MANIFEST_FILE: Final = "manifest.json"
 SKLEARN: Final = "scikit-learn"
-REQUIRED_FILES: Final = (MODEL_FILE, FOREST_FILE, GOLDEN_FILE, CARD_FILE)
-
-
-def _plain_name(name: str) -> str:
-    if not name.isprintable() or name != name.strip():
-        raise ValueError(f"Expected a printable name without spaces at its ends. Received: {name!r}")
-    return name
+REQUIRED_FILES: Final = (MODEL_FILE, FOREST_FILE, GOLDEN_FILE, CALIBRATION_FILE, CARD_FILE)
+FILES_SINCE: Final = {CALIBRATION_FILE: 2}
+"""First version of the format with a file, where that is not the first of all."""
 
 
 def _stain_name(name: str) -> str:
@@ -73,20 +74,13 @@ def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain_name)]
 StainName = Annotated[Name, AfterValidator(_stain_name)]
 ContainedPath = Annotated[str, AfterValidator(_contained_path)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Bound = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Part(BaseModel):
-    """A part of the manifest: immutable, with no fields but its own, and JSON types taken literally."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class InputSpec(_Part):
+class InputSpec(Part):
     """The stacks the graph takes.
 
     Attributes:
@@ -115,7 +109,7 @@ class InputSpec(_Part):
         return cls(channels=channels, downsample=downsample, min_size_px=MIN_POOLED_SIZE_PX * downsample)
 
 
-class FileRecord(_Part):
+class FileRecord(Part):
     """Digest and size of one file.
 
     Attributes:
@@ -127,7 +121,7 @@ class FileRecord(_Part):
     size_bytes: Annotated[int, Field(ge=0)]
 
 
-class Tolerance(_Part):
+class Tolerance(Part):
     """How far an output may lie from the golden one: `|out - golden| <= absolute + relative * |golden|`.
 
     Attributes:
@@ -139,7 +133,7 @@ class Tolerance(_Part):
     relative: Bound
 
 
-class DatasetProvenance(_Part):
+class DatasetProvenance(Part):
     """The images the model learned from.
 
     Attributes:
@@ -155,7 +149,7 @@ class DatasetProvenance(_Part):
     simulated: bool
 
 
-class Provenance(_Part):
+class Provenance(Part):
     """Where the model comes from.
 
     Attributes:
@@ -173,7 +167,7 @@ class Provenance(_Part):
     packages: dict[Name, Name]
 
 
-class Manifest(_Part):
+class Manifest(Part):
     """The whole of `manifest.json`.
 
     Attributes:
@@ -185,12 +179,13 @@ class Manifest(_Part):
         outputs: Axis words of every output of the graph.
         treatments: Every treatment, the control among them, in the order of the logits.
         control: The treatment that is the control.
+        calibration: What stands beside `calibration.npz`; None in format 1, which has neither.
         files: Digest and size of every other file, by its path inside the bundle.
         tolerance: How far a replayed output may lie from the golden one.
         provenance: Where the model comes from.
     """
 
-    format_version: Literal[1]
+    format_version: Literal[1, 2]
     name: Identifier
     version: Identifier
     created: AwareDatetime
@@ -198,6 +193,7 @@ class Manifest(_Part):
     outputs: dict[str, tuple[str, ...]]
     treatments: Annotated[tuple[Name, ...], Field(min_length=2), AfterValidator(_unique)]
     control: Name
+    calibration: CalibrationSpec | None = None
     files: dict[ContainedPath, FileRecord]
     tolerance: Tolerance
     provenance: Provenance
@@ -210,14 +206,39 @@ class Manifest(_Part):
             )
         if self.outputs != dict(GRAPH_OUTPUT_AXES):
             raise ValueError(f"Expected the outputs {dict(GRAPH_OUTPUT_AXES)}. Received: {self.outputs}")
-        absent = [path for path in REQUIRED_FILES if path not in self.files]
-        if absent:
+        required = {path for path in REQUIRED_FILES if FILES_SINCE.get(path, 1) <= self.format_version}
+        if absent := sorted(required - self.files.keys()):
             raise ValueError(f"Expected a record of every file of the format. Absent: {', '.join(absent)}")
+        if later := sorted((set(REQUIRED_FILES) - required) & self.files.keys()):
+            raise ValueError(f"Expected no file that format {self.format_version} lacks. Received: {later}")
         if SKLEARN not in self.provenance.packages:
             raise ValueError(
                 f"Expected the version of {SKLEARN}, which wrote the forest, among the packages."
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_its_calibration(self) -> "Manifest":
+        if self.format_version == 1:
+            if "calibration" in self.model_fields_set:
+                raise ValueError("Expected no calibration in format 1, which has none. Received: one")
+        elif self.calibration is None:
+            raise ValueError(
+                f"Expected a calibration, as format {self.format_version} has one. Received: none"
+            )
+        elif set(known := self.calibration.prediction_sets.thresholds) != set(self.treatments):
+            raise ValueError(
+                f"Expected the calibration's thresholds of the treatments {self.treatments}. "
+                f"Received: those of {tuple(known)}"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_lacks(self, dump: Callable[["Manifest"], dict[str, Any]]) -> dict[str, Any]:
+        fields = dump(self)
+        if self.calibration is None:
+            del fields["calibration"]
+        return fields
 
     @property
     def treated(self) -> tuple[str, ...]:

@@ -9,16 +9,18 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
+from phenoserve.bundle.calibration import Calibration, read_calibration
+from phenoserve.bundle.calibration_spec import CALIBRATION_FILE
 from phenoserve.bundle.errors import BundleError, FormatVersionError, ManifestError, MissingFileError
 from phenoserve.bundle.files import list_files, read_bounded, read_recorded, require_listed
 from phenoserve.bundle.forest import Forest, read_forest
 from phenoserve.bundle.golden import Golden, read_golden
 from phenoserve.bundle.manifest import (
     FOREST_FILE,
-    FORMAT_VERSION,
     GOLDEN_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
+    READABLE_VERSIONS,
     Manifest,
 )
 
@@ -36,6 +38,7 @@ class Bundle:
             other file, so this one stands for the whole bundle.
         forest: The random forest on embeddings.
         golden: Raw stacks and the answers each must get.
+        calibration: Prediction sets and distances to the training sites; None in a bundle of format 1.
     """
 
     path: Path
@@ -43,6 +46,7 @@ class Bundle:
     digest: str
     forest: Forest
     golden: Golden
+    calibration: Calibration | None
 
     @property
     def model_path(self) -> Path:
@@ -83,16 +87,21 @@ def read_bundle(directory: Path) -> Bundle:
     manifest = _parse_manifest(directory / MANIFEST_FILE, content)
     require_listed(directory, found, manifest)
     verified = {
-        inside: file if inside in {FOREST_FILE, GOLDEN_FILE} else b""
+        inside: file if inside in {FOREST_FILE, GOLDEN_FILE, CALIBRATION_FILE} else b""
         for inside, record in manifest.files.items()
         for file in [read_recorded(directory, inside, record)]
     }
     try:
         golden = read_golden(verified[GOLDEN_FILE], manifest)
         forest = read_forest(verified[FOREST_FILE], manifest, golden)
+        calibration = (
+            None
+            if manifest.calibration is None
+            else read_calibration(verified[CALIBRATION_FILE], manifest.calibration)
+        )
     except BundleError as error:
         raise type(error)(f"{directory}: {error}") from error
-    return Bundle(directory, manifest, hashlib.sha256(content).hexdigest(), forest, golden)
+    return Bundle(directory, manifest, hashlib.sha256(content).hexdigest(), forest, golden, calibration)
 
 
 def _read_manifest_bytes(directory: Path) -> bytes:
@@ -111,9 +120,10 @@ def _parse_manifest(path: Path, content: bytes) -> Manifest:
             f"{path} is not JSON ({error}). Copy the bundle again from its source."
         ) from error
     version = cast("dict[str, Any]", parsed).get("format_version") if isinstance(parsed, dict) else None
-    if version is not None and (type(version) is not int or version != FORMAT_VERSION):
+    if version is not None and (type(version) is not int or version not in READABLE_VERSIONS):
         raise FormatVersionError(
-            f"{path} states format_version {version!r}; this phenoserve reads {FORMAT_VERSION}. "
+            f"{path} states format_version {version!r}; this phenoserve reads "
+            f"{' and '.join(map(str, READABLE_VERSIONS))}. "
             "Install the phenoserve of that format, or export the bundle again."
         )
     try:
@@ -123,5 +133,5 @@ def _parse_manifest(path: Path, content: bytes) -> Manifest:
             f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()
         )
         raise ManifestError(
-            f"{path} does not follow bundle format {FORMAT_VERSION}: {faults}. Export it again."
+            f"{path} does not follow bundle format {version}: {faults}. Export it again."
         ) from error

@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from phenoserve.answers import GRAPH_OUTPUT_AXES
+from phenoserve.bundle.calibration import Calibration
+from phenoserve.bundle.calibration_spec import CALIBRATION_FILE
 from phenoserve.bundle.errors import BundleContentsError, BundleExistsError
 from phenoserve.bundle.files import record_of, sync_folder, write_synced
 from phenoserve.bundle.forest import Forest, RandomForestClassifier, dump_forest, installed_sklearn
@@ -46,6 +48,7 @@ class BundleContents:
         model_onnx: The graph, as an ONNX file that needs no other.
         forest: Fitted on embeddings against treatment names.
         golden: Raw stacks and the answers each must get (`phenoserve.engine.record_golden` makes them).
+        calibration: Prediction sets and distances to the training sites, of the treatments above.
         card: The model card, Markdown.
         report: Content of every file under `report/`, by its path there.
         created: When the bundle is written, with its time zone; now by default.
@@ -61,6 +64,7 @@ class BundleContents:
     model_onnx: bytes
     forest: RandomForestClassifier
     golden: Golden
+    calibration: Calibration
     card: str
     report: Mapping[str, bytes]
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -116,6 +120,7 @@ def _encode(contents: BundleContents) -> dict[str, bytes]:
         MODEL_FILE: contents.model_onnx,
         FOREST_FILE: dump_forest(contents.forest),
         GOLDEN_FILE: contents.golden.to_npz(),
+        CALIBRATION_FILE: contents.calibration.to_npz(),
         CARD_FILE: contents.card.encode(),
         **{f"{REPORT_FOLDER}/{inside}": content for inside, content in contents.report.items()},
     }
@@ -133,6 +138,7 @@ def _manifest_of(contents: BundleContents, files: Mapping[str, bytes]) -> Manife
             outputs=dict(GRAPH_OUTPUT_AXES),
             treatments=contents.treatments,
             control=contents.control,
+            calibration=contents.calibration.spec,
             files={inside: record_of(content) for inside, content in sorted(files.items())},
             tolerance=contents.tolerance,
             provenance=contents.provenance.model_copy(update={"packages": packages}),

@@ -1,0 +1,176 @@
+"""What makes a probability trustworthy: prediction sets, and the distance to what the model learned from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from phenoserve.answers import EMBEDDING_SIZE
+from phenoserve.bundle.calibration_spec import CALIBRATION_FILE, CalibrationSpec
+from phenoserve.bundle.errors import CalibrationError
+from phenoserve.bundle.npz import FIX, read_npz, write_npz
+
+MAX_CALIBRATION_BYTES: Final = 256 * 1024**2
+_CHUNK: Final = 1024
+"""Reference embeddings whose differences are held at once: 8 MiB."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Calibration:
+    """Prediction sets, and the out-of-distribution test by nearest neighbours.
+
+    Attributes:
+        spec: What the manifest states of it.
+        mean: Mean of every number of the embedding over training sites, float32 `(1024,)`.
+        scale: Its standard deviation there, or 1 where that is 0; float32 `(1024,)`, positive.
+        reference: Standardised embeddings of training sites, float32 `(num_references, 1024)`.
+        control_distances: Distances of the validation control sites, ascending, float64 `(num_control_sites,)`.
+
+    Raises:
+        CalibrationError: If an array has another type, size or order than said above, does not fit `spec`, or
+            holds a number that is not finite.
+    """
+
+    spec: CalibrationSpec
+    mean: np.ndarray
+    scale: np.ndarray
+    reference: np.ndarray
+    control_distances: np.ndarray
+
+    def __post_init__(self) -> None:
+        ood = self.spec.out_of_distribution
+        _require("mean", self.mean, "float32", (EMBEDDING_SIZE,))
+        _require("scale", self.scale, "float32", (EMBEDDING_SIZE,))
+        _require("reference", self.reference, "float32", (ood.num_references, EMBEDDING_SIZE))
+        _require("control_distances", self.control_distances, "float64", (ood.num_control_sites,))
+        if not (self.scale > 0).all():
+            raise CalibrationError(f"scale of {CALIBRATION_FILE} holds numbers that are not positive. {FIX}")
+        if self.control_distances[0] < 0 or (np.diff(self.control_distances) < 0).any():
+            raise CalibrationError(
+                f"control_distances of {CALIBRATION_FILE} are not ascending from 0 on. Sort them. {FIX}"
+            )
+
+    def prediction_set(self, probabilities: Mapping[str, float]) -> tuple[str, ...]:
+        """Return the treatments that a stack is compatible with at the stated coverage.
+
+        A treatment is in the set if its probability is at least its threshold (LAC, Sadinle et al. 2019, "Least
+        ambiguous set-valued classifiers with bounded error levels"). The set may be empty: the stack is then
+        unlike every treatment.
+
+        Args:
+            probabilities: Softmax of the logits, by treatment.
+
+        Returns:
+            Treatments in the order of `probabilities`.
+        """
+        thresholds = self.spec.prediction_sets.thresholds
+        return tuple(name for name, probability in probabilities.items() if probability >= thresholds[name])
+
+    def distance(self, embedding: Float[np.ndarray, " embedding"]) -> float:
+        """Return how far an embedding `(1024,)` lies from the training sites, as `neighbour_distances` does."""
+        [distance] = neighbour_distances(
+            embedding[np.newaxis],
+            mean=self.mean,
+            scale=self.scale,
+            reference=self.reference,
+            num_neighbours=self.spec.out_of_distribution.num_neighbours,
+        )
+        return float(distance)
+
+    def percentile(self, distance: float) -> float:
+        """Return the share of the validation controls that lie at this distance or nearer, in percent."""
+        num_nearer = np.searchsorted(self.control_distances, distance, side="right")
+        return 100.0 * float(num_nearer) / len(self.control_distances)
+
+    def in_distribution(self, distance: float) -> bool:
+        """Return whether a stack at this distance is like what the model learned from."""
+        return bool(distance <= self.spec.out_of_distribution.max_distance)
+
+    def to_npz(self) -> bytes:
+        """Return the arrays as the bytes of `calibration.npz`, equal for equal content."""
+        return write_npz(
+            {
+                "mean": self.mean,
+                "scale": self.scale,
+                "reference": self.reference,
+                "control_distances": self.control_distances,
+            }
+        )
+
+
+def neighbour_distances(
+    embeddings: Float[np.ndarray, "site embedding"],
+    *,
+    mean: Float[np.ndarray, " embedding"],
+    scale: Float[np.ndarray, " embedding"],
+    reference: Float[np.ndarray, "reference embedding"],
+    num_neighbours: int,
+) -> Float64[np.ndarray, " site"]:
+    """Mean Euclidean distance of every standardised embedding to its nearest references.
+
+    After Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors", with the mean over the
+    neighbours instead of the last of them. Every difference is taken in float64, one embedding after the other,
+    so that an embedding has the same distance alone and among others.
+
+    Args:
+        embeddings: As the graph gives them, `(site, embedding)`.
+        mean: Subtracted from them, `(embedding,)`.
+        scale: What they are then divided by, positive, `(embedding,)`.
+        reference: Standardised embeddings, `(reference, embedding)`.
+        num_neighbours: Neighbours that the distance is averaged over, 1 to the number of references.
+
+    Returns:
+        `(site,)`, in standard deviations of the embedding's numbers.
+
+    Raises:
+        ValueError: If `num_neighbours` is not in that range.
+    """
+    if not 1 <= num_neighbours <= len(reference):
+        raise ValueError(
+            f"Expected 1 to {len(reference)} neighbours, the number of references. Received: {num_neighbours}"
+        )
+    standardised = (embeddings.astype(np.float64) - mean) / scale
+    return np.array([_neighbour_distance(row, reference, num_neighbours) for row in standardised], np.float64)
+
+
+def read_calibration(content: bytes, spec: CalibrationSpec) -> Calibration:
+    """Read the bytes of `calibration.npz`; never unpickles.
+
+    Args:
+        content: The file's content.
+        spec: What the manifest states of it.
+
+    Returns:
+        The calibration.
+
+    Raises:
+        CalibrationError: If it is not an archive of plain arrays, or one does not fit the manifest.
+    """
+    arrays = read_npz(
+        content, file=CALIBRATION_FILE, max_bytes=MAX_CALIBRATION_BYTES, error_class=CalibrationError
+    )
+    names = ("mean", "scale", "reference", "control_distances")
+    if set(arrays) != set(names):
+        raise CalibrationError(
+            f"{CALIBRATION_FILE} holds the arrays {sorted(arrays)}; expected {', '.join(names)}. {FIX}"
+        )
+    return Calibration(spec=spec, **{name: np.ascontiguousarray(arrays[name]) for name in names})
+
+
+def _neighbour_distance(standardised: np.ndarray, reference: np.ndarray, num_neighbours: int) -> float:
+    squares = [
+        np.square(reference[start : start + _CHUNK] - standardised).sum(axis=1)
+        for start in range(0, len(reference), _CHUNK)
+    ]
+    nearest = np.partition(np.concatenate(squares), num_neighbours - 1)[:num_neighbours]
+    return float(np.sqrt(np.sort(nearest)).mean())
+
+
+def _require(name: str, array: np.ndarray, dtype: str, shape: tuple[int, ...]) -> None:
+    if array.dtype.name != dtype or array.shape != shape or not np.isfinite(array).all():
+        raise CalibrationError(
+            f"{name} of {CALIBRATION_FILE} is {array.dtype.name} {array.shape}; expected {dtype} {shape}, as the "
+            f"manifest states, every number finite. {FIX}"
+        )

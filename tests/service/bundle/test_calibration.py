@@ -1,0 +1,304 @@
+"""The calibration: plain arrays that fit their manifest, and answers that equal their definitions."""
+
+import dataclasses
+import io
+import json
+import math
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phenoserve.bundle import BundleError, CalibrationError, neighbour_distances, read_bundle, write_bundle
+from phenoserve.bundle.calibration import read_calibration
+
+ARRAYS = ("mean", "scale", "reference", "control_distances")
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle):
+    """The tiny bundle, read."""
+    return read_bundle(tiny_bundle)
+
+
+@pytest.fixture(scope="module")
+def calibration(bundle):
+    """Its calibration."""
+    return bundle.calibration
+
+
+def arrays_of(calibration) -> dict[str, np.ndarray]:
+    return {name: getattr(calibration, name) for name in ARRAYS}
+
+
+def packed(arrays, **options) -> bytes:
+    """Return an archive of the arrays."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **options, **arrays)
+    return file.getvalue()
+
+
+def slow_distance(embedding, calibration) -> float:
+    """The distance, number by number, as the format defines it."""
+    z = [
+        (float(x) - float(m)) / float(s)
+        for x, m, s in zip(embedding, calibration.mean, calibration.scale, strict=True)
+    ]
+    distances = [math.dist(z, [float(number) for number in row]) for row in calibration.reference]
+    nearest = sorted(distances)[: calibration.spec.out_of_distribution.num_neighbours]
+    return math.fsum(nearest) / len(nearest)
+
+
+def test_a_calibration_survives_its_file(calibration):
+    """The arrays are read bit for bit as they were written."""
+    again = read_calibration(calibration.to_npz(), calibration.spec)
+    for name, array in arrays_of(calibration).items():
+        np.testing.assert_array_equal(array, getattr(again, name))
+
+
+def test_the_distance_is_the_one_of_the_format(calibration):
+    """The distance is the mean over the nearest references, as a slow transcription of the format has it."""
+    generator = np.random.default_rng(3)
+    for spread in (0.0, 0.1, 1.0, 100.0):
+        numbers = calibration.mean + spread * calibration.scale * generator.normal(size=1024)
+        embedding = numbers.astype(np.float32)
+        assert calibration.distance(embedding) == pytest.approx(
+            slow_distance(embedding, calibration), rel=1e-12
+        )
+
+
+def test_a_reference_lies_at_no_distance_from_itself():
+    """With one neighbour, a reference has the distance 0 and a point d away from the nearest one has d."""
+    generator = np.random.default_rng(4)
+    reference = generator.normal(size=(2500, 8)).astype(np.float32)
+    plain = {"mean": np.zeros(8), "scale": np.ones(8), "reference": reference, "num_neighbours": 1}
+    np.testing.assert_array_equal(neighbour_distances(reference, **plain), np.zeros(2500))
+    shifted = reference[[0, 1500, 2499]] + np.array([1e-3, 0, 0, 0, 0, 0, 0, 0])
+    np.testing.assert_allclose(neighbour_distances(shifted, **plain), 1e-3, rtol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 12), st.floats(0.1, 10), st.floats(-5, 5))
+def test_the_distance_is_free_of_units(num_neighbours, factor, offset):
+    """Embeddings in other units have the same distances, and more neighbours never lessen them."""
+    generator = np.random.default_rng(5)
+    embeddings, reference = generator.normal(size=(3, 6)), generator.normal(size=(12, 6))
+    mean, scale = generator.normal(size=6), generator.uniform(0.5, 2, 6)
+    found = neighbour_distances(
+        embeddings, mean=mean, scale=scale, reference=reference, num_neighbours=num_neighbours
+    )
+    moved = neighbour_distances(
+        factor * embeddings + offset,
+        mean=factor * mean + offset,
+        scale=factor * scale,
+        reference=reference,
+        num_neighbours=num_neighbours,
+    )
+    np.testing.assert_allclose(found, moved, rtol=1e-9)
+    nearest = neighbour_distances(embeddings, mean=mean, scale=scale, reference=reference, num_neighbours=1)
+    assert (nearest <= found).all()
+
+
+@pytest.mark.parametrize("num_neighbours", [0, 5])
+def test_as_many_neighbours_as_references_at_most(num_neighbours):
+    """No neighbour, and more than there are references, are refused."""
+    with pytest.raises(ValueError, match="1 to 4 neighbours"):
+        neighbour_distances(
+            np.zeros((1, 2)),
+            mean=np.zeros(2),
+            scale=np.ones(2),
+            reference=np.zeros((4, 2)),
+            num_neighbours=num_neighbours,
+        )
+
+
+def test_the_percentile_is_the_share_of_controls_as_near_or_nearer(calibration):
+    """The percentile of the i-th control of m is 100 (i + 1) / m; below all it is 0, beyond all 100."""
+    controls = calibration.control_distances
+    m = len(controls)
+    found = [calibration.percentile(distance) for distance in controls]
+    assert found == pytest.approx([100 * sum(c <= d for c in controls) / m for d in controls])
+    assert calibration.percentile(0.0) == 0
+    assert calibration.percentile(controls[-1] * 2) == 100
+
+
+def test_the_limit_itself_is_in_distribution(calibration):
+    """A stack at `max_distance` is in distribution, one beyond it is not."""
+    limit = calibration.spec.out_of_distribution.max_distance
+    assert calibration.in_distribution(limit)
+    assert not calibration.in_distribution(np.nextafter(limit, np.inf))
+
+
+@given(st.data())
+def test_a_treatment_is_in_the_set_from_its_threshold_on(calibration, data):
+    """The set holds exactly the treatments whose probability is at least their own threshold, in order."""
+    thresholds = calibration.spec.prediction_sets.thresholds
+    near = [
+        data.draw(st.sampled_from([0.0, np.nextafter(t, 0), t, np.nextafter(t, 1), 1.0]))
+        for t in thresholds.values()
+    ]
+    probabilities = dict(zip(thresholds, map(float, near), strict=True))
+    expected = [name for name, threshold in thresholds.items() if not probabilities[name] < threshold]
+    assert calibration.prediction_set(probabilities) == tuple(expected)
+
+
+SPOILED = {
+    "a mean of another type": ("mean", lambda array: array.astype(np.float64)),
+    "a mean of another size": ("mean", lambda array: array[:512]),
+    "a scale that is not finite": ("scale", lambda array: array * np.nan),
+    "a scale of 0": ("scale", lambda array: array * 0),
+    "a reference of fewer rows": ("reference", lambda array: array[1:]),
+    "a reference of fewer columns": ("reference", lambda array: array[:, :512]),
+    "a flat reference": ("reference", lambda array: array.ravel()),
+    "a reference of objects in name": ("reference", lambda array: array.astype("S8")),
+    "distances that descend": ("control_distances", lambda array: array[::-1]),
+    "negative distances": ("control_distances", lambda array: array - array[0] - 1),
+    "infinite distances": ("control_distances", lambda array: np.append(array[:-1], np.inf)),
+    "distances of another type": ("control_distances", lambda array: array.astype(np.float32)),
+    "fewer distances": ("control_distances", lambda array: array[1:]),
+}
+
+
+@pytest.mark.parametrize(("name", "change"), SPOILED.values(), ids=SPOILED)
+def test_an_array_that_does_not_fit_is_named(calibration, name, change):
+    """An array that does not fit the manifest is refused by its name."""
+    arrays = arrays_of(calibration)
+    with pytest.raises(CalibrationError, match=f"^{name} of calibration.npz"):
+        read_calibration(packed({**arrays, name: change(arrays[name])}), calibration.spec)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_no_array_may_be_absent_or_extra(calibration, name):
+    """An archive that lacks an array or has another one is refused with the arrays it holds."""
+    arrays = arrays_of(calibration)
+    with pytest.raises(CalibrationError, match="holds the arrays"):
+        read_calibration(packed({**arrays, f"{name}_2": arrays[name]}), calibration.spec)
+    del arrays[name]
+    with pytest.raises(CalibrationError, match="holds the arrays"):
+        read_calibration(packed(arrays), calibration.spec)
+
+
+def test_an_object_array_is_refused_without_unpickling(calibration, tmp_path):
+    """An archive with a pickled array is refused, and the pickle does not run."""
+
+    class Hostile:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    content = packed({**arrays_of(calibration), "mean": np.array([Hostile()], dtype=object)})
+    with pytest.raises(CalibrationError, match="not an archive of plain arrays"):
+        read_calibration(content, calibration.spec)
+    assert not (tmp_path / "ran").exists()
+
+
+def header(shape: str) -> bytes:
+    """The start of a NumPy file that states this shape, and no numbers."""
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def encrypted(content: bytes) -> bytes:
+    """Set the flag of encryption of every member."""
+    changed = bytearray(content)
+    for signature, flag in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = changed.find(signature)
+        while at >= 0:
+            changed[at + flag] |= 1
+            at = changed.find(signature, at + 1)
+    return bytes(changed)
+
+
+def of_unknown_method(content: bytes) -> bytes:
+    """State a method of compression that does not exist."""
+    changed = bytearray(content)
+    for signature, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        changed[changed.find(signature) + method] = 77
+    return bytes(changed)
+
+
+HOSTILE = {
+    "nothing": b"",
+    "no archive": b"no archive",
+    "a truncated archive": zipped({"mean.npy": header("(1024,)")})[:-10],
+    "more numbers than memory": zipped({"mean.npy": header("(1000000000000, 1000)")}),
+    "more numbers than integers": zipped({"mean.npy": header("(4611686018427387904, 64)")}),
+    "numbers that are not there": zipped({"mean.npy": header("(1024,)")}),
+    "a negative size": zipped({"mean.npy": header("(-1,)")}),
+    "a header that is a program": zipped({"mean.npy": header("(__import__('os').getpid(),)")}),
+    "an encrypted member": encrypted(zipped({"mean.npy": header("(0,)")})),
+    "an unknown method": of_unknown_method(zipped({"mean.npy": header("(0,)")})),
+    "a member that is no array": zipped({"mean.npy": b"hello"}),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_what_is_no_archive_of_arrays_is_refused(calibration, content):
+    """Bytes that are no archive of plain arrays are refused by the file's name, whatever they state."""
+    with pytest.raises(CalibrationError, match=r"calibration\.npz"):
+        read_calibration(content, calibration.spec)
+
+
+def test_an_inflating_archive_is_refused_before_it_is_inflated(calibration):
+    """A few hundred KiB that inflate beyond the limit are refused without inflating them."""
+    bomb = zipped({"mean.npy": bytes(257 * 2**20)}, zipfile.ZIP_DEFLATED)
+    assert len(bomb) < 2**20
+    with pytest.raises(CalibrationError, match="inflates to"):
+        read_calibration(bomb, calibration.spec)
+
+
+@settings(max_examples=60, deadline=None)
+@given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_refused_or_harmless(calibration, position, bit):
+    """A calibration with any bit flipped is refused as such, or still holds the arrays of the manifest."""
+    content = bytearray(calibration.to_npz())
+    content[int(position * len(content))] ^= 1 << bit
+    try:
+        again = read_calibration(bytes(content), calibration.spec)
+    except CalibrationError as error:
+        assert "calibration.npz" in str(error)  # noqa: PT017 - either outcome is lawful
+    else:
+        assert again.reference.shape == calibration.reference.shape
+
+
+def test_a_damaged_calibration_is_refused_by_name(spoiled, calibration):
+    """A bundle whose calibration does not fit is refused with the bundle's folder and the file's name."""
+    arrays = {**arrays_of(calibration), "scale": -calibration.scale}
+    spoiled.replace("calibration.npz", packed(arrays))
+    with pytest.raises(CalibrationError, match=rf"^{spoiled.path}: scale of calibration\.npz"):
+        read_bundle(spoiled.path)
+
+
+def test_thresholds_of_other_treatments_are_refused(spoiled):
+    """A manifest whose thresholds name a treatment that the bundle lacks is refused with the manifest's name."""
+    manifest = json.loads((spoiled.path / "manifest.json").read_bytes())
+    calibration = manifest["calibration"]
+    for field in ("thresholds", "num_sites"):
+        calibration["prediction_sets"][field]["DMSO"] = calibration["prediction_sets"][field].pop("EMPTY")
+    spoiled.change_manifest(calibration=calibration)
+    with pytest.raises(BundleError, match=r"manifest\.json.*thresholds of the treatments"):
+        read_bundle(spoiled.path)
+
+
+def test_what_is_written_is_what_is_read(tiny_module, tmp_path):
+    """A bundle's calibration is read back as it was given, and the manifest states its numbers."""
+    contents = tiny_module.tiny_contents(num_trees=2)
+    bundle = write_bundle(tmp_path / "bundle", contents)
+    assert bundle.manifest.calibration == bundle.calibration.spec == contents.calibration.spec
+    for name, array in arrays_of(contents.calibration).items():
+        np.testing.assert_array_equal(getattr(bundle.calibration, name), array)
+
+
+def test_a_calibration_that_contradicts_itself_cannot_be_made(calibration):
+    """Arrays of other sizes than the numbers stated beside them are refused before anything is written."""
+    with pytest.raises(CalibrationError, match=r"^reference of calibration\.npz"):
+        dataclasses.replace(calibration, reference=calibration.reference[:-1])
