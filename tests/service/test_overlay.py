@@ -14,6 +14,7 @@ from phenoserve.overlay.layout import Box, plan
 
 STAINS = tuple(f"stain {index}" for index in range(12))
 CELL_PX = 32
+SWATCHES_END = 40
 
 
 def stack_of(num_channels=3, height=128, width=160, dtype="uint8"):
@@ -259,3 +260,52 @@ def test_sizes_below_one_pixel_are_refused(height, width, cell_px):
     """A field or a cell of no pixels is refused with the sizes."""
     with pytest.raises(ValueError, match="at least one pixel"):
         heatmap_at_field_size(hot((2, 2)), height, width, cell_px=cell_px)
+
+
+def bars(picture, num_stains, from_row):
+    """First and last column of every stain's bar below a row; none where it has no bar."""
+    found = []
+    for index in range(num_stains):
+        columns = np.argwhere((picture[from_row:] == colours.stain_colour(index)).all(axis=-1))[:, 1]
+        beyond_names = columns[columns > SWATCHES_END]
+        found.append((beyond_names.min(), beyond_names.max()) if len(beyond_names) else None)
+    return found
+
+
+def test_stain_values_are_drawn_below_and_change_nothing_above():
+    """With stain values the picture is higher, and the same down to the legend's end."""
+    stack = stack_of()
+    plain = drawn(stack, hot((4, 5), (1, 1)))
+    more = drawn(stack, hot((4, 5), (1, 1)), stain_values=[1.0, 0.5, -0.25])
+    margin = 20
+    assert len(more) > len(plain)
+    np.testing.assert_array_equal(more[: len(plain) - margin], plain[:-margin])
+
+
+@pytest.mark.parametrize("values", [(2.0, 1.0, -1.0), (0.2, 0.1, -0.1), (-3.0, -1.5, 1.5), (4.0, 2.0, 1.0)])
+def test_the_length_of_a_bar_is_its_value(values):
+    """Bars for the treatment reach right of zero and those against it left, as long as their values are large."""
+    stack = stack_of()
+    num_plain = len(drawn(stack, hot((4, 5), (1, 1))))
+    found = bars(drawn(stack, hot((4, 5), (1, 1)), stain_values=values), len(stack), num_plain + 10)
+    lengths = np.array([last - first for first, last in found], float)
+    np.testing.assert_allclose(lengths, lengths.max() * np.abs(values) / np.abs(values).max(), atol=3)
+    ends_of_zero = [first if value > 0 else last for (first, last), value in zip(found, values, strict=True)]
+    assert max(ends_of_zero) - min(ends_of_zero) <= 2
+
+
+def test_stains_that_add_nothing_have_no_bars():
+    """Values of zero are drawn as numbers without a bar, and any number of stains at any size is drawn."""
+    for num_channels, height, width in ((1, 32, 32), (3, 64, 640), (12, 500, 40)):
+        stack = stack_of(num_channels, height, width)
+        picture = drawn(stack, hot((1, 1)), stain_values=[0.0] * num_channels)
+        num_plain = len(drawn(stack, hot((1, 1))))
+        assert len(picture) > num_plain
+        assert bars(picture, num_channels, num_plain + 10) == [None] * num_channels
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], [1.0, 2.0, float("nan")], [1.0, 2.0, 3.0, 4.0], []])
+def test_stain_values_that_do_not_fit_are_refused(values):
+    """Values of another number than the stains, and values that are not finite, are refused."""
+    with pytest.raises(ValueError, match="one finite value for each of the 3 stains"):
+        drawn(stack_of(), hot((4, 5)), stain_values=values)

@@ -78,6 +78,7 @@ class Scheduler:
         readiness: Whether jobs are taken, and why not.
         num_in_flight: Requests admitted and not finished.
         proof: The replay of the golden stacks, once started.
+        has_stopped: Whether the threads are about to end: a job of many passes through the graph gives up.
     """
 
     def __init__(self, engine: Engine, *, num_workers: int, max_in_flight: int) -> None:
@@ -85,6 +86,7 @@ class Scheduler:
         self.readiness = Readiness.STARTING
         self.num_in_flight = 0
         self.proof: asyncio.Task[None] | None = None
+        self.has_stopped = False
         self._max_in_flight = max_in_flight
         self._pool = ThreadPoolExecutor(num_workers, thread_name_prefix="inference")
 
@@ -142,8 +144,9 @@ class Scheduler:
         self.readiness = Readiness.DRAINING
 
     async def stop(self) -> None:
-        """Finish the jobs that run and end the threads."""
+        """Finish the jobs that run, or the pass that they are at, and end the threads."""
         self.drain()
+        self.has_stopped = True
         if self.proof is not None:
             await self.proof
         self._pool.shutdown(wait=True, cancel_futures=True)

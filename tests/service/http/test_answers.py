@@ -36,7 +36,10 @@ async def test_predict_is_the_engine_s_answer(ask, engine: Engine, array) -> Non
     async with ask() as client:
         response = await client.post("/predict", content=tiff(array), headers=HEADERS)
     body = response.json()
-    assert list(body) == ["bundle", "stack", "prediction", "probabilities", "versus_control", "forest"]
+    assert list(body) == [
+        "bundle", "stack", "prediction", "probabilities", "versus_control", "forest",
+        "prediction_set", "in_distribution", "distance",
+    ]  # fmt: skip
     assert body["bundle"] == {"name": "tiny", "version": "1.0.0", "digest": engine.bundle.digest}
     assert body["stack"] == {
         "channels": list(manifest.input.channels), "channel_order": "bundle",

@@ -45,7 +45,7 @@ def test_every_parameter_is_documented(document, page) -> None:
     names = {
         parameter["name"] for _, _, told in operations(document) for parameter in told.get("parameters", [])
     }
-    assert names == {"channels", "kind", "treatment"}
+    assert names == {"channels", "kind", "treatment", "stains"}
     for name in names:
         assert f"`{name}`" in page
 

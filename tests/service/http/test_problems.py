@@ -67,7 +67,8 @@ CASES: dict[str, list[dict[str, object]]] = {
     "invalid_parameter": [
         post(url="/embed?kind=latent"),
         post(url="/predict?channel=DNA"),
-        post(url="/explain?stains=true"),
+        post(url="/explain?stains=perhaps"),
+        post(url="/explain?stains=true", headers={**TIFF, "accept": "image/tiff"}),
     ],
     "unknown_treatment": [post(url="/explain?treatment=aspirin")],
     "unknown_channels": [post(url=f"{route}?channels=DNA,RNA") for route in STACK_ROUTES],

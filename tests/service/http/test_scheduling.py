@@ -79,6 +79,27 @@ async def test_requests_beyond_the_limit_are_told_to_come_back(engine, tiff) -> 
 
 
 @pytest.mark.anyio
+async def test_an_attribution_does_not_hold_up_the_end(engine, tiff) -> None:
+    """When the service ends, an attribution gives up before its next pass, and its request is told so."""
+    held = HeldEngine(engine)
+    app = create_app(held, Settings())
+    answers: list[httpx.Response] = []
+    async with asking(app) as client, anyio.create_task_group() as tasks:
+        held.gate.clear()
+        num_asked = held.num_asked
+
+        async def post() -> None:
+            answers.append(await client.post("/explain?stains=true", content=tiff, headers=HEADERS))
+
+        tasks.start_soon(post)
+        await until(lambda: held.num_asked == num_asked + 1)
+        threading.Timer(0.2, held.gate.set).start()
+        await app.service.scheduler.stop()
+    assert held.num_asked == num_asked + 1
+    assert_problem(answers[0], "not_ready")
+
+
+@pytest.mark.anyio
 async def test_the_service_is_not_ready_before_the_golden_stacks_match(engine, tiff) -> None:
     """Until the replay is done /readyz and the stack routes answer 503, /livez 200; afterwards all answer."""
     held = HeldEngine(engine)

@@ -3,13 +3,14 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypedDict
 
 import numpy as np
 from jaxtyping import Float, Float32
 from PIL import Image
 
 from phenoserve.answers import Answers
+from phenoserve.attribution import StainAttribution
 from phenoserve.bundle import Bundle
 from phenoserve.http import schemas
 from phenoserve.http.channels import OrderedStack
@@ -31,11 +32,13 @@ class Answered:
         bundle: The bundle that answered.
         stack: The stack, in the bundle's channel order.
         answers: The answers, a batch of one.
+        attribution: What each stain adds to each logit; None where nobody asked.
     """
 
     bundle: Bundle
     stack: OrderedStack
     answers: Answers
+    attribution: StainAttribution | None = None
 
     def probabilities(self) -> dict[str, float]:
         """Softmax of the classifier head's logits, by treatment."""
@@ -61,6 +64,7 @@ def predict_json(answered: Answered) -> bytes:
         probabilities=probabilities,
         versus_control=_by_name(manifest.treated, versus_control),
         forest=schemas.ForestPrediction(treatment=best, probability=forest[best], probabilities=forest),
+        **_calibrated(answered, probabilities),
     )
     return body.model_dump_json().encode()
 
@@ -121,6 +125,7 @@ def explain_json(treatment: str | None) -> Render:
                 scale_px=(cell_px, cell_px),
                 max=float(values.max()),
             ),
+            stains=_stains(answered, explained),
         )
         return body.model_dump_json().encode()
 
@@ -133,13 +138,14 @@ def explain_png(treatment: str | None) -> Render:
     def render(answered: Answered) -> bytes:
         probabilities = answered.probabilities()
         explained = treatment or _most_probable(probabilities).treatment
-        spec = answered.bundle.manifest.input
+        spec, stains = answered.bundle.manifest.input, _stains(answered, explained)
         return render_overlay(
             answered.stack.array,
             spec.channels,
             _heatmap(answered, explained),
             title=f"{explained}, probability {probabilities[explained]:.3f}",
             cell_px=spec.min_size_px,
+            stain_values=None if stains is None else [*stains.values.values()],
         )
 
     return render
@@ -158,6 +164,41 @@ def explain_tiff(treatment: str | None) -> Render:
         return file.getvalue()
 
     return render
+
+
+class _Calibrated(TypedDict):
+    prediction_set: schemas.PredictionSet | None
+    in_distribution: bool | None
+    distance: schemas.Distance | None
+
+
+def _calibrated(answered: Answered, probabilities: dict[str, float]) -> _Calibrated:
+    """What the bundle's calibration says; nothing where it has none."""
+    calibration = answered.bundle.calibration
+    if calibration is None:
+        return _Calibrated(prediction_set=None, in_distribution=None, distance=None)
+    distance = calibration.distance(answered.answers.embedding[0])
+    return _Calibrated(
+        prediction_set=schemas.PredictionSet(
+            treatments=calibration.prediction_set(probabilities),
+            coverage=calibration.spec.prediction_sets.coverage,
+        ),
+        in_distribution=calibration.in_distribution(distance),
+        distance=schemas.Distance(value=distance, percentile=calibration.percentile(distance)),
+    )
+
+
+def _stains(answered: Answered, treatment: str) -> schemas.StainAttribution | None:
+    """The attribution of one treatment's logit; None where there is none."""
+    manifest, attribution = answered.bundle.manifest, answered.attribution
+    if attribution is None:
+        return None
+    index = manifest.treatments.index(treatment)
+    return schemas.StainAttribution(
+        values=_by_name(manifest.input.channels, attribution.values[:, index]),
+        baseline_logit=float(attribution.baseline[index]),
+        logit=float(attribution.full[index]),
+    )
 
 
 def _bundle_name(answered: Answered) -> schemas.BundleName:

@@ -51,6 +51,20 @@ class Answer(_Body):
     stack: StackSummary
 
 
+class PredictionSet(_Body):
+    """The treatments that the stack is compatible with."""
+
+    treatments: tuple[str, ...] = Field(description="may be empty, when the stack is unlike all of them")
+    coverage: float = Field(description="share of the sites of each treatment whose set is meant to hold it")
+
+
+class Distance(_Body):
+    """How far the stack's embedding lies from those of the training sites."""
+
+    value: float = Field(description="in standard deviations of the embedding's numbers; at least 0")
+    percentile: float = Field(description="share of the validation controls as near or nearer, in percent")
+
+
 class PredictAnswer(Answer):
     """Answer of `/predict`."""
 
@@ -62,6 +76,11 @@ class PredictAnswer(Answer):
         description="of every treatment, against the control alone; do not sum to 1"
     )
     forest: ForestPrediction
+    prediction_set: PredictionSet | None = Field(description="null where the bundle has no calibration")
+    in_distribution: bool | None = Field(
+        description="whether the stack is like what the model learned from; null where the bundle cannot say"
+    )
+    distance: Distance | None = Field(description="null where the bundle has no calibration")
 
 
 class EmbedAnswer(Answer):
@@ -82,12 +101,21 @@ class Heatmap(_Body):
     max: float
 
 
+class StainAttribution(_Body):
+    """What each stain adds to the logit of the treatment explained: exact Shapley values."""
+
+    values: dict[str, float] = Field(description="by stain; they sum to logit - baseline_logit")
+    baseline_logit: float = Field(description="with every stain set to zero after standardisation")
+    logit: float = Field(description="with every stain as it is")
+
+
 class ExplainAnswer(Answer):
     """Answer of `/explain` as JSON."""
 
     treatment: str = Field(description="the treatment explained")
     prediction: TreatmentProbability
     heatmap: Heatmap
+    stains: StainAttribution | None = Field(description="null unless `stains` was true")
 
 
 class PredictAnswers(_Body):

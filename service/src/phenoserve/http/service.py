@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from fastapi import Request, Response
+from jaxtyping import Float32, Shaped
 
+from phenoserve.attribution import stain_attribution
 from phenoserve.engine import Engine, NonFiniteAnswerError
 from phenoserve.errors import ErrorCode
 from phenoserve.http.body import Upload, read_upload
@@ -58,13 +61,21 @@ class Service:
         if self.scheduler.readiness in {Readiness.STARTING, Readiness.GOLDEN_MISMATCH}:
             raise RequestError(ErrorCode.NOT_READY, NOT_READY[self.scheduler.readiness])
 
-    async def answer(self, request: Request, renders: dict[str, Render], channels: str | None) -> Response:
+    async def answer(
+        self,
+        request: Request,
+        renders: dict[str, Render],
+        channels: str | None,
+        *,
+        attribute_stains: bool = False,
+    ) -> Response:
         """Answer a request that carries stacks.
 
         Args:
             request: The request, its key checked and its body unread.
             renders: How to word the answer, by media type, the default first.
             channels: The `channels` parameter.
+            attribute_stains: Whether the answer needs the stain attribution.
 
         Raises:
             ServiceError: For everything that is wrong with the request; see `docs/http-api.md`.
@@ -75,7 +86,8 @@ class Service:
         try:
             with self.scheduler.admit():
                 upload = await read_upload(request, self.settings)
-                job = self._job(upload, stated, renders[media_type], media_type)
+                answer_one = partial(self._answer_one, stated, attribute_stains=attribute_stains)
+                job = self._job(upload, answer_one, renders[media_type], media_type)
                 outcome = await self.scheduler.run(job)
         except FullError as error:
             limit = self.settings.max_in_flight
@@ -90,7 +102,11 @@ class Service:
         )
 
     def _job(
-        self, upload: Upload, stated: Sequence[str] | None, render: Render, media_type: str
+        self,
+        upload: Upload,
+        answer_one: Callable[[bytes, StageTimes], Answered],
+        render: Render,
+        media_type: str,
     ) -> Callable[[StageTimes], list[bytes]]:
         """The work on one request's stacks, one after the other, all or nothing."""
 
@@ -101,11 +117,13 @@ class Service:
                     ErrorCode.NOT_ACCEPTABLE,
                     f"{media_type} shows one stack; {len(tiffs)} were sent. Send them one by one.",
                 )
-            return [render(self._answer_one(tiff, stated, times)) for tiff in tiffs]
+            return [render(answer_one(tiff, times)) for tiff in tiffs]
 
         return work
 
-    def _answer_one(self, tiff: bytes, stated: Sequence[str] | None, times: StageTimes) -> Answered:
+    def _answer_one(
+        self, stated: Sequence[str] | None, tiff: bytes, times: StageTimes, *, attribute_stains: bool
+    ) -> Answered:
         bundle = self.engine.bundle
         began = time.perf_counter()
         stack = read_stack(tiff, self.settings.stack_limits)
@@ -114,10 +132,19 @@ class Service:
         times.decode_s += decoded - began
         try:
             answers = self.engine.answer(ordered.array[np.newaxis])
+            attribution = stain_attribution(self._logits, ordered.array) if attribute_stains else None
         except NonFiniteAnswerError as error:
             raise RequestError(ErrorCode.NO_FINITE_ANSWER, str(error)) from error
         times.inference_s += time.perf_counter() - decoded
-        return Answered(bundle, ordered, answers)
+        return Answered(bundle, ordered, answers, attribution)
+
+    def _logits(
+        self, stacks: Shaped[np.ndarray, "batch channel y x"]
+    ) -> Float32[np.ndarray, "batch treatment"]:
+        """The logits of a batch, one of the many that an attribution takes: the end need not wait for the rest."""
+        if self.scheduler.has_stopped:
+            raise RequestError(ErrorCode.NOT_READY, NOT_READY[Readiness.DRAINING])
+        return self.engine.answer(stacks).logits
 
 
 def _assemble(bodies: Sequence[bytes], media_type: str, *, is_multipart: bool) -> bytes:

@@ -1,15 +1,20 @@
 """The three routes that take stacks: `/predict`, `/embed`, `/explain`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from phenoserve.attribution import MAX_CHANNELS
 from phenoserve.errors import ErrorCode
 from phenoserve.http import render, schemas
+from phenoserve.http.negotiation import negotiate
 from phenoserve.http.openapi import STACK_BODY, stack_responses
 from phenoserve.http.problems import RequestError
 from phenoserve.http.service import Service
+
+EXPLAIN_TYPES: Final = (render.JSON, render.PNG, render.TIFF)
+"""Media types of `/explain`, the default first."""
 
 
 class StackQuery(BaseModel):
@@ -36,6 +41,11 @@ class ExplainQuery(StackQuery):
     """Parameters of `/explain`."""
 
     treatment: str | None = Field(None, description="The treatment to explain; the predicted one by default.")
+    stains: bool = Field(
+        False,
+        description="Also tell how much each stain adds to the treatment's logit: exact Shapley values, at the cost "
+        "of 2^C passes through the network for C stains.",
+    )
 
 
 def stack_router(service: Service) -> APIRouter:
@@ -74,11 +84,30 @@ def stack_router(service: Service) -> APIRouter:
                 ErrorCode.UNKNOWN_TREATMENT,
                 f"treatment is {query.treatment!r}; the bundle knows {', '.join(treatments)}.",
             )
+        if query.stains:
+            _require_attributable(service, request.headers.get("accept"))
         renders = {
             render.JSON: render.explain_json(query.treatment),
             render.PNG: render.explain_png(query.treatment),
             render.TIFF: render.explain_tiff(query.treatment),
         }
-        return await service.answer(request, renders, query.channels)
+        return await service.answer(request, renders, query.channels, attribute_stains=query.stains)
 
     return router
+
+
+def _require_attributable(service: Service, accept: str | None) -> None:
+    """Refuse an attribution that no answer can hold, or that takes too many passes."""
+    if negotiate(accept, EXPLAIN_TYPES) == render.TIFF:
+        raise RequestError(
+            ErrorCode.INVALID_PARAMETER,
+            f"stains is true, and {render.TIFF} holds the heatmap alone. Accept {render.JSON} for the numbers, or "
+            f"{render.PNG} for bars below the overlay; or leave stains out.",
+        )
+    num_stains = len(service.engine.bundle.manifest.input.channels)
+    if num_stains > MAX_CHANNELS:
+        raise RequestError(
+            ErrorCode.INVALID_PARAMETER,
+            f"stains is true, and the bundle has {num_stains} stains; at most {MAX_CHANNELS} can be attributed, as "
+            "each doubles the passes through the network. Leave stains out.",
+        )

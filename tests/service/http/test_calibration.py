@@ -1,0 +1,89 @@
+"""What `/predict` says about how far its probabilities can be trusted, beside a slow computation of its own."""
+
+import io
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from phenoserve.bundle import Calibration, read_bundle
+from phenoserve.engine import Engine
+
+pytestmark = pytest.mark.anyio
+HEADERS = {"content-type": "image/tiff"}
+FORMAT_1 = Path(__file__).parents[2] / "golden" / "format-1"
+
+
+def tiff(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, array, photometric="minisblack")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def stacks(tiny_module) -> list[np.ndarray]:
+    """Stacks like those that the tiny bundle was calibrated on, blank ones, noise, and stains out of order."""
+    generator = np.random.default_rng(11)
+    alike = [tiny_module.random_stack(generator, (6, 64, 64), "float32") for _ in range(8)]
+    noise = generator.uniform(0, 255, (6, 64, 64)).astype(np.uint8)
+    return [*alike, np.zeros((6, 64, 64), np.uint16), noise, alike[0][::-1] ** 2]
+
+
+def slow_distance(embedding: list[float], calibration: Calibration) -> float:
+    """The distance as `docs/bundle-format.md` defines it, number by number."""
+    numbers = zip(embedding, calibration.mean, calibration.scale, strict=True)
+    standardised = [(number - float(mean)) / float(scale) for number, mean, scale in numbers]
+    distances = sorted(math.dist(standardised, map(float, row)) for row in calibration.reference)
+    nearest = distances[: calibration.spec.out_of_distribution.num_neighbours]
+    return sum(nearest) / len(nearest)
+
+
+async def test_predict_tells_set_and_distance_as_the_format_defines_them(ask, engine: Engine, stacks) -> None:
+    """Over HTTP, set, distance, percentile and flag equal a slow computation from `/embed` and the bundle's file."""
+    calibration = engine.bundle.calibration
+    limits = calibration.spec.out_of_distribution
+    controls = list(calibration.control_distances)
+    sizes, flags = set(), set()
+    async with ask() as client:
+        for stack in stacks:
+            body = (await client.post("/predict", content=tiff(stack), headers=HEADERS)).json()
+            vector = (await client.post("/embed", content=tiff(stack), headers=HEADERS)).json()["embedding"]
+            logits = engine.answer(stack[np.newaxis]).logits[0].astype(float)
+            weights = [math.exp(logit - max(logits)) for logit in logits]
+            expected = [
+                name
+                for name, weight in zip(engine.bundle.manifest.treatments, weights, strict=True)
+                if weight / sum(weights) >= calibration.spec.prediction_sets.thresholds[name]
+            ]
+            assert body["prediction_set"] == {"treatments": expected, "coverage": 0.9}
+            distance = slow_distance(vector, calibration)
+            assert body["distance"]["value"] == pytest.approx(distance, rel=1e-6)
+            nearer = sum(control <= distance for control in controls)
+            assert body["distance"]["percentile"] == pytest.approx(100 * nearer / len(controls))
+            assert body["in_distribution"] == (distance <= limits.max_distance)
+            sizes.add(len(expected))
+            flags.add(body["in_distribution"])
+    assert len(sizes) > 1
+    assert flags == {True, False}
+
+
+async def test_a_bundle_of_format_1_is_served_without(ask, stacks) -> None:
+    """A bundle without calibration is served: null for set, flag and distance, and the rest as ever."""
+    engine = Engine.load(read_bundle(FORMAT_1), device="cpu", num_threads=1)
+    async with ask(engine) as client:
+        body = (await client.post("/predict", content=tiff(stacks[0]), headers=HEADERS)).json()
+        told = (await client.get("/bundle")).json()
+    assert [body[name] for name in ("prediction_set", "in_distribution", "distance")] == [None, None, None]
+    assert sum(body["probabilities"].values()) == pytest.approx(1)
+    assert told["manifest"] == json.loads((FORMAT_1 / "manifest.json").read_bytes())
+
+
+async def test_the_bundle_route_tells_the_calibration(ask, engine: Engine) -> None:
+    """`GET /bundle` shows the manifest as it stands in the bundle, its calibration included."""
+    async with ask() as client:
+        told = (await client.get("/bundle")).json()
+    assert told["manifest"] == json.loads((engine.bundle.path / "manifest.json").read_bytes())
+    assert told["manifest"]["calibration"]["prediction_sets"]["coverage"] == 0.9
