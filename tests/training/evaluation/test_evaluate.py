@@ -6,14 +6,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from phenotrain.evaluate import ModelPredictions, Predictions, dose_probability, evaluate
-from phenotrain.evaluate.classification import balanced_accuracy, bootstrap_interval, permutation_p
-from phenotrain.evaluate.comparison import same_plate_auroc
+from phenotrain.evaluate.predictions import INTENSITY
 from phenotrain.grouping import plate_names
-from phenotrain.matching import plate_matched_weights
 from phenotrain.splits import split_sites
 
 LAW = settings(max_examples=25, deadline=None)
@@ -52,9 +49,11 @@ def test_perfect_answers_reach_one_and_say_so(screen):
     """Answers that are always right give balanced accuracy and AUROC 1, and the smallest p there is."""
     metrics = scored(screen(), predict(screen(), 50.0), simulated=True)
     found = metrics.test.classified("classifier", "well")
-    assert (found.balanced_accuracy, found.accuracy, found.interval.low) == (1, 1, 1)
+    assert (found.balanced_accuracy.value, found.accuracy, found.balanced_accuracy.interval.low) == (1, 1, 1)
     assert found.p_value == pytest.approx(1 / 2000)
-    assert {c.auroc for c in metrics.test.versus_control if c.model == "classifier"} == {1.0}
+    perfect = {"auroc": 1.0, "average_precision": 1.0, "f1": 1.0, "brier": 0.0, "calibration_error": 0.0}
+    assert {name: found.estimates[name].value for name in perfect} == pytest.approx(perfect, abs=1e-9)
+    assert {c.auroc.value for c in metrics.test.versus_control if c.model == "classifier"} == {1.0}
     assert metrics.headline == (
         "Held-out experiment E-2, top 2 doses: well-level balanced accuracy 1.00 [1.00, 1.00], chance 0.33, "
         "p < 0.001 (simulated data)."
@@ -68,70 +67,7 @@ def test_guesses_are_called_chance(screen):
     assert metrics.at_chance
     assert "not distinguishable from chance" in metrics.headline
     assert "simulated" not in metrics.headline
-    found = metrics.test.classified("classifier", "well")
-    assert found.interval.low <= metrics.chance <= found.interval.high
-
-
-@LAW
-@given(st.integers(0, 2**32 - 1))
-def test_a_plate_effect_alone_stays_at_chance(screen, seed):
-    """Offsets shared by all wells of a plate leave every AUROC where it was without them."""
-    sites = screen(num_doses=2, plates_per_dose=1, unlabelled=())
-    scores = np.random.default_rng(seed).normal(size=len(sites))
-    _, plates = np.unique(plate_names(sites), return_inverse=True)
-    is_treated = (sites["treatment"] != "EMPTY").to_numpy()
-    wells = sites["well_id"].to_numpy()
-
-    def auroc(values):
-        return same_plate_auroc(values, is_treated, wells, plates, np.random.default_rng(0)).auroc
-
-    assert auroc(scores) == pytest.approx(auroc(scores + 100.0 * plates))
-
-
-@LAW
-@given(st.integers(0, 2**32 - 1), st.booleans())
-def test_auroc_is_sklearns_plate_by_plate(seed, is_coarse):
-    """The AUROC is scikit-learn's on each plate, averaged with the numbers of treated units, ties and all."""
-    rng = np.random.default_rng(seed)
-    plates = np.repeat([0, 1, 2], 12)
-    is_treated = rng.random(36) < 0.4
-    is_treated[[0, 12]] = True
-    is_treated[[1, 13]] = False
-    is_treated[24:] = True
-    scores = rng.integers(0, 4, 36).astype(float) if is_coarse else rng.normal(size=36)
-    found = same_plate_auroc(scores, is_treated, np.arange(36), plates, rng)
-    parts = [(is_treated[p], scores[p]) for p in (plates == 0, plates == 1)]
-    expected = np.average(
-        [roc_auc_score(*part) for part in parts], weights=[treated.sum() for treated, _ in parts]
-    )
-    assert found.auroc == pytest.approx(expected)
-    assert found.num_unmatched == 12
-    assert found.num_units == is_treated[:24].sum()
-
-
-def test_auroc_on_one_plate_is_the_weighted_auroc():
-    """With one plate, same-plate pairs and plate-matched weights give the same AUROC."""
-    rng = np.random.default_rng(5)
-    labels = np.repeat(["a", "EMPTY"], [5, 20])
-    sites = pd.DataFrame({"experiment": "E", "plate": "1", "treatment": labels})
-    scores = rng.normal(size=25)
-    weights = plate_matched_weights(sites, np.arange(25), ["a"], "EMPTY")[:, 0]
-    expected = roc_auc_score(labels == "a", scores, sample_weight=weights)
-    found = same_plate_auroc(scores, labels == "a", np.arange(25), np.zeros(25, int), rng)
-    assert found.auroc == pytest.approx(expected)
-    assert found.interval.low <= expected <= found.interval.high
-
-
-def test_no_control_on_the_plate_gives_no_number():
-    """Treated units without a same-plate control are counted, not compared with other plates."""
-    found = same_plate_auroc(
-        np.arange(4.0),
-        np.array([True, True, False, False]),
-        np.arange(4),
-        np.array([0, 0, 1, 1]),
-        np.random.default_rng(0),
-    )
-    assert (found.auroc, found.interval, found.num_units, found.num_unmatched) == (None, None, 0, 2)
+    assert metrics.test.classified("classifier", "well").balanced_accuracy.contains_chance
 
 
 @LAW
@@ -151,7 +87,9 @@ def test_accuracy_and_confusion_are_sklearns(screen, seed):
     for level, table in (("site", frame), ("well", by_well)):
         guess = np.array(CLASSES)[table[[0, 1, 2]].to_numpy().argmax(axis=1)]
         found = metrics.test.classified("classifier", level)
-        assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(table["treatment"], guess))
+        assert found.balanced_accuracy.value == pytest.approx(
+            balanced_accuracy_score(table["treatment"], guess)
+        )
         np.testing.assert_array_equal(
             found.confusion, confusion_matrix(table["treatment"], guess, labels=CLASSES)
         )
@@ -190,6 +128,57 @@ def test_training_sites_are_not_looked_at(screen):
     assert scored(sites, predictions).to_json() == before
 
 
+def test_each_dose_rank_is_scored_by_itself_with_the_controls_of_its_plates(screen):
+    """A model that knows the top dose alone is perfect at rank 1 and at chance at every other rank."""
+    sites = screen(num_doses=3, wells_per_treatment=6)
+    known = predict(sites, 50.0).classifier.probabilities
+    guessed = predict(sites, 0.0, seed=4).classifier.probabilities
+    at_top = (sites["plate"].astype(int) <= 2).to_numpy()[:, None]
+    mixed = Predictions({"classifier": ModelPredictions(np.where(at_top, known, guessed))})
+    test = scored(sites, mixed).test
+    assert {(c.dose_rank, c.num_units) for c in test.by_dose_rank if c.level == "well"} == {
+        (rank, 2 * (2 * 6 + 6)) for rank in (1, 2, 3)
+    }
+    assert test.at_dose_rank("classifier", "well", 1).balanced_accuracy.value == 1
+    for rank in (2, 3):
+        assert test.at_dose_rank("classifier", "well", rank).p_value > 0.01
+        assert test.at_dose_rank("classifier", "well", rank).estimates["auroc"].value < 0.8
+
+
+@pytest.mark.parametrize(("strength", "beats"), [(0.0, False), (50.0, True)])
+def test_the_headline_says_whether_the_intensity_baseline_is_beaten(screen, strength, beats):
+    """With the baseline among the models, the headline states the difference, and first where it is not beaten."""
+    sites = screen(wells_per_treatment=6)
+    models = dict(predict(sites, strength, seed=2).models)
+    plain = scored(sites, Predictions(models)).headline
+    models[INTENSITY] = predict(sites, 1.0, seed=3).classifier
+    metrics = scored(sites, Predictions(models))
+    lead = metrics.test.difference(INTENSITY)
+    assert lead.is_positive == beats
+    assert lead.value == pytest.approx(
+        metrics.test.classified("classifier", "well").balanced_accuracy.value
+        - metrics.test.classified(INTENSITY, "well").balanced_accuracy.value
+    )
+    assert INTENSITY not in plain
+    text = f"{lead.value:.2f} [{lead.interval.low:.2f}, {lead.interval.high:.2f}]"
+    if beats:
+        assert metrics.headline.endswith(f"; {text} above {INTENSITY}.")
+    else:
+        verdict = metrics.headline.split(": ")[1].split("well-level")[0]
+        assert f"does not beat the baseline of {INTENSITY} (difference {text})" in verdict
+
+
+def test_a_screen_without_validation_sites_has_no_validation_metrics(screen):
+    """Where every site is tested or unused, as when folds are scored together, validation is None."""
+    sites = screen()
+    predictions = predict(sites, 1.0)
+    roles = np.where(sites["plate"] == "1", "unused", "test")
+    metrics = evaluate(sites, roles, CLASSES, "EMPTY", predictions, num_top_doses=0, seed=0)
+    assert metrics.validation is None
+    assert metrics.to_json()["validation"] is None
+    assert metrics.test.num_sites == int((sites["treatment"].isin(CLASSES) & (sites["plate"] != "1")).sum())
+
+
 def test_metrics_are_json_and_repeat_with_their_seed(screen):
     """The same seed gives the same metrics, and JSON without NaN holds them all."""
     sites = screen()
@@ -197,45 +186,6 @@ def test_metrics_are_json_and_repeat_with_their_seed(screen):
     text = json.dumps(first.to_json(), allow_nan=False)
     assert json.loads(text) == scored(sites, predict(sites, 1.0)).to_json()
     assert json.loads(text)["headline"] == first.headline
-
-
-def test_permutation_p_is_uniform_when_labels_mean_nothing():
-    """Over random labels and predictions, p passes a Kolmogorov-Smirnov test against uniform."""
-    rng = np.random.default_rng(11)
-    plates = np.repeat(np.arange(6), 20)
-    p_values = [
-        permutation_p(rng.integers(0, 3, 120), rng.permutation(np.repeat([0, 1, 2], 40)), plates, rng)
-        for _ in range(60)
-    ]
-    assert stats.kstest(p_values, "uniform").pvalue > 0.01
-
-
-def test_permutation_p_sees_through_a_plate_label():
-    """A predictor that knows only the plate has p = 1, however high its balanced accuracy."""
-    plates = np.repeat([0, 1], 20)
-    true = np.repeat([0, 1], 20)
-    assert balanced_accuracy(plates, true) == 1
-    assert permutation_p(plates, true, plates, np.random.default_rng(0)) == 1
-
-
-def test_permutation_p_is_the_exact_one_on_a_tiny_plate():
-    """For 3 + 2 wells on a plate, all right, p comes near 1 in the 10 ways to choose two of five."""
-    true = np.array([0, 0, 0, 1, 1])
-    p_value = permutation_p(true, true, np.zeros(5, int), np.random.default_rng(0))
-    assert p_value == pytest.approx(0.1, abs=0.03)
-
-
-def test_the_bootstrap_draws_wells_not_sites():
-    """Copying every site of a well leaves the interval as wide as one site a well makes it."""
-    rng = np.random.default_rng(0)
-    true = np.repeat([0, 1], 30)
-    is_right = rng.random(60) < 0.7
-    once = bootstrap_interval(is_right, true, np.arange(60), np.random.default_rng(1))
-    copied = bootstrap_interval(
-        np.repeat(is_right, 4), np.repeat(true, 4), np.repeat(np.arange(60), 4), np.random.default_rng(1)
-    )
-    assert (copied.low, copied.high) == (once.low, once.high)
-    assert once.high - once.low > 0.15
 
 
 def test_dose_probability_compares_with_the_controls_of_the_same_plate(screen):

@@ -36,6 +36,7 @@ def context(screen) -> ReportContext:
         {
             "classifier": ModelPredictions(probabilities, probabilities[:, 1:]),
             "forest": ModelPredictions(probabilities),
+            "intensity and cell count": ModelPredictions(probabilities[::-1].copy()),
         }
     )
     metrics = evaluate(
@@ -149,7 +150,9 @@ def test_ids_are_unique_and_every_reference_is_met(html):
 def test_every_figure_is_svg_that_follows_the_page_and_describes_itself(html):
     """Each figure parses as XML, has a description, and draws its ink in the page's text colour."""
     figures = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
-    assert len(figures) == 2 + 2 + 3 + 1
+    per_dose = 2 + 3  # AUROC of two treatments, probability of three
+    models, confusion, ranks, training = 1, 2, 2, 1
+    assert len(figures) == models + confusion + ranks + per_dose + training
     for figure in figures:
         assert ET.fromstring(figure).get("aria-label")
         assert "currentColor" in figure
@@ -164,6 +167,38 @@ def test_a_simulated_run_says_so_on_screen_on_paper_and_in_the_card(context, htm
     assert "**Simulated images" in card_markdown(context)
     assert "imulated" not in bare_html.replace(".simulated", "")
     assert "imulated" not in card_markdown(bare)
+
+
+def test_every_model_has_a_row_with_all_metrics_intervals_and_chance(context, html):
+    """The table of test wells holds each model's six metrics, each with its interval and chance level."""
+    table = html.split("<h2>Results on held-out sites</h2>")[1].split("</table>")[0]
+    rows = re.findall(r"<tr><td>(.*?)</td>(.*?)</tr>", table)
+    assert [name for name, _ in rows] == ["classifier", "forest", "intensity and cell count"]
+    for name, cells in rows:
+        found = context.metrics.test.classified(name, "well")
+        for estimate in found.estimates.values():
+            text = f"{estimate.value:.2f} [{estimate.interval.low:.2f}, {estimate.interval.high:.2f}]"
+            assert f'{text}<br><span class="quiet">chance {estimate.chance:.2f}</span>' in cells
+
+
+def test_a_report_without_validation_or_other_models_is_whole(bare):
+    """With one model and no validation side, nothing is left dangling."""
+    test = bare.metrics.test
+    only = replace(
+        test,
+        classification=tuple(c for c in test.classification if c.model == "classifier"),
+        versus_control=tuple(c for c in test.versus_control if c.model == "classifier"),
+        by_dose_rank=(),
+        by_dose=(),
+        differences=(),
+    )
+    metrics = replace(bare.metrics, test=only, validation=None)
+    page = build_report(replace(bare, metrics=metrics))["report.html"].decode()
+    parser = Tags()
+    parser.feed(page)
+    assert not parser.open
+    assert "forest" not in page.split("<main>")[1].split("<h2>Data and split")[0]
+    assert "| validation |" not in card_markdown(replace(bare, metrics=metrics)).split("## Results")[1]
 
 
 def test_a_misclassified_picture_is_labelled_as_one(html):
@@ -214,7 +249,8 @@ def test_the_card_states_result_interval_split_licence_and_limits(context):
     assert context.headline in card
     assert "CC BY-NC-SA 4.0" in card
     found = context.metrics.test.classified("classifier", "well")
-    assert f"{found.balanced_accuracy:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]" in card
+    accuracy = found.balanced_accuracy
+    assert f"{accuracy.value:.2f} [{accuracy.interval.low:.2f}, {accuracy.interval.high:.2f}]" in card
     assert "| EMPTY | 18 | 18 | 36 |" in card
     assert "## Limits" in card
     assert card.endswith("\n")

@@ -1,99 +1,93 @@
-"""Balanced accuracy, with a bootstrap over wells and a permutation test within plates."""
+"""One model's metrics over all classes on one set of wells, with interval, chance and p."""
 
-from typing import Final
+from dataclasses import dataclass
 
 import numpy as np
 
-from phenotrain.evaluate.metrics import Classification, Interval, Level
+from phenotrain.evaluate.class_metrics import WellSums
+from phenotrain.evaluate.comparison import Ranked, compare, macro
+from phenotrain.evaluate.draws import NUM_PERMUTATIONS_FOR_CHANCE, Draws
+from phenotrain.evaluate.estimates import METRICS, Estimate, MetricName, estimate
+from phenotrain.evaluate.metrics import Classification
+from phenotrain.evaluate.predictions import ModelPredictions
+from phenotrain.evaluate.units import Level, Wells
 
-NUM_RESAMPLES: Final = 1999
-_RESAMPLES_AT_ONCE: Final = 100
+
+@dataclass(frozen=True)
+class Classified:
+    """A classification, each treatment against its controls, and the replicates that differences need.
+
+    Attributes:
+        classification: What the report shows.
+        versus_control: One a treatment, in logit order.
+        balanced_accuracies: Of every bootstrap draw, `(1 + NUM_DRAWS,)`.
+    """
+
+    classification: Classification
+    versus_control: list[Ranked]
+    balanced_accuracies: np.ndarray
 
 
 def classify(
     model: str,
     level: Level,
-    probabilities: np.ndarray,
-    true: np.ndarray,
-    wells: np.ndarray,
-    plates: np.ndarray,
-    rng: np.random.Generator,
-) -> Classification:
-    """Compare the most probable class of every unit with the true one.
+    dose_rank: int | None,
+    found: ModelPredictions,
+    wells: Wells,
+    draws: Draws,
+    classes: tuple[str, ...],
+    control: str,
+) -> Classified:
+    """Compute every metric of one model.
 
     Args:
-        model: Where the probabilities come from.
-        level: `well` when a unit is a well; only then labels may be permuted.
-        probabilities: `(num_units, num_classes)`.
-        true: True class index, `(num_units,)`; every class occurs.
-        wells: Well index of every unit, `(num_units,)`.
-        plates: Plate index of every unit, `(num_units,)`.
-        rng: Source of the resampling.
-
-    Returns:
-        The metrics of this model at this level.
+        model: Name of the model.
+        level: Whether a unit is a site or a well.
+        dose_rank: The dose rank that the wells have, None for several together.
+        found: Predictions of every unit.
+        wells: The wells that units belong to; every class occurs.
+        draws: Resampling of those wells.
+        classes: In logit order.
+        control: The control among them.
     """
-    num_classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
+    well_of = wells.unit_wells(level)
+    num_classes, code_of_control = len(classes), classes.index(control)
+    sums = WellSums(found.probabilities, well_of, len(wells))
+    labels = range(num_classes)
+    drawn = sums.metrics([draws.counts * (wells.codes == label) for label in labels])
+    relabelled = wells.codes[draws.permuted[:NUM_PERMUTATIONS_FOR_CHANCE]]
+    chance = sums.metrics([(relabelled == label).astype(float) for label in labels])
+    if dose_rank is None:
+        chance["balanced_accuracy"] = sums.balanced_accuracies(wells.codes[draws.permuted])
+    estimates: dict[MetricName, Estimate | None] = {
+        name: estimate(name, drawn[name], chance[name]) for name in drawn
+    }
+    treated = [code for code in labels if code != code_of_control]
+    scores = found.treated_scores(code_of_control)
+    ranked = [
+        compare(model, level, scores[:, column], wells, draws, classes[code], (code, code_of_control))
+        for column, code in enumerate(treated)
+    ]
+    estimates["auroc"], estimates["average_precision"] = macro(ranked)
+    true, predicted = wells.codes[well_of], found.probabilities.argmax(axis=1)
     confusion = np.zeros((num_classes, num_classes), dtype=int)
     np.add.at(confusion, (true, predicted), 1)
-    return Classification(
-        model=model,
-        level=level,
-        num_units=len(true),
-        accuracy=float((predicted == true).mean()),
-        balanced_accuracy=balanced_accuracy(predicted, true),
-        interval=bootstrap_interval(predicted == true, true, wells, rng),
-        p_value=permutation_p(predicted, true, plates, rng) if level == "well" else None,
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+    return Classified(
+        Classification(
+            model=model,
+            level=level,
+            dose_rank=dose_rank,
+            num_units=len(true),
+            accuracy=float((predicted == true).mean()),
+            estimates={name: estimates[name] for name in METRICS},
+            p_value=permutation_p(drawn["balanced_accuracy"][0], chance["balanced_accuracy"]),
+            confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        ),
+        ranked,
+        drawn["balanced_accuracy"],
     )
 
 
-def balanced_accuracy(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Mean over the classes in `true` of the share of the class that is predicted right."""
-    return float(np.mean([(predicted[true == label] == label).mean() for label in np.unique(true)]))
-
-
-def bootstrap_interval(
-    is_right: np.ndarray, true: np.ndarray, wells: np.ndarray, rng: np.random.Generator
-) -> Interval:
-    """Draw wells with replacement within each class; 95 % percentile interval of the balanced accuracy.
-
-    Where every unit of a class is right, or the class has one well, resampling shows no spread: with few
-    wells the interval is too narrow.
-    """
-    recalls: list[np.ndarray] = []
-    for label in np.unique(true):
-        members = true == label
-        _, well = np.unique(wells[members], return_inverse=True)
-        num_right = np.bincount(well, weights=is_right[members])
-        num_units = np.bincount(well)
-        drawn = rng.integers(len(num_units), size=(NUM_RESAMPLES, len(num_units)))
-        recalls.append(num_right[drawn].sum(axis=1) / num_units[drawn].sum(axis=1))
-    low, high = np.quantile(np.mean(recalls, axis=0), [0.025, 0.975])
-    return Interval(float(low), float(high))
-
-
-def permutation_p(
-    predicted: np.ndarray, true: np.ndarray, plates: np.ndarray, rng: np.random.Generator
-) -> float:
-    """One-sided p of the balanced accuracy when labels are exchanged among the wells of each plate.
-
-    Returns:
-        `(1 + number of permutations that do at least as well) / (1 + number of permutations)`
-        (Phipson and Smyth 2010).
-    """
-    order = np.argsort(plates, kind="stable")
-    predicted, true, plates = predicted[order], true[order], plates[order]
-    # A right unit adds one over its class's size, so the sums differ from recalls by a constant factor.
-    gain = 1 / np.bincount(true)[true]
-    observed = gain[predicted == true].sum()
-    num_as_good = 0
-    for start in range(0, NUM_RESAMPLES, _RESAMPLES_AT_ONCE):
-        num_now = min(_RESAMPLES_AT_ONCE, NUM_RESAMPLES - start)
-        # Sorting plate number plus a draw in [0, 1) shuffles within plates and keeps plates in place.
-        _, plate = np.unique(plates, return_inverse=True)
-        shuffled = np.argsort(plate + rng.random((num_now, len(plate))), axis=1)
-        gains = np.where(true[shuffled] == predicted, gain[shuffled], 0).sum(axis=1)
-        num_as_good += int((gains >= observed - 1e-9).sum())
-    return (1 + num_as_good) / (1 + NUM_RESAMPLES)
+def permutation_p(observed: float, permuted: np.ndarray) -> float:
+    """One-sided p: `(1 + permutations at least as good) / (1 + permutations)` (Phipson and Smyth 2010)."""
+    return float((1 + (permuted >= observed - 1e-9).sum()) / (1 + len(permuted)))

@@ -1,76 +1,119 @@
-"""Area under the ROC curve of a treatment against controls, from pairs on the same plate only."""
+"""Each treatment against the controls of its own plates, with interval and chance."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
-from phenotrain.evaluate.metrics import Interval
-
-NUM_RESAMPLES: Final = 999
+from phenotrain.evaluate.draws import NUM_PERMUTATIONS_FOR_CHANCE, Draws
+from phenotrain.evaluate.estimates import Estimate, estimate
+from phenotrain.evaluate.metrics import Comparison
+from phenotrain.evaluate.ranking import same_plate_ranking
+from phenotrain.evaluate.units import Level, Wells
 
 
 @dataclass(frozen=True)
-class SamePlateAuroc:
-    """An AUROC of treated units against controls of their own plates, and what it rests on."""
+class Ranked:
+    """A comparison, and the replicates behind it.
 
-    auroc: float | None
-    interval: Interval | None
-    num_units: int
-    num_unmatched: int
-    num_controls: int
+    Attributes:
+        comparison: What the report shows.
+        replicates: AUROC and average precision of every bootstrap draw, `(2, 1 + NUM_DRAWS)`; None without a
+            matched unit.
+        chance: Average precision under every permutation of the labels; None as well.
+    """
+
+    comparison: Comparison
+    replicates: np.ndarray | None
+    chance: np.ndarray | None
 
 
-def same_plate_auroc(
+def compare(
+    model: str,
+    level: Level,
     scores: np.ndarray,
-    is_treated: np.ndarray,
-    wells: np.ndarray,
-    plates: np.ndarray,
-    rng: np.random.Generator,
-) -> SamePlateAuroc:
-    """Say how often a treated unit ranks above a control of its own plate.
-
-    Every treated unit counts alike: the result is the mean of the plates' AUROCs weighted by their numbers
-    of treated units, which is also the AUROC under the plate-matched weights restricted to same-plate pairs.
-    An offset that a whole plate shares cannot raise or lower it.
+    wells: Wells,
+    draws: Draws,
+    treatment: str,
+    codes: tuple[int, int],
+    dose: float | None = None,
+) -> Ranked:
+    """Rank a treatment's units among the controls of their plates.
 
     Args:
+        model: Where the scores come from.
+        level: Whether a unit is a site or a well.
         scores: Larger means more like the treatment, `(num_units,)`.
-        is_treated: True for treated units, False for controls, `(num_units,)`.
-        wells: Well index of every unit; wells are what the bootstrap draws, controls within their plate.
-        plates: Plate index of every unit.
-        rng: Source of the bootstrap.
+        wells: The wells that units belong to.
+        draws: Resampling of those wells.
+        treatment: Name of the treatment.
+        codes: Class of the treatment and of the control.
+        dose: Use the treated wells of this dose only.
 
     Returns:
-        The AUROC with its 95 % percentile interval, both None where no treated unit has a control.
+        The comparison. Its chance level is exactly 0.5 for the AUROC, since exchanging the labels of a
+        plate's wells makes every order of a treated and a control well as likely as its opposite.
     """
-    matched = np.intersect1d(plates[is_treated], plates[~is_treated])
-    is_matched = np.isin(plates, matched)
-    treated = np.flatnonzero(is_treated & is_matched)
-    num_unmatched = int((is_treated & ~is_matched).sum())
-    if not len(treated):
-        return SamePlateAuroc(None, None, 0, num_unmatched, 0)
-    treated_weights = _well_draws(wells[treated], rng)
-    above = np.zeros(NUM_RESAMPLES + 1)
-    num_controls = 0
-    for plate in matched:
-        columns = np.flatnonzero(plates[treated] == plate)
-        controls = np.flatnonzero(~is_treated & (plates == plate))
-        num_controls += len(controls)
-        control_weights = _well_draws(wells[controls], rng)
-        difference = scores[treated[columns], None] - scores[controls]
-        wins = (difference > 0) + 0.5 * (difference == 0)
-        share_below = (control_weights @ wins.T) / control_weights.sum(axis=1, keepdims=True)
-        above += (treated_weights[:, columns] * share_below).sum(axis=1)
-    values = above / treated_weights.sum(axis=1)
-    low, high = np.quantile(values[1:], [0.025, 0.975])
-    return SamePlateAuroc(
-        float(values[0]), Interval(float(low), float(high)), len(treated), num_unmatched, num_controls
+    code, control = codes
+    well_of = wells.unit_wells(level)
+    is_treated = wells.codes == code
+    if dose is not None:
+        is_treated &= wells.doses == dose
+    is_control = wells.codes == control
+    is_matched = np.isin(wells.plates, np.intersect1d(wells.plates[is_treated], wells.plates[is_control]))
+    num_units, num_unmatched, num_controls = (
+        int(chosen[well_of].sum())
+        for chosen in (is_treated & is_matched, is_treated & ~is_matched, is_control & is_matched)
+    )
+    if not num_units:
+        return Ranked(
+            Comparison(model, level, treatment, dose, num_units, num_unmatched, num_controls, None, None),
+            None,
+            None,
+        )
+    permuted = draws.permuted[:NUM_PERMUTATIONS_FOR_CHANCE]
+    matched = is_matched[well_of]
+    auroc, precision = same_plate_ranking(
+        scores[matched],
+        wells.plates[well_of][matched],
+        well_of[matched],
+        np.vstack([draws.counts * is_treated, is_treated[permuted]]),
+        np.vstack([draws.counts * is_control, is_control[permuted]]),
+    )
+    num_draws = len(draws.counts)
+    # A draw may miss all matched wells where most are unmatched; it then says nothing.
+    drawn = np.isfinite(auroc[:num_draws])
+    replicates = np.stack([auroc[:num_draws], precision[:num_draws]])
+    chance = precision[num_draws:]
+    return Ranked(
+        Comparison(
+            model,
+            level,
+            treatment,
+            dose,
+            num_units,
+            num_unmatched,
+            num_controls,
+            estimate("auroc", replicates[0, drawn], 0.5),
+            estimate("average_precision", replicates[1, drawn], chance),
+        ),
+        replicates,
+        chance,
     )
 
 
-def _well_draws(wells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Count how often each unit's well is drawn: `(1 + resamples, num_units)`, the first row all ones."""
-    names, well = np.unique(wells, return_inverse=True)
-    draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=NUM_RESAMPLES)
-    return np.vstack([np.ones(len(wells)), draws[:, well]])
+def macro(ranked: list[Ranked]) -> tuple[Estimate | None, Estimate | None]:
+    """Average AUROC and average precision over the treatments that have a matched unit.
+
+    Returns:
+        Both estimates; None where no treatment has one.
+    """
+    replicates = [found.replicates for found in ranked if found.replicates is not None]
+    chance = [found.chance for found in ranked if found.chance is not None]
+    if not replicates:
+        return None, None
+    auroc, precision = np.mean(replicates, axis=0)
+    drawn = np.isfinite(auroc)
+    return (
+        estimate("auroc", auroc[drawn], 0.5),
+        estimate("average_precision", precision[drawn], np.mean(chance, axis=0)),
+    )

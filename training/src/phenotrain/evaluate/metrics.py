@@ -1,20 +1,16 @@
 """What an evaluation found, as values: JSON-able, with a headline in one sentence."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-Level = Literal["site", "well"]
+from phenotrain.evaluate.estimates import Difference, Estimate, MetricName
+from phenotrain.evaluate.headline import headline_of
+from phenotrain.evaluate.predictions import CLASSIFIER, shown_order
+from phenotrain.evaluate.units import Level
 
 SIGNIFICANCE: Final = 0.05
-
-
-@dataclass(frozen=True)
-class Interval:
-    """95 % percentile interval of a bootstrap over wells."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -24,22 +20,31 @@ class Classification:
     Attributes:
         model: Name of the model.
         level: `site`, or `well` (mean probability of the well's sites).
+        dose_rank: The dose that was scored, counted from each treatment's top one; None for the headline's
+            doses together.
         num_units: Sites or wells that were scored.
         accuracy: Share of units whose most probable class is the true one.
-        balanced_accuracy: Mean over classes of the share of the class's units that is right.
-        interval: Of the balanced accuracy, from wells drawn with replacement within each class.
-        p_value: One-sided, from true labels permuted among the wells of each plate; None at site level.
+        estimates: Every metric; None where it is not defined (no treated unit has a same-plate control).
+        p_value: Of the balanced accuracy, one-sided, from true labels permuted among the wells of each plate.
         confusion: Counts, `(true class, predicted class)` in the order of the classes.
     """
 
     model: str
     level: Level
+    dose_rank: int | None
     num_units: int
     accuracy: float
-    balanced_accuracy: float
-    interval: Interval
-    p_value: float | None
+    estimates: Mapping[MetricName, Estimate | None]
+    p_value: float
     confusion: tuple[tuple[int, ...], ...]
+
+    @property
+    def balanced_accuracy(self) -> Estimate:
+        """The mean over classes of the share of the class's units that is right."""
+        found = self.estimates["balanced_accuracy"]
+        if found is None:
+            raise ValueError(f"The balanced accuracy of {self.model!r} is missing; it is always defined.")
+        return found
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,8 @@ class Comparison:
         num_controls: Control sites or wells on those plates.
         auroc: Mean over treated units of the share of same-plate controls that rank below it (ties half);
             None without a matched unit.
-        interval: Of the AUROC.
+        average_precision: Mean over treated units of the precision at their rank on their plate, where the
+            plate's controls together weigh as much as its treated units; None without a matched unit.
     """
 
     model: str
@@ -67,8 +73,8 @@ class Comparison:
     num_units: int
     num_unmatched: int
     num_controls: int
-    auroc: float | None
-    interval: Interval | None
+    auroc: Estimate | None
+    average_precision: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,11 @@ class RoleMetrics:
         num_top_doses: Doses of each treatment that were scored together; 0 when all were.
         num_sites: Sites scored.
         num_wells: Wells scored.
-        classification: One entry a model and level.
+        classification: One entry a model and level, over the scored doses.
         versus_control: One entry a model, level and treatment, over the scored doses.
+        by_dose_rank: One entry a model, level and dose rank that every treatment has.
         by_dose: One entry a model, treatment and dose, at well level, over all doses.
+        differences: The classifier against every other model, over the scored doses, at both levels.
     """
 
     held_out: str
@@ -91,68 +99,77 @@ class RoleMetrics:
     num_wells: int
     classification: tuple[Classification, ...]
     versus_control: tuple[Comparison, ...]
+    by_dose_rank: tuple[Classification, ...]
     by_dose: tuple[Comparison, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def models(self) -> list[str]:
+        """The models in the order in which reports show them."""
+        return shown_order(dict.fromkeys(found.model for found in self.classification))
 
     def classified(self, model: str, level: Level) -> Classification:
         """Return the classification of one model at one level."""
         return next(c for c in self.classification if (c.model, c.level) == (model, level))
+
+    def at_dose_rank(self, model: str, level: Level, rank: int) -> Classification:
+        """Return the classification of one model at one level and dose rank."""
+        key = (model, level, rank)
+        return next(c for c in self.by_dose_rank if (c.model, c.level, c.dose_rank) == key)
 
     def compared(self, model: str, level: Level, treatment: str) -> Comparison:
         """Return the comparison of one treatment with its controls."""
         key = (model, level, treatment)
         return next(c for c in self.versus_control if (c.model, c.level, c.treatment) == key)
 
+    def difference(self, other: str, level: Level = "well") -> Difference | None:
+        """Return the classifier's lead over another model, None where that model is not among them."""
+        return next((d for d in self.differences if (d.other, d.level) == (other, level)), None)
+
 
 @dataclass(frozen=True)
 class Metrics:
-    """The results on both held-out sides.
+    """The results on the held-out sides.
 
     Attributes:
         treatments: Classes in logit order.
         control: The control among them.
-        chance: Balanced accuracy of a guess, one over the number of classes.
         simulated: Whether the images are simulated.
         test: Results on the test sites, the ones to quote.
-        validation: Results on the validation sites.
+        validation: Results on the validation sites; None where no site has that role.
     """
 
     treatments: tuple[str, ...]
     control: str
-    chance: float
     simulated: bool
     test: RoleMetrics
-    validation: RoleMetrics
+    validation: RoleMetrics | None
+
+    @property
+    def chance(self) -> float:
+        """Balanced accuracy that the classifier's test answers reach with labels permuted within plates."""
+        return self.test.classified(CLASSIFIER, "well").balanced_accuracy.chance
 
     @property
     def at_chance(self) -> bool:
         """Whether the classifier's test result is compatible with guessing, by its interval or its p."""
-        found = self.test.classified("classifier", "well")
-        return found.interval.low <= self.chance or found.p_value is None or found.p_value > SIGNIFICANCE
+        found = self.test.classified(CLASSIFIER, "well")
+        accuracy = found.balanced_accuracy
+        return accuracy.contains_chance or accuracy.value < accuracy.chance or found.p_value > SIGNIFICANCE
 
     @property
     def headline(self) -> str:
-        """The test result in one sentence, with interval, chance level and p."""
-        found = self.test.classified("classifier", "well")
-        num = self.test.num_top_doses
-        doses = "all doses" if num == 0 else "top dose" if num == 1 else f"top {num} doses"
-        note = " (simulated data)" if self.simulated else ""
-        verdict = "not distinguishable from chance, " if self.at_chance else ""
-        return (
-            f"{self.test.held_out}, {doses}: {verdict}well-level balanced accuracy "
-            f"{found.balanced_accuracy:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}], "
-            f"chance {self.chance:.2f}, {p_text(found.p_value)}{note}."
-        )
+        """The test result in one sentence: interval, chance, p, and whether it beats the intensity baseline."""
+        return headline_of(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON-able values, the headline first; NaN becomes None."""
-        return {"headline": self.headline, "at_chance": self.at_chance, **_plain(asdict(self))}
-
-
-def p_text(p_value: float | None) -> str:
-    """Write a p-value to the precision that permutations give."""
-    if p_value is None:
-        return "p not computed"
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+        return {
+            "headline": self.headline,
+            "at_chance": self.at_chance,
+            "chance": self.chance,
+            **_plain(asdict(self)),
+        }
 
 
 def _plain(value: Any) -> Any:

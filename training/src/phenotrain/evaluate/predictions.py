@@ -47,6 +47,16 @@ class ModelPredictions:
         both = of_treatment + self.probabilities[:, [control]]
         return np.divide(of_treatment, both, out=np.full_like(both, 0.5), where=both > 0)
 
+    def replaced(self, rows: np.ndarray, others: "ModelPredictions") -> "ModelPredictions":
+        """Return these predictions with those of `rows` taken from `others`, row i for `rows[i]`."""
+        probabilities = self.probabilities.copy()
+        probabilities[rows] = others.probabilities
+        versus_control = None
+        if self.versus_control is not None and others.versus_control is not None:
+            versus_control = self.versus_control.copy()
+            versus_control[rows] = others.versus_control
+        return ModelPredictions(probabilities, versus_control)
+
 
 @dataclass(frozen=True)
 class Predictions:

@@ -1,104 +1,142 @@
-"""The sites, or the wells with their sites' mean predictions, that a side of the split is scored on."""
+"""The wells that a side of the split is scored on, and their sites."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from phenotrain.doses import dose_rank, rounded_doses
-from phenotrain.evaluate.metrics import Level
-from phenotrain.evaluate.predictions import ModelPredictions, Predictions
+from phenotrain.doses import rounded_doses
+from phenotrain.evaluate.predictions import ModelPredictions
 from phenotrain.grouping import natural_order, plate_names, treated_names
+
+Level = Literal["site", "well"]
 
 _MAX_NAMED = 4
 
 
 @dataclass(frozen=True)
-class Units:
-    """Sites, or wells with their sites' mean predictions, one entry each."""
+class Wells:
+    """Labelled wells and the sites in them.
 
-    level: Level
-    predictions: Predictions
-    labels: np.ndarray
-    doses: np.ndarray
-    wells: np.ndarray
+    Attributes:
+        rows: Row of every site in the sites table, `(num_sites,)`.
+        well_of: Index of every site's well, `(num_sites,)`.
+        codes: Class of every well, `(num_wells,)`.
+        plates: Plate of every well, `(num_wells,)`.
+        doses: Dose of every well, NaN where it has none, `(num_wells,)`.
+    """
+
+    rows: np.ndarray
+    well_of: np.ndarray
+    codes: np.ndarray
     plates: np.ndarray
+    doses: np.ndarray
 
-    def scores(self, treatments: tuple[str, ...], control: str) -> Iterator[tuple[str, str, np.ndarray]]:
-        """Give, for every model and treatment, how much more each unit looks treated than control."""
-        for model, found in self.predictions.models.items():
-            scores = found.treated_scores(treatments.index(control))
-            for column, treatment in enumerate(treated_names(treatments, control)):
-                yield model, treatment, scores[:, column]
+    @classmethod
+    def among(cls, sites: pd.DataFrame, chosen: np.ndarray, classes: Sequence[str]) -> "Wells":
+        """Collect the wells of the chosen sites; all of them carry one of the classes.
+
+        Args:
+            sites: Sites table.
+            chosen: True for the sites to collect, `(num_sites,)`.
+            classes: In logit order.
+        """
+        rows = np.flatnonzero(chosen)
+        of_rows = sites.iloc[rows]
+        _, first, well_of = np.unique(
+            of_rows["well_id"].to_numpy(dtype=str), return_index=True, return_inverse=True
+        )
+        wells = of_rows.iloc[first]
+        code_of = {name: code for code, name in enumerate(classes)}
+        _, plates = np.unique(plate_names(wells), return_inverse=True)
+        return cls(
+            rows,
+            well_of,
+            np.array([code_of[name] for name in wells["treatment"]]),
+            plates,
+            rounded_doses(wells["treatment_conc"].to_numpy(dtype=float)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def unit_wells(self, level: Level) -> np.ndarray:
+        """Return the well of every unit: of every site, or each well itself."""
+        return self.well_of if level == "site" else np.arange(len(self))
+
+    def unit_predictions(self, found: ModelPredictions, model: str, level: Level) -> ModelPredictions:
+        """Return the predictions of every unit, a well's being the mean over its sites.
+
+        Raises:
+            ValueError: If one of them is not finite; `model` is named.
+        """
+        binary = found.versus_control
+        return ModelPredictions(
+            self._of_units(found.probabilities, model, level),
+            None if binary is None else self._of_units(binary, model, level),
+        )
+
+    def _of_units(self, values: np.ndarray, model: str, level: Level) -> np.ndarray:
+        values = values[self.rows].astype(float)
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"Expected finite predictions of {model!r} for every labelled test and validation site; "
+                "some are NaN or infinite. Predict every site that is not in training."
+            )
+        if level == "site":
+            return values
+        sums = np.zeros((len(self), values.shape[1]))
+        np.add.at(sums, self.well_of, values)
+        return sums / np.bincount(self.well_of)[:, None]
 
 
 def scored_sites(
-    sites: pd.DataFrame, in_role: np.ndarray, classes: tuple[str, ...], control: str, num_top_doses: int
+    sites: pd.DataFrame,
+    in_role: np.ndarray,
+    classes: tuple[str, ...],
+    control: str,
+    ranks: np.ndarray,
+    num_top_doses: int,
 ) -> tuple[np.ndarray, int]:
-    """Choose the sites that the headline rests on, with as many top doses as the role has for every class."""
+    """Choose the sites that the headline rests on, with as many top doses as the role has for every class.
+
+    Args:
+        sites: Sites table.
+        in_role: True for the role's sites, `(num_sites,)`.
+        classes: The control among them.
+        control: Name of the control.
+        ranks: Dose rank of every site (`phenotrain.doses.dose_rank`). They count over the whole screen: the
+            top dose of a role that lacks the screen's top dose is not rank 1.
+        num_top_doses: Doses of each treatment to score together; 0 for all.
+
+    Returns:
+        Which sites, and how many top doses they are: 0 where that would miss a class and all were taken.
+
+    Raises:
+        ValueError: If a class has no site in the role.
+    """
     labels = sites["treatment"].to_numpy(dtype=str)
-    plates = plate_names(sites)
-    is_control = in_role & (labels == control)
     is_treated = in_role & np.isin(labels, treated_names(classes, control))
-    # Ranks count over the whole screen: the top dose of a role that lacks the screen's top dose is not
-    # rank 1.
-    is_top = is_treated & (dose_rank(sites, control) <= num_top_doses)
-    for chosen, num in ((is_top, num_top_doses), (is_treated, 0)):
-        scored = chosen | (is_control & np.isin(plates, plates[chosen]))
+    for chosen, num in ((is_treated & (ranks <= num_top_doses), num_top_doses), (is_treated, 0)):
+        scored = with_controls(sites, chosen, in_role & (labels == control))
         if set(classes) <= set(labels[scored]):
             return scored, num
-    missing = sorted(set(classes) - set(labels[is_treated | is_control]))
+    is_labelled = is_treated | (in_role & (labels == control))
+    missing = sorted(set(classes) - set(labels[is_labelled]))
     if missing:
         raise ValueError(
             f"Expected every class among the test and the validation sites; none of {', '.join(missing)}. "
             "Split the screen with phenotrain.splits.split_sites, which gives every role every class."
         )
-    return is_treated | is_control, 0
+    return is_labelled, 0
 
 
-def collect(sites: pd.DataFrame, chosen: np.ndarray, predictions: Predictions, level: Level) -> Units:
-    """Gather the chosen sites, averaged over each well's sites at well level.
-
-    Raises:
-        ValueError: If a prediction of a chosen site is not finite.
-    """
-    rows = np.flatnonzero(chosen)
-    names, first, well_of = np.unique(
-        sites["well_id"].to_numpy(dtype=str)[rows], return_index=True, return_inverse=True
-    )
-    well_of_row = well_of if level == "well" else np.arange(len(rows))
-    models = {
-        model: ModelPredictions(
-            _mean_by(well_of_row, found.probabilities[rows], model),
-            None
-            if found.versus_control is None
-            else _mean_by(well_of_row, found.versus_control[rows], model),
-        )
-        for model, found in predictions.models.items()
-    }
-    kept = rows[first] if level == "well" else rows
-    _, plates = np.unique(plate_names(sites)[kept], return_inverse=True)
-    return Units(
-        level=level,
-        predictions=Predictions(models),
-        labels=sites["treatment"].to_numpy(dtype=str)[kept],
-        doses=rounded_doses(sites["treatment_conc"].to_numpy(dtype=float)[kept]),
-        wells=np.arange(len(names)) if level == "well" else well_of,
-        plates=plates,
-    )
-
-
-def _mean_by(group: np.ndarray, values: np.ndarray, model: str) -> np.ndarray:
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"Expected finite predictions of {model!r} for every labelled test and validation site; "
-            "some are NaN or infinite. Predict every site that is not in training."
-        )
-    num_units = np.bincount(group)
-    sums = np.zeros((len(num_units), values.shape[1]))
-    np.add.at(sums, group, values)
-    return sums / num_units[:, None]
+def with_controls(sites: pd.DataFrame, treated: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """Add the controls on the plates of the treated sites, `(num_sites,)` each."""
+    plates = plate_names(sites)
+    return treated | (controls & np.isin(plates, plates[treated]))
 
 
 def held_out(sites: pd.DataFrame, in_role: np.ndarray) -> str:

@@ -8,15 +8,25 @@ from typing import Any, Final
 
 import pandas as pd
 
-from phenotrain.evaluate import Interval, p_text
-from phenotrain.evaluate.classification import NUM_RESAMPLES
+from phenotrain.evaluate import Difference, Estimate, MetricName, doses_text, p_text
+from phenotrain.evaluate.draws import NUM_PERMUTATIONS
+from phenotrain.evaluate.headline import interval_text
+from phenotrain.evaluate.predictions import CLASSIFIER, FOREST
 from phenotrain.grouping import treated_names
 from phenotrain.report import figures
 from phenotrain.report.context import ReportContext
 from phenotrain.report.section import render
-from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR, FOREST_COLOUR
+from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR
 
 _SIDES: Final = ("test", "validation")
+_METRIC_NAMES: Final[tuple[tuple[MetricName, str, str], ...]] = (
+    ("balanced_accuracy", "Balanced accuracy", "↑"),
+    ("auroc", "AUROC", "↑"),
+    ("average_precision", "Average precision", "↑"),
+    ("f1", "F1", "↑"),
+    ("brier", "Brier", "↓"),
+    ("calibration_error", "Calibration error", "↓"),
+)
 
 
 def build_report(context: ReportContext) -> dict[str, bytes]:
@@ -36,17 +46,26 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
         "report.html.j2",
         **_shared(context),
         auroc=figures.auroc_per_dose(test),
-        colours={"classifier": CLASSIFIER_COLOUR, "forest": FOREST_COLOUR, "control": CONTROL_COLOUR},
+        colours={"classifier": CLASSIFIER_COLOUR, "control": CONTROL_COLOUR},
         confusion=[
-            figures.confusion_matrix(test.classified(model, "well"), metrics.treatments, f"confusion-{model}")
-            for model in ("classifier", "forest")
+            (
+                model,
+                figures.confusion_matrix(
+                    test.classified(model, "well"), metrics.treatments, f"confusion-{model}"
+                ),
+            )
+            for model in (CLASSIFIER, FOREST)
+            if model in test.models
         ],
         dose_rows=_records(table),
         dose_text=figures.dose_text,
         doses=figures.probability_per_dose(table),
+        drawn_models=figures.drawn_models(test),
+        model_figure=figures.models_compared(test),
         more_panels=_more_panels,
         num_dose_panels=len(table[["treatment", "series"]].drop_duplicates()),
-        num_permutations=NUM_RESAMPLES,
+        num_permutations=NUM_PERMUTATIONS,
+        ranks=figures.scores_per_rank(test),
         treated=treated_names(metrics.treatments, metrics.control),
         overlays=[
             {**overlay._asdict(), "base64": base64.b64encode(overlay.png).decode("ascii")}
@@ -86,14 +105,15 @@ def card_markdown(context: ReportContext) -> str:
 def _shared(context: ReportContext) -> dict[str, Any]:
     return {
         "context": context,
-        "doses_text": _doses_text,
-        "interval": _interval_text,
+        "doses_text": doses_text,
+        "estimate": _estimate_text,
         "left_out": _records(context.left_out),
         "limits": _limits(context),
+        "metric_names": _METRIC_NAMES,
         "metrics": context.metrics,
         "number": _number_text,
         "p_text": p_text,
-        "sides": [(side, getattr(context.metrics, side)) for side in _SIDES],
+        "sides": [(side, role) for side in _SIDES if (role := getattr(context.metrics, side)) is not None],
     }
 
 
@@ -134,12 +154,8 @@ def _flattened(recipe: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield f"{prefix}{key}", str(value)
 
 
-def _doses_text(num_top_doses: int) -> str:
-    return {0: "all doses", 1: "top dose"}.get(num_top_doses, f"top {num_top_doses} doses")
-
-
-def _interval_text(interval: Interval | None) -> str:
-    return "-" if interval is None else f"[{interval.low:.2f}, {interval.high:.2f}]"
+def _estimate_text(found: Estimate | Difference | None) -> str:
+    return "-" if found is None else f"{found.value:.2f} {interval_text(found.interval)}"
 
 
 def _number_text(value: float | None) -> str:

@@ -14,6 +14,7 @@ _INK: Final = "#010203"
 
 CLASSIFIER_COLOUR: Final = "#0072b2"
 FOREST_COLOUR: Final = "#d55e00"
+BASELINE_COLOUR: Final = "#009e73"
 CONTROL_COLOUR: Final = "#8a8f98"
 
 _STYLE: Final[dict[Any, Any]] = {
