@@ -20,7 +20,7 @@ def variables():
 def test_restores_what_was_saved(tmp_path, variables):
     """Restoring gives every variable its saved value, bit for bit, and the number of finished epochs."""
     path = tmp_path / "checkpoint.npz"
-    checkpoint.save(path, variables, "run 1", num_epochs=5)
+    checkpoint.save(path, variables, "run 1", num_done=5)
     values = [variable.numpy().copy() for variable in variables]
     for variable in variables:
         variable.assign(keras.ops.zeros_like(variable))
@@ -38,7 +38,7 @@ def test_no_checkpoint_is_a_fresh_start(tmp_path, variables):
 def test_another_runs_checkpoint_is_refused(tmp_path, variables):
     """A checkpoint of other data or another recipe is refused, not silently gone on with."""
     path = tmp_path / "checkpoint.npz"
-    checkpoint.save(path, variables, "run 1", num_epochs=5)
+    checkpoint.save(path, variables, "run 1", num_done=5)
     with pytest.raises(checkpoint.CheckpointMismatchError, match="another recipe"):
         checkpoint.restore(path, variables, "run 2")
 
@@ -46,7 +46,7 @@ def test_another_runs_checkpoint_is_refused(tmp_path, variables):
 def test_a_write_that_fails_leaves_the_old_one(tmp_path, variables, monkeypatch):
     """When writing breaks off, the last checkpoint is still there, whole."""
     path = tmp_path / "checkpoint.npz"
-    checkpoint.save(path, variables, "run 1", num_epochs=5)
+    checkpoint.save(path, variables, "run 1", num_done=5)
 
     def half_written(file, **arrays):
         file.write(b"half")
@@ -54,5 +54,5 @@ def test_a_write_that_fails_leaves_the_old_one(tmp_path, variables, monkeypatch)
 
     monkeypatch.setattr(np, "savez", half_written)
     with pytest.raises(OSError, match="disk full"):
-        checkpoint.save(path, variables, "run 1", num_epochs=6)
+        checkpoint.save(path, variables, "run 1", num_done=6)
     assert checkpoint.restore(path, variables, "run 1") == 5

@@ -12,19 +12,19 @@ class CheckpointMismatchError(ValueError):
     """The checkpoint belongs to other data, another recipe or another split."""
 
 
-def save(path: Path, variables: Sequence[keras.Variable], identity: str, *, num_epochs: int) -> None:
+def save(path: Path, variables: Sequence[keras.Variable], identity: str, *, num_done: int) -> None:
     """Replaces the checkpoint; a kill at any moment leaves the old or the new one whole.
 
     Args:
         path: The `.npz` file.
         variables: Everything that changes during training, in a fixed order.
         identity: What the run depends on; `restore` refuses another's.
-        num_epochs: Epochs that are finished.
+        num_done: Epochs or steps that are finished.
     """
     arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(variables)}
     temporary = path.with_suffix(".partial.npz")
     with temporary.open("wb") as file:
-        np.savez(file, identity=np.array(identity), num_epochs=np.array(num_epochs), **arrays)
+        np.savez(file, identity=np.array(identity), num_done=np.array(num_done), **arrays)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -39,7 +39,7 @@ def restore(path: Path, variables: Sequence[keras.Variable], identity: str) -> i
         identity: As given to `save`.
 
     Returns:
-        The number of finished epochs; 0 without a checkpoint.
+        The number of finished epochs or steps; 0 without a checkpoint.
 
     Raises:
         CheckpointMismatchError: If the checkpoint belongs to other data, another recipe or another split.
@@ -54,4 +54,4 @@ def restore(path: Path, variables: Sequence[keras.Variable], identity: str) -> i
             )
         for index, variable in enumerate(variables):
             variable.assign(stored[f"variable_{index}"])
-        return int(stored["num_epochs"])
+        return int(stored["num_done"])

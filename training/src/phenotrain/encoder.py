@@ -1,9 +1,10 @@
-"""The networks: stain adapter and DenseNet121 (the encoder), and SimCLR's projection head."""
+"""The networks: stem and DenseNet121 (the encoder), and SimCLR's projection head."""
 
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE
 from phenotrain.recipe import EncoderRecipe, ProjectionHeadRecipe
@@ -14,11 +15,11 @@ class WeightsUnavailableError(RuntimeError):
 
 
 def build_encoder(num_channels: int, recipe: EncoderRecipe) -> keras.Model:
-    """Stain adapter and DenseNet121 up to its last feature map (Huang et al. 2017).
+    """Stem and DenseNet121 up to its last feature map (Huang et al. 2017).
 
     Args:
         num_channels: Stains in a stack.
-        recipe: Where the initial weights come from, and the adapter's width.
+        recipe: Where the initial weights come from, and how the stains enter.
 
     Returns:
         A model from standardised fields `(site, y, x, channel)` to feature maps `(site, y', x', 1024)`, after
@@ -28,6 +29,8 @@ def build_encoder(num_channels: int, recipe: EncoderRecipe) -> keras.Model:
         WeightsUnavailableError: If the weights cannot be downloaded or the file does not fit.
     """
     fields = keras.Input((None, None, num_channels), name="fields")
+    if recipe.stem == "channels":
+        return keras.Model(fields, _channel_backbone(recipe.weights, num_channels)(fields), name="encoder")
     adapted = keras.layers.Conv2D(
         recipe.adapter_filters, 3, padding="same", activation="relu", name="stain_adapter_mix"
     )(fields)
@@ -81,6 +84,22 @@ def _backbone(weights: str) -> keras.Model:
             f"DenseNet121 weights {weights!r} could not be loaded ({error}). Without a network, pass `--weights none` "
             "to start from random weights, or `--weights PATH` to a downloaded DenseNet121 file without top."
         ) from error
+
+
+def _channel_backbone(weights: str, num_channels: int) -> keras.Model:
+    """DenseNet121 whose first convolution takes the stains; ImageNet's kernel for colours is averaged and spread."""
+    # Given as a tensor: for a shape of other than 1 or 3 channels Keras warns of what is meant here.
+    stains = keras.Input((None, None, num_channels))
+    backbone = keras.applications.DenseNet121(include_top=False, weights=None, input_tensor=stains)
+    if weights != "none":
+        for layer, initial in zip(backbone.layers, _backbone(weights).layers, strict=True):
+            values = initial.get_weights()
+            if layer.name == "conv1_conv":
+                # A stain carries 3 / channels of a colour's weight, so the sum over the input keeps its size.
+                mean = values[0].mean(axis=2, keepdims=True) * (3 / num_channels)
+                values[0] = np.repeat(mean, num_channels, axis=2)
+            layer.set_weights(values)
+    return backbone
 
 
 def _densenet(weights: Any) -> keras.Model:

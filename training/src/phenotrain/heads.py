@@ -74,10 +74,11 @@ def head_gradient(head: keras.Model, embedding: tf.Tensor) -> tf.Tensor:
 def fit_head(
     head: keras.Model,
     train: HeadData,
-    validation: HeadData,
+    validation: HeadData | None,
     recipe: HeadsRecipe,
     *,
     seed: int,
+    num_epochs: int | None = None,
 ) -> list[dict[str, float]]:
     """Trains one head with early stopping on the validation loss, keeping its best weights.
 
@@ -87,34 +88,37 @@ def fit_head(
     Args:
         head: A model of `build_head`, changed in place.
         train: Sites to learn from.
-        validation: Sites to stop on.
+        validation: Sites to stop on; None trains for `num_epochs`.
         recipe: Rate, decay, epochs and patience.
         seed: Seed of the shuffling.
+        num_epochs: Passes to make; at most the recipe's when not given.
 
     Returns:
-        One row an epoch: `loss`, `val_loss`.
+        One row an epoch: `loss`, and `val_loss` where there are sites to stop on.
     """
     mean, deviation = train.embeddings.mean(axis=0), train.embeddings.std(axis=0)
     deviation = np.maximum(deviation, 1e-3 * max(float(deviation.max()), 1e-6))
     loss = _softmax_loss if train.targets.ndim == 1 else _binary_loss
     head.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss=loss)
     keras.utils.set_random_seed(seed)
+    watched: dict[str, Any] = {}
+    if validation is not None:
+        watched = {
+            "validation_data": ((validation.embeddings - mean) / deviation, _joined(validation)),
+            "callbacks": [keras.callbacks.EarlyStopping(patience=recipe.patience, restore_best_weights=True)],
+        }
     fit: Any = head.fit  # Keras types `verbose` by its default, a string
     history = fit(
         (train.embeddings - mean) / deviation,
         _joined(train),
-        validation_data=((validation.embeddings - mean) / deviation, _joined(validation)),
         batch_size=256,
-        epochs=recipe.epochs,
+        epochs=num_epochs or recipe.epochs,
         verbose=0,
-        callbacks=[keras.callbacks.EarlyStopping(patience=recipe.patience, restore_best_weights=True)],
+        **watched,
     )
     _fold_standardisation(head, mean, deviation)
-    losses = history.history
-    return [
-        {"loss": float(loss), "val_loss": float(val_loss)}
-        for loss, val_loss in zip(losses["loss"], losses["val_loss"], strict=True)
-    ]
+    columns = {name: history.history[name] for name in ("loss", "val_loss") if name in history.history}
+    return [dict(zip(columns, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _fold_standardisation(head: keras.Model, mean: np.ndarray, deviation: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 """Which sites the heads and the forest learn from, with what targets and weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,47 @@ class Task:
     def treated(self) -> tuple[str, ...]:
         """The treatments without the control, in the order of the binary heads."""
         return tuple(name for name in self.treatments if name != self.control)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The sites that heads, forest and baselines learn from and are watched on.
+
+    Attributes:
+        sites: Sites table.
+        task: Treatments and control.
+        rows: Integer positions into `sites`, ascending: `train`, `validation`, and `fitted`, what the final models
+            are fitted on: both of them, or the training sites alone.
+    """
+
+    sites: pd.DataFrame
+    task: Task
+    rows: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(
+        cls, sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: HeadsRecipe, *, seed: int
+    ) -> "Labelled":
+        """Picks them as `labelled_rows` does, for both roles."""
+        rows = {
+            role: labelled_rows(sites, roles, role, task, recipe, seed=seed)
+            for role in ("train", "validation")
+        }
+        rows["fitted"] = np.union1d(rows["train"], rows["validation"]) if recipe.refit else rows["train"]
+        return cls(sites, task, rows)
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the final models have seen the validation sites' labels."""
+        return len(self.rows["fitted"]) > len(self.rows["train"])
+
+    def classes(self, role: str, embeddings: np.ndarray) -> HeadData:
+        """One role's `classifier_data`."""
+        return classifier_data(self.sites, self.rows[role], embeddings, self.task)
+
+    def versus_control(self, role: str, embeddings: np.ndarray) -> HeadData:
+        """One role's `versus_control_data`."""
+        return versus_control_data(self.sites, self.rows[role], embeddings, self.task)
 
 
 def labelled_rows(

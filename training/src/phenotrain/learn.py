@@ -3,24 +3,24 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 from rich.console import Console
-from scipy.special import expit, softmax
 from sklearn.ensemble import RandomForestClassifier
 
+from phenoserve.bundle import Calibration
+from phenotrain.baselines import Baselines
 from phenotrain.cache import FieldCache
+from phenotrain.calibrate import calibrate
 from phenotrain.embed import embed_sites, settle_batch_statistics, settle_head_statistics
-from phenotrain.evaluate import Predictions
+from phenotrain.evaluate import ModelPredictions, Predictions
 from phenotrain.forest import fit_forest
 from phenotrain.graph import ServedGraph
-from phenotrain.heads import build_head, fit_head
-from phenotrain.labelled import Task, classifier_data, labelled_rows, versus_control_data
+from phenotrain.labelled import Labelled, Task
 from phenotrain.matching import balanced_rows
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.recipe import Recipe
 from phenotrain.simclr import pretrain
+from phenotrain.two_heads import fit_two_heads
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,29 @@ class Learned:
     Attributes:
         graph: Encoder, projection head and both heads behind the served function.
         forest: The forest on the embeddings.
-        predictions: Of every site, for the evaluation.
+        calibration: Prediction sets and the distance to what was seen in training.
+        predictions: Of every site, by the classifier, the forest and every baseline.
+        embeddings: Of every site, `(num_sites, 1024)` float32.
     """
 
     graph: ServedGraph
     forest: RandomForestClassifier
+    calibration: Calibration
     predictions: Predictions
+    embeddings: np.ndarray
 
 
 def learn(
     cache: FieldCache, roles: np.ndarray, task: Task, recipe: Recipe, work: Path, console: Console
 ) -> Learned:
-    """SimCLR, then the frozen encoder's embeddings, then heads and forest.
+    """SimCLR, then the frozen encoder's embeddings, then heads, forest, calibration and the baselines.
 
-    Test sites take part in nothing; validation sites in SimCLR, without labels,
-    and in deciding when the heads stop.
+    Test sites take part in nothing; validation sites in SimCLR, without labels, in deciding when the heads stop, and
+    in the calibration.
 
     Args:
         cache: Pooled fields.
-        roles: `train`, `validation` or `test` of every site.
+        roles: `train`, `validation`, `test` or `unused` of every site.
         task: Treatments and control.
         recipe: All numbers.
         work: Folder of checkpoints and logs; a killed run goes on from there.
@@ -62,7 +66,8 @@ def learn(
         phenotrain.encoder.WeightsUnavailableError: If the initial weights cannot be had.
     """
     seed = recipe.seed
-    unlabelled = np.flatnonzero(roles != "test")
+    labelled = Labelled.of(cache.sites, roles, task, recipe.heads, seed=seed)
+    unlabelled = np.flatnonzero(np.isin(roles, ("train", "validation")))
     if recipe.simclr.sites_per_class > 0:
         unlabelled = balanced_rows(
             cache.sites, unlabelled, task.treatments, task.control, recipe.simclr.sites_per_class, seed
@@ -74,39 +79,41 @@ def learn(
     with step_bar("Embeddings", console) as on_site:
         embeddings = embed_sites(networks.encoder, cache, np.arange(len(cache)), on_site=on_site)
     settle_head_statistics(networks.projection_head, embeddings[unlabelled])
-    with uncounted_step("Heads and forest", console):
-        train, validation = (
-            labelled_rows(cache.sites, roles, role, task, recipe.heads, seed=seed)
-            for role in ("train", "validation")
-        )
-        heads: list[keras.Model] = []
-        for name, data in (("logits", classifier_data), ("versus_control", versus_control_data)):
-            keras.utils.set_random_seed(seed)
-            head = build_head(
-                len(task.treatments if name == "logits" else task.treated), recipe.heads, name=name
-            )
-            fit_head(
-                head,
-                data(cache.sites, train, embeddings, task),
-                data(cache.sites, validation, embeddings, task),
-                recipe.heads,
-                seed=seed,
-            )
-            heads.append(head)
-        classes = classifier_data(cache.sites, train, embeddings, task)
-        names = np.array(task.treatments)[classes.targets]
-        forest = fit_forest(classes.embeddings, names, classes.weights, recipe.forest, seed=seed)
-    graph = ServedGraph(networks.encoder, networks.projection_head, heads[0], heads[1], recipe.downsample)
-    return Learned(graph, forest, _predict(heads, forest, embeddings, task))
-
-
-def _predict(
-    heads: list[keras.Model], forest: RandomForestClassifier, embeddings: np.ndarray, task: Task
-) -> Predictions:
-    logits, versus_control = (head(tf.constant(embeddings), training=False).numpy() for head in heads)
-    columns = [list(forest.classes_).index(name) for name in task.treatments]
-    return Predictions(
-        probabilities=softmax(logits, axis=1),
-        versus_control=expit(versus_control),
-        forest=np.asarray(forest.predict_proba(embeddings))[:, columns],
+    with uncounted_step("Heads, forest and calibration", console):
+        heads = fit_two_heads(labelled, embeddings, recipe.heads, seed=seed)
+        forest, by_forest = _forest(labelled, embeddings, recipe)
+        calibration = calibrate(labelled, roles, embeddings, heads, recipe.calibration, seed=seed)
+    baselines = Baselines(cache, labelled, unlabelled, recipe, work, console).predict()
+    graph = ServedGraph(
+        networks.encoder,
+        networks.projection_head,
+        heads.final.classifier,
+        heads.final.versus_control,
+        recipe.downsample,
     )
+    by_classifier = heads.predict(embeddings, labelled.rows["validation"])
+    predictions = Predictions({"classifier": by_classifier, "forest": by_forest, **baselines})
+    return Learned(graph, forest, calibration, predictions, embeddings)
+
+
+def _forest(
+    labelled: Labelled, embeddings: np.ndarray, recipe: Recipe
+) -> tuple[RandomForestClassifier, ModelPredictions]:
+    """The forest to serve, and its answers; validation sites are answered by one that never saw them."""
+    treatments = np.array(labelled.task.treatments)
+
+    def fitted(role: str) -> RandomForestClassifier:
+        classes = labelled.classes(role, embeddings)
+        return fit_forest(
+            classes.embeddings, treatments[classes.targets], classes.weights, recipe.forest, seed=recipe.seed
+        )
+
+    def answers(forest: RandomForestClassifier, rows: np.ndarray) -> ModelPredictions:
+        columns = [list(forest.classes_).index(name) for name in treatments]
+        return ModelPredictions(np.asarray(forest.predict_proba(embeddings[rows]))[:, columns])
+
+    forest, validation = fitted("fitted"), labelled.rows["validation"]
+    predictions = answers(forest, np.arange(len(embeddings)))
+    if labelled.is_refitted:
+        predictions = predictions.replaced(validation, answers(fitted("train"), validation))
+    return forest, predictions

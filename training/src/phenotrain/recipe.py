@@ -3,7 +3,7 @@
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,10 +20,12 @@ class _Section(BaseModel):
 
 
 class EncoderRecipe(_Section):
-    """The stain adapter and DenseNet121."""
+    """The stem and DenseNet121."""
 
     weights: str = "imagenet"
     """`imagenet` (Keras downloads them), `none` (random), or the path of a DenseNet121 weights file."""
+    stem: Literal["adapter", "channels"] = "adapter"
+    """How the stains enter: by two convolutions down to three channels, or straight into DenseNet121's first."""
     adapter_filters: Count = 16
     """Filters of the adapter's first convolution; its second has three."""
 
@@ -48,6 +50,10 @@ class SimclrRecipe(_Section):
     """Passes over the sites."""
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Sites a step; each gives two views."""
+    batches: Literal["mixed", "plate"] = "mixed"
+    """Sites of a step: from all plates, or from one plate, so that nothing a plate shares tells its sites apart."""
+    positives: Literal["site", "well"] = "site"
+    """What the two views of a pair show: the same site, or two sites of the same well."""
     temperature: Positive = 0.2
     """Divisor of the cosine similarities in NT-Xent."""
     learning_rate: Positive = 1e-3
@@ -112,6 +118,8 @@ class HeadsRecipe(_Section):
     """Largest number of passes; training stops early on the validation loss."""
     patience: Count = 30
     """Passes without a better validation loss before it stops."""
+    refit: bool = True
+    """Fit once more on training and validation sites together, for as many passes as were best."""
 
 
 class ForestRecipe(_Section):
@@ -121,6 +129,19 @@ class ForestRecipe(_Section):
     """Number of trees."""
     min_sites_leaf: Count = 1
     """Fewest sites in a leaf."""
+
+
+class CalibrationRecipe(_Section):
+    """Prediction sets, and what counts as like the training sites."""
+
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Share of the sites of each treatment whose prediction set holds that treatment."""
+    num_neighbours: Count = 10
+    """Training sites that the distance of a site is the mean over."""
+    max_references: Count = 2000
+    """Most training sites kept for the distance; drawn when there are more."""
+    false_positive_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Share of the validation controls that lie beyond the largest distance of a site like them."""
 
 
 class SplitRecipe(_Section):
@@ -149,6 +170,7 @@ class Recipe(_Section):
     augmentation: AugmentationRecipe = AugmentationRecipe()
     heads: HeadsRecipe = HeadsRecipe()
     forest: ForestRecipe = ForestRecipe()
+    calibration: CalibrationRecipe = CalibrationRecipe()
     split: SplitRecipe = SplitRecipe()
 
     def changed(self, **top_level: Any) -> "Recipe":

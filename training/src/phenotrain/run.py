@@ -1,9 +1,6 @@
 """The whole line: plates in, a verified bundle out."""
 
-import ctypes
-import gc
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,28 +9,19 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from phenoserve.bundle import Bundle, BundleContents, InputSpec, Tolerance, write_bundle
+from phenoserve.bundle import Bundle, InputSpec
 from phenoserve.bundle.manifest import Identifier
-from phenoserve.engine import Engine, record_golden
-from phenoserve.verify import replay_golden
 from phenotrain.cache import FieldCache, build_cache
 from phenotrain.datasets import Description
 from phenotrain.encoder import build_encoder
-from phenotrain.evaluate import Metrics, dose_probability, evaluate
-from phenotrain.gallery import gallery, golden_rows
+from phenotrain.evaluate import Metrics, evaluate
+from phenotrain.export import Export, export
 from phenotrain.labelled import Task
 from phenotrain.learn import Learned, learn
-from phenotrain.onnx_export import check_parity, to_onnx
 from phenotrain.plates import read_sites
-from phenotrain.progress import uncounted_step
-from phenotrain.provenance import package_versions, provenance_of
 from phenotrain.recipe import Recipe
-from phenotrain.report import ReportContext, build_report, card_markdown
 from phenotrain.splits import Split, split_sites
-from phenotrain.training_log import EpochRow, read_log
-
-TOLERANCE = Tolerance(absolute=1e-3, relative=1e-3)
-"""What other processors and drivers may differ by: the outputs are of order 1, and 1e-5 apart from CPU to CPU."""
+from phenotrain.training_log import read_log
 
 
 @dataclass(frozen=True)
@@ -128,7 +116,21 @@ def run(request: RunRequest, console: Console) -> RunResult:
         simulated=cache.simulated,
     )
     console.print(metrics.headline)
-    bundle = _export(request, cache, split, task, learned, metrics, console)
+    bundle = export(
+        Export(
+            cache=cache,
+            split=split,
+            task=task,
+            recipe=recipe,
+            learned=learned,
+            metrics=metrics,
+            name=request.name,
+            version=request.version,
+            training_log=read_log(request.work / "simclr"),
+        ),
+        request.bundle,
+        console,
+    )
     return RunResult(bundle, metrics, _held_out(cache, split, task, learned))
 
 
@@ -187,74 +189,6 @@ def _task(request: RunRequest) -> Task:
     return Task(
         described.control, (described.control, *(name for name in treated if name != described.control))
     )
-
-
-def _export(
-    request: RunRequest,
-    cache: FieldCache,
-    split: Split,
-    task: Task,
-    learned: Learned,
-    metrics: Metrics,
-    console: Console,
-) -> Bundle:
-    _release_memory()
-    rows = golden_rows(cache.sites, split.roles, task)
-    stacks = [cache.read_raw(row) for row in rows]
-    with uncounted_step("Export to ONNX", console):
-        model_onnx = to_onnx(learned.graph)
-        differences = check_parity(learned.graph, model_onnx, stacks)
-    console.print(f"ONNX against Keras: largest difference {max(differences.values()):.1e}")
-    with uncounted_step("Report and bundle", console):
-        provenance = provenance_of(cache, request.recipe, dict(split.description))
-        context = ReportContext(
-            name=request.name,
-            headline=metrics.headline,
-            metrics=metrics,
-            dataset_name=provenance.dataset.name,
-            dataset_licence=provenance.dataset.licence,
-            simulated=cache.simulated,
-            split=split.description,
-            left_out=cache.left_out,
-            training_log=pd.DataFrame(read_log(request.work / "simclr"), columns=list(EpochRow._fields)),
-            recipe=provenance.recipe,
-            overlays=gallery(cache, split.roles, task, learned.predictions, model_onnx),
-            packages=package_versions(),
-            dose_probability=_dose_probability(cache, split, task, learned),
-        )
-        contents = BundleContents(
-            name=request.name,
-            version=request.version,
-            input=InputSpec.of(cache.stains, request.recipe.downsample),
-            treatments=task.treatments,
-            control=task.control,
-            tolerance=TOLERANCE,
-            provenance=provenance,
-            model_onnx=model_onnx,
-            forest=learned.forest,
-            golden=record_golden(model_onnx, learned.forest, task.treatments, stacks),
-            card=card_markdown(context),
-            report=build_report(context),
-        )
-        bundle = write_bundle(request.bundle, contents)
-    replayed = replay_golden(Engine.load(bundle, device="cpu"))
-    worst = max(difference.max_difference for difference in replayed)
-    console.print(f"Golden stacks replayed from the bundle: largest difference {worst:.1e}")
-    return bundle
-
-
-def _release_memory() -> None:
-    # glibc keeps what training has freed; the conversion's peak of 2 GiB would come on top of it.
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
-
-
-def _dose_probability(cache: FieldCache, split: Split, task: Task, learned: Learned) -> pd.DataFrame:
-    control = task.treatments.index(task.control)
-    treated = 1.0 - learned.predictions.classifier.probabilities[:, control]
-    return dose_probability(cache.sites, np.flatnonzero(split.roles == "test"), task.control, treated)
 
 
 def _held_out(cache: FieldCache, split: Split, task: Task, learned: Learned) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from phenotrain import checkpoint
 from phenotrain.augment import draw_view
+from phenotrain.batches import Batches, Pairs
 from phenotrain.cache import FieldCache
 from phenotrain.encoder import build_encoder, build_projection_head
 from phenotrain.ntxent import contrastive_accuracy, ntxent_loss
@@ -75,7 +76,7 @@ def pretrain(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint_path = folder / "checkpoint.npz"
     # What comes after SimCLR may change without throwing its weights away.
-    depends_on = recipe.model_dump_json(exclude={"name", "heads", "forest"})
+    depends_on = recipe.model_dump_json(exclude={"name", "heads", "forest", "calibration"})
     seen = hashlib.sha256(np.sort(np.asarray(rows, np.int64)).tobytes()).hexdigest()
     weights = Path(recipe.encoder.weights)
     start = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else recipe.encoder.weights
@@ -84,18 +85,23 @@ def pretrain(
     with TrainingLog(folder, first_epoch=first_epoch) as log:
         for epoch in range(first_epoch, recipe.simclr.epochs):
             log.write(trainer.run_epoch(epoch, on_step))
-            checkpoint.save(checkpoint_path, trainer.variables, identity, num_epochs=epoch + 1)
+            checkpoint.save(checkpoint_path, trainer.variables, identity, num_done=epoch + 1)
     return trainer.networks()
+
+
+def num_steps_of(cache: FieldCache, rows: np.ndarray, recipe: Recipe) -> int:
+    """Counts the steps that `pretrain` takes on these rows."""
+    return Batches(cache.sites, rows, recipe.simclr, seed=recipe.seed).num_steps * recipe.simclr.epochs
 
 
 class _Trainer:
     def __init__(self, cache: FieldCache, rows: np.ndarray, recipe: Recipe, precision: str) -> None:
-        self._cache, self._rows, self._recipe = cache, rows, recipe
-        self._batch_size = min(recipe.simclr.batch_size, len(rows))
-        self._num_steps_epoch = len(rows) // self._batch_size
+        self._cache, self._recipe = cache, recipe
+        self._batches = Batches(cache.sites, rows, recipe.simclr, seed=recipe.seed)
+        self._num_steps_epoch = self._batches.num_steps
         self._encoder, self._head = _build(len(cache.stains), recipe, precision)
         self._trainable = self._encoder.trainable_variables + self._head.trainable_variables
-        self._optimizer = _optimizer(recipe.simclr, self._num_steps_epoch * recipe.simclr.epochs, precision)
+        self._optimizer = optimizer_of(recipe.simclr, self._num_steps_epoch * recipe.simclr.epochs, precision)
         self._optimizer.build(self._trainable)
         self._step = tf.function(self._train_step)
 
@@ -106,10 +112,10 @@ class _Trainer:
 
     def run_epoch(self, epoch: int, on_step: Callable[[int, int, float], None] | None) -> EpochRow:
         started, losses, accuracies = time.perf_counter(), [], []
-        for batch, fields in enumerate(self._batches(epoch)):
+        for batch, fields in enumerate(self._read_ahead(epoch)):
             step = epoch * self._num_steps_epoch + batch
             seed = tf.constant([self._recipe.seed, step], tf.int32)
-            loss, accuracy = self._step(tf.constant(fields), seed)
+            loss, accuracy = self._step(tf.constant(fields[0]), tf.constant(fields[1]), seed)
             losses.append(float(loss))
             accuracies.append(float(accuracy))
             if on_step is not None:
@@ -132,26 +138,31 @@ class _Trainer:
         head.set_weights(self._head.get_weights())
         return SimclrNetworks(encoder, head)
 
-    def _batches(self, epoch: int) -> Iterator[np.ndarray]:
-        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(self._rows)
-        starts = range(0, self._num_steps_epoch * self._batch_size, self._batch_size)
-        # Sorted reads walk the memory map forwards; the order within a batch does not matter to NT-Xent.
-        batches = [np.sort(order[start : start + self._batch_size]) for start in starts]
+    def _read_ahead(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Fields of the first and of the second views; the very same array where pairs show one site."""
+        steps = self._batches.epoch(epoch)
         # One batch is read ahead. (A tf.data generator stalled for ten seconds at a time on two cores.)
         with ThreadPoolExecutor(max_workers=1) as reader:
-            ahead = reader.submit(self._cache.read, batches[0])
-            for following in batches[1:]:
+            ahead = reader.submit(self._read, steps[0])
+            for following in steps[1:]:
                 fields = ahead.result()
-                ahead = reader.submit(self._cache.read, following)
+                ahead = reader.submit(self._read, following)
                 yield fields
             yield ahead.result()
 
-    def _train_step(self, fields: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        fields = standardise(tf.transpose(fields, [0, 2, 3, 1]))
+    def _read(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        fields = self._cache.read(pairs.rows_a)
+        return fields, fields if pairs.rows_b is pairs.rows_a else self._cache.read(pairs.rows_b)
+
+    def _train_step(
+        self, fields_a: tf.Tensor, fields_b: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         crop_px, strengths = self._recipe.simclr.crop_px, self._recipe.augmentation
         views = [
-            draw_view(fields, view, crop_px=crop_px, strengths=strengths)
-            for view in tf.unstack(tf.random.split(seed, 2))
+            draw_view(
+                standardise(tf.transpose(fields, [0, 2, 3, 1])), view, crop_px=crop_px, strengths=strengths
+            )
+            for fields, view in zip((fields_a, fields_b), tf.unstack(tf.random.split(seed, 2)), strict=True)
         ]
         with tf.GradientTape() as tape:
             feature_map = self._encoder(tf.concat(views, axis=0), training=True)
@@ -176,7 +187,14 @@ def _build(
         keras.config.set_dtype_policy(outer)
 
 
-def _optimizer(recipe: SimclrRecipe, num_steps: int, precision: str) -> keras.optimizers.Optimizer:
+def optimizer_of(recipe: SimclrRecipe, num_steps: int, precision: str) -> keras.optimizers.Optimizer:
+    """Returns AdamW (or Adam) with linear warm-up and cosine decay over `num_steps`, as the recipe says.
+
+    Args:
+        recipe: Rates, decay and clipping.
+        num_steps: Steps of the whole training.
+        precision: Keras dtype policy; under `mixed_float16` the loss is scaled.
+    """
     warmup_steps = round(recipe.warmup_share * num_steps)
     alpha = recipe.final_learning_rate / recipe.learning_rate
     schedule: Any = keras.optimizers.schedules.CosineDecay(

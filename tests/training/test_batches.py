@@ -1,0 +1,66 @@
+"""Which sites share a step of SimCLR, and which two make a pair."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phenotrain.batches import Batches
+from phenotrain.recipe import SimclrRecipe
+
+
+@pytest.fixture
+def sites():
+    """Three plates of five wells of four sites."""
+    rows = [(plate, f"{plate}-{well}") for plate in (1, 2, 3) for well in range(5) for _ in range(4)]
+    return pd.DataFrame(rows, columns=["plate", "well_id"]).assign(experiment="HUVEC-1")
+
+
+def batches(sites, **values) -> Batches:
+    return Batches(sites, np.arange(60), SimclrRecipe(batch_size=8, **values), seed=3)
+
+
+def test_a_pair_is_one_site_by_default(sites):
+    """With `positives = "site"` both views show the same site, and no site comes twice in an epoch."""
+    steps = batches(sites).epoch(0)
+    assert len(steps) == batches(sites).num_steps == 60 // 8
+    rows = np.concatenate([pairs.rows_a for pairs in steps])
+    assert len(np.unique(rows)) == len(rows)
+    assert all(pairs.rows_b is pairs.rows_a for pairs in steps)
+
+
+def test_a_batch_from_one_plate_holds_one_plate(sites):
+    """With `batches = "plate"` all sites of a step are of one plate, and every plate gives steps."""
+    steps = batches(sites, batches="plate").epoch(5)
+    plates = [set(sites["plate"].iloc[pairs.rows_a]) for pairs in steps]
+    assert all(len(plate) == 1 for plate in plates)
+    assert set.union(*plates) == {1, 2, 3}
+
+
+def test_a_pair_of_a_well_is_two_sites_of_it(sites):
+    """With `positives = "well"` the views show two different sites of one well."""
+    for pairs in batches(sites, positives="well").epoch(2):
+        assert (pairs.rows_a != pairs.rows_b).all()
+        wells = sites["well_id"].to_numpy()
+        assert (wells[pairs.rows_a] == wells[pairs.rows_b]).all()
+
+
+def test_a_well_of_one_site_is_paired_with_itself(sites):
+    """A well that has one site to learn from keeps it: no site is lost for want of a partner."""
+    lonely = Batches(sites, np.arange(0, 60, 4), SimclrRecipe(batch_size=8, positives="well"), seed=0)
+    for pairs in lonely.epoch(0):
+        assert (pairs.rows_a == pairs.rows_b).all()
+
+
+def test_epochs_differ_and_repeat(sites):
+    """The draw is a function of seed and epoch: another epoch gives other steps, the same epoch the same."""
+    first, again, second = (batches(sites, batches="plate", positives="well").epoch(e) for e in (0, 0, 1))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.rows_a, other.rows_a)
+        np.testing.assert_array_equal(one.rows_b, other.rows_b)
+    assert any((one.rows_a != other.rows_a).any() for one, other in zip(first, second, strict=True))
+
+
+def test_a_plate_too_small_for_a_batch_is_named(sites):
+    """Batches from one plate need as many sites of every plate as a step takes; the plate is named."""
+    with pytest.raises(ValueError, match=r"HUVEC-1 plate 2 has 4 .*batch_size"):
+        Batches(sites, np.r_[0:24, 40:60], SimclrRecipe(batch_size=8, batches="plate"), seed=0)

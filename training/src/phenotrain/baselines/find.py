@@ -1,0 +1,130 @@
+"""All baselines of a run, as predictions of every site."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+
+from phenotrain.baselines.fields import measure_sites
+from phenotrain.baselines.linear import fit_logistic
+from phenotrain.baselines.published import published_embeddings
+from phenotrain.cache import FieldCache
+from phenotrain.embed import embed_sites, settle_batch_statistics
+from phenotrain.encoder import build_encoder
+from phenotrain.evaluate import ModelPredictions
+from phenotrain.evaluate.predictions import INTENSITY, MAJORITY, RXRX2_EMBEDDINGS, SUPERVISED, UNTRAINED
+from phenotrain.labelled import Labelled
+from phenotrain.progress import step_bar, uncounted_step
+from phenotrain.recipe import Recipe
+from phenotrain.simclr import num_steps_of
+from phenotrain.supervised import train_supervised
+from phenotrain.two_heads import fit_two_heads
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Fits what a result has to beat, on the very sites that the model learned from.
+
+    Attributes:
+        cache: Pooled fields.
+        labelled: Which sites have a label to learn.
+        unlabelled: Rows that SimCLR saw.
+        recipe: The recipe of the model; the baselines that are encoders follow it.
+        work: Folder of checkpoints.
+        console: Where progress is shown.
+    """
+
+    cache: FieldCache
+    labelled: Labelled
+    unlabelled: np.ndarray
+    recipe: Recipe
+    work: Path
+    console: Console
+
+    def predict(self) -> dict[str, ModelPredictions]:
+        """Fits all of them.
+
+        Returns:
+            Predictions by the name of the baseline, NaN for sites of treatments that are not learned: the most frequent
+            class; logistic regression on mean, deviation and quantiles of every stain and on number and area of
+            nuclei; the recipe's heads on the encoder's initial weights; the recipe's heads on an encoder trained
+            from the labels; logistic regression on `embeddings.csv` where the screen has one.
+        """
+        found = {
+            MAJORITY: self._majority(),
+            INTENSITY: self._linear(self._of_known("Intensities and nuclei", self._measure)),
+            UNTRAINED: self._on_encoder(self._initial_encoder(), UNTRAINED),
+            SUPERVISED: self._on_encoder(self._supervised_encoder(), SUPERVISED),
+        }
+        published = published_embeddings(self.cache.meta.data_root, self.cache.sites)
+        if published is not None:
+            found[RXRX2_EMBEDDINGS] = self._linear(published)
+        return found
+
+    def _majority(self) -> ModelPredictions:
+        targets = self.labelled.classes("fitted", np.empty((len(self.cache), 0))).targets
+        share = np.bincount(targets, minlength=self._num_classes) / len(targets)
+        return ModelPredictions(np.tile(share, (len(self.cache), 1)))
+
+    def _linear(self, features: np.ndarray) -> ModelPredictions:
+        train, validation, fitted = (
+            self.labelled.classes(role, features) for role in ("train", "validation", "fitted")
+        )
+        models = fit_logistic(train, validation, fitted, self._num_classes)
+        known, rows = self._known, self.labelled.rows["validation"]
+        probabilities = np.full((len(self.cache), self._num_classes), np.nan)
+        probabilities[known] = models.final.predict_proba(features[known])
+        probabilities[rows] = models.trial.predict_proba(features[rows])
+        return ModelPredictions(probabilities)
+
+    def _on_encoder(self, encoder: keras.Model, name: str) -> ModelPredictions:
+        with uncounted_step(f"Batch statistics of the {name}", self.console):
+            settle_batch_statistics(encoder, self.cache, self.unlabelled, seed=self.recipe.seed)
+        embeddings = self._of_known(
+            f"Embeddings of the {name}",
+            lambda rows, on_site: embed_sites(encoder, self.cache, rows, on_site=on_site),
+        )
+        heads = fit_two_heads(self.labelled, embeddings, self.recipe.heads, seed=self.recipe.seed)
+        return heads.predict(embeddings, self.labelled.rows["validation"])
+
+    def _initial_encoder(self) -> keras.Model:
+        keras.utils.set_random_seed(self.recipe.seed)
+        return build_encoder(len(self.cache.stains), self.recipe.encoder)
+
+    def _supervised_encoder(self) -> keras.Model:
+        fitted = self.labelled.classes("fitted", np.empty((len(self.cache), 0)))
+        with step_bar(f"{SUPERVISED.capitalize()} (baseline)", self.console) as on_step:
+            return train_supervised(
+                self.cache,
+                self.labelled.rows["fitted"],
+                fitted.targets,
+                fitted.weights,
+                self.recipe,
+                self.work / "supervised",
+                num_steps=num_steps_of(self.cache, self.unlabelled, self.recipe),
+                on_step=on_step,
+            )
+
+    def _measure(self, rows: np.ndarray, on_site: Callable[[int, int], None]) -> np.ndarray:
+        return measure_sites(self.cache, rows, on_site)
+
+    def _of_known(
+        self, title: str, compute: Callable[[np.ndarray, Callable[[int, int], None]], np.ndarray]
+    ) -> np.ndarray:
+        """Computes numbers of the sites whose treatment is learned; the others stay NaN."""
+        with step_bar(title, self.console) as on_site:
+            values = compute(self._known, on_site)
+        spread = np.full((len(self.cache), values.shape[1]), np.nan, values.dtype)
+        spread[self._known] = values
+        return spread
+
+    @property
+    def _known(self) -> np.ndarray:
+        return np.flatnonzero(self.cache.sites["treatment"].isin(self.labelled.task.treatments))
+
+    @property
+    def _num_classes(self) -> int:
+        return len(self.labelled.task.treatments)

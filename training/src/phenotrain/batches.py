@@ -1,0 +1,79 @@
+"""Which sites make up each step of SimCLR, and which of them are pairs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from phenotrain.grouping import plate_names
+from phenotrain.recipe import SimclrRecipe
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The sites of one step.
+
+    Attributes:
+        rows_a: Rows of the sites that the first views show, `(batch_size,)`.
+        rows_b: Rows of the second views' sites; entry i is the partner of `rows_a[i]`.
+    """
+
+    rows_a: np.ndarray
+    rows_b: np.ndarray
+
+
+class Batches:
+    """Deals sites out to steps, anew every epoch; a function of seed and epoch alone.
+
+    Args:
+        sites: Sites table, with `experiment`, `plate` and `well_id`.
+        rows: Rows to learn from.
+        recipe: `batch_size`, `batches` and `positives`.
+        seed: Seed of every draw.
+
+    Attributes:
+        num_steps: Steps of an epoch. What does not fill a batch is left to another epoch's draw.
+
+    Raises:
+        ValueError: If batches come from one plate and a plate has too few sites for one.
+    """
+
+    def __init__(self, sites: pd.DataFrame, rows: np.ndarray, recipe: SimclrRecipe, *, seed: int) -> None:
+        self._rows, self._seed, self._recipe = np.sort(rows), seed, recipe
+        self._batch_size = min(recipe.batch_size, len(rows))
+        names = plate_names(sites)[self._rows] if recipe.batches == "plate" else np.zeros(len(rows), np.int64)
+        groups, group_of = np.unique(names, return_inverse=True)
+        self._groups = [self._rows[group_of == group] for group in range(len(groups))]
+        for group, members in zip(groups, self._groups, strict=True):
+            if len(members) < self._batch_size:
+                raise ValueError(
+                    f"A step takes {self._batch_size} sites of one plate; {group} has {len(members)} to learn from. "
+                    'Lower `simclr.batch_size`, or set `simclr.batches = "mixed"`.'
+                )
+        wells = sites["well_id"].to_numpy(dtype=str)[self._rows]
+        by_well = pd.Series(self._rows).groupby(wells)
+        self._well_of = dict(zip(self._rows.tolist(), wells.tolist(), strict=True))
+        self._members = {str(well): members.to_numpy() for well, members in by_well}
+        self.num_steps = sum(len(members) // self._batch_size for members in self._groups)
+
+    def epoch(self, epoch: int) -> list[Pairs]:
+        """The steps of one epoch, in order."""
+        rng = np.random.default_rng([self._seed, epoch])
+        dealt: list[np.ndarray] = []
+        for members in self._groups:
+            order = rng.permutation(members)
+            num_batches = len(order) // self._batch_size
+            dealt.extend(np.split(order[: num_batches * self._batch_size], num_batches))
+        # Sorted reads walk the memory map forwards; the order within a batch does not matter to NT-Xent.
+        return [self._paired(np.sort(dealt[index]), rng) for index in rng.permutation(len(dealt))]
+
+    def _paired(self, rows: np.ndarray, rng: np.random.Generator) -> Pairs:
+        if self._recipe.positives == "site":
+            return Pairs(rows, rows)
+        partners = [self._partner(int(row), rng) for row in rows]
+        return Pairs(rows, np.array(partners))
+
+    def _partner(self, row: int, rng: np.random.Generator) -> int:
+        others = self._members[self._well_of[row]]
+        others = others[others != row]
+        return int(rng.choice(others)) if len(others) else row

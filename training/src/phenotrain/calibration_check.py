@@ -1,0 +1,159 @@
+"""Whether the calibration keeps its word on held-out sites: coverage, reliability, and what gets flagged."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from phenoserve.bundle import Calibration, neighbour_distances
+from phenoserve.engine import Graph
+from phenotrain.cache import FieldCache
+from phenotrain.corruptions import CORRUPTIONS
+from phenotrain.labelled import Task
+
+_NUM_BINS: Final = 10
+_NUM_CONTROLS: Final = 40
+"""Controls that every corruption is tried on, at most."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A counted share with its 95 % Clopper-Pearson interval."""
+
+    num: int
+    num_of: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, is_so: np.ndarray) -> "Share":
+        """Counts the true entries of `(n,)`, n at least 1."""
+        interval = binomtest(int(is_so.sum()), len(is_so)).proportion_ci()
+        return cls(int(is_so.sum()), len(is_so), float(interval.low), float(interval.high))
+
+    @property
+    def value(self) -> float:
+        """The share."""
+        return self.num / self.num_of
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Sites whose largest probability lies in one of ten bins, and how many of them are right."""
+
+    mean_probability: float
+    right: Share
+
+
+@dataclass(frozen=True)
+class CalibrationFindings:
+    """What was found on the test sites.
+
+    Attributes:
+        coverage: The coverage that the prediction sets state.
+        covered: Test sites of each treatment, and of `all`, whose set holds the true treatment.
+        mean_set_size: Mean number of treatments in a set.
+        share_single: Share of the sets that hold one treatment.
+        reliability: The classifier's largest probability against how often it is right.
+        temperature: What the logits were divided by.
+        false_positive_rate: Share of controls that the threshold was set to flag.
+        flagged: Share flagged of the held-out controls as they are, and of each corruption of them.
+    """
+
+    coverage: float
+    covered: Mapping[str, Share]
+    mean_set_size: float
+    share_single: float
+    reliability: tuple[ReliabilityBin, ...]
+    temperature: float
+    false_positive_rate: float
+    flagged: Mapping[str, Share]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return asdict(self)
+
+
+def check_calibration(
+    cache: FieldCache,
+    scored: np.ndarray,
+    task: Task,
+    probabilities: np.ndarray,
+    embeddings: np.ndarray,
+    calibration: Calibration,
+    model_onnx: bytes,
+    *,
+    seed: int,
+) -> CalibrationFindings:
+    """Checks prediction sets on held-out sites, and the distance on held-out controls and spoilt copies of them.
+
+    Args:
+        cache: Pooled fields, and where the original files lie.
+        scored: Rows of the test sites that carry a learned treatment or the control.
+        task: Treatments and control.
+        probabilities: Of the classifier for every site, `(num_sites, treatment)`.
+        embeddings: Of every site, `(num_sites, 1024)`.
+        calibration: What is checked.
+        model_onnx: The exported graph, which the spoilt stacks go through as they would in the service.
+        seed: Seed of the choice of controls and of the shuffling.
+
+    Returns:
+        The findings. Sites of one well are alike, so the intervals, which take sites as independent, are too narrow.
+    """
+    names = cache.sites["treatment"].to_numpy(dtype=str)[scored]
+    targets = np.array([task.treatments.index(name) for name in names])
+    thresholds = np.array([calibration.spec.prediction_sets.thresholds[name] for name in task.treatments])
+    in_set = probabilities[scored] >= thresholds
+    is_covered = in_set[np.arange(len(scored)), targets]
+    covered = {name: Share.of(is_covered[names == name]) for name in task.treatments if (names == name).any()}
+    ood = calibration.spec.out_of_distribution
+    controls = scored[names == task.control]
+    as_they_are = _distances(embeddings[controls], calibration)
+    flagged = {"held-out controls": Share.of(as_they_are > ood.max_distance)}
+    rng = np.random.default_rng(seed)
+    tried = np.sort(rng.permutation(controls)[:_NUM_CONTROLS])
+    graph = Graph.load(model_onnx, device="cpu")
+    stacks = [cache.read_raw(int(row)) for row in tried]
+    for name, corrupt in CORRUPTIONS.items():
+        spoilt = [
+            graph.run(corrupt(stack, rng)[np.newaxis].astype(np.float32))["embedding"][0] for stack in stacks
+        ]
+        flagged[name] = Share.of(_distances(np.stack(spoilt), calibration) > ood.max_distance)
+    return CalibrationFindings(
+        coverage=calibration.spec.prediction_sets.coverage,
+        covered={**covered, "all": Share.of(is_covered)},
+        mean_set_size=float(in_set.sum(axis=1).mean()),
+        share_single=float((in_set.sum(axis=1) == 1).mean()),
+        reliability=reliability(probabilities[scored], targets),
+        temperature=calibration.spec.temperature,
+        false_positive_rate=ood.false_positive_rate,
+        flagged=flagged,
+    )
+
+
+def reliability(probabilities: np.ndarray, targets: np.ndarray) -> tuple[ReliabilityBin, ...]:
+    """Groups sites by their largest probability into ten equal bins (Guo et al. 2017, section 2), empty ones left out.
+
+    Args:
+        probabilities: `(num_sites, num_classes)`.
+        targets: True class, `(num_sites,)`.
+    """
+    confidence, is_right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    bins = pd.Series(np.minimum((confidence * _NUM_BINS).astype(int), _NUM_BINS - 1))
+    return tuple(
+        ReliabilityBin(float(confidence[rows].mean()), Share.of(is_right[rows]))
+        for rows in bins.groupby(bins).indices.values()
+    )
+
+
+def _distances(embeddings: np.ndarray, calibration: Calibration) -> np.ndarray:
+    return neighbour_distances(
+        embeddings,
+        mean=calibration.mean,
+        scale=calibration.scale,
+        reference=calibration.reference,
+        num_neighbours=calibration.spec.out_of_distribution.num_neighbours,
+    )
