@@ -177,8 +177,11 @@ def test_every_model_has_a_row_with_all_metrics_intervals_and_chance(context, ht
     for name, cells in rows:
         found = context.metrics.test.classified(name, "well")
         for estimate in found.estimates.values():
-            text = f"{estimate.value:.2f} [{estimate.interval.low:.2f}, {estimate.interval.high:.2f}]"
-            assert f'{text}<br><span class="quiet">chance {estimate.chance:.2f}</span>' in cells
+            interval = f"[{estimate.interval.low:.2f}, {estimate.interval.high:.2f}]"
+            assert (
+                f'<td class="n">{estimate.value:.2f}<br><span class="quiet">{interval}<br>'
+                f"chance {estimate.chance:.2f}</span></td>" in cells
+            )
 
 
 def test_a_report_without_validation_or_other_models_is_whole(bare):

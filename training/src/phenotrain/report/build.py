@@ -107,6 +107,7 @@ def _shared(context: ReportContext) -> dict[str, Any]:
         "context": context,
         "doses_text": doses_text,
         "estimate": _estimate_text,
+        "interval": interval_text,
         "left_out": _records(context.left_out),
         "limits": _limits(context),
         "metric_names": _METRIC_NAMES,
