@@ -88,7 +88,7 @@ def bundle_body() -> dict:
         "digest": DIGEST,
         "device": "cpu",
         "manifest": {
-            "format_version": 1,
+            "format_version": 2,
             "name": "fake",
             "version": "1",
             "input": {"channels": list(CHANNELS), "downsample": 1, "min_size_px": 32},
@@ -123,6 +123,9 @@ def stack_body(stack: np.ndarray, params: httpx.QueryParams) -> dict[str, dict]:
             "probabilities": probabilities,
             "versus_control": {"IFN-beta": 0.875},
             "forest": {**prediction, "probabilities": probabilities},
+            "prediction_set": {"treatments": ["IFN-beta"], "coverage": 0.9},
+            "in_distribution": bool(stack.max() > 0),
+            "distance": {"value": 31.25, "percentile": 62.5},
         },
         "/embed": {"kind": params.get("kind", "embedding"), "embedding": means, "dim": len(means)},
         "/explain": {
@@ -135,8 +138,14 @@ def stack_body(stack: np.ndarray, params: httpx.QueryParams) -> dict[str, dict]:
                 "scale_px": [stack.shape[1] / 2, stack.shape[2] / 3],
                 "max": 1.0,
             },
+            "stains": stains_body(params) if params.get("stains") == "true" else None,
         },
     }
+
+
+def stains_body(params: httpx.QueryParams) -> dict:
+    channels = params["channels"].split(",") if "channels" in params else CHANNELS
+    return {"values": dict(zip(channels, (1.5, -0.25), strict=True)), "baseline_logit": -0.5, "logit": 0.75}
 
 
 class _Handler(BaseHTTPRequestHandler):

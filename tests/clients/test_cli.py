@@ -58,6 +58,34 @@ def test_predict_prints_one_json_line_a_stack(run, stack_file, tmp_path):
     assert {"bundle", "stack", "probabilities", "versus_control", "forest"} <= set(answers[0])
 
 
+def test_predict_prints_the_set_and_tells_of_a_stack_unlike_all(run, stack_file, tmp_path):
+    """The set and the distance are in the line; a stack out of distribution is told, by its file, beside it."""
+    (answer,) = lines(run("predict", stack_file))
+    assert answer["prediction_set"] == {"treatments": ["IFN-beta"], "coverage": 0.9}
+    assert (answer["in_distribution"], answer["distance"]["percentile"]) == (True, 62.5)
+    blank = tmp_path / "blank.tif"
+    tifffile.imwrite(blank, np.zeros((2, 40, 36), np.uint8), photometric="minisblack")
+    result = run("predict", stack_file, blank)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (result.exit_code, [answer["in_distribution"] for answer in answers]) == (0, [True, False])
+    (notice,) = result.stderr.splitlines()
+    assert notice.startswith(
+        f"phenoclient: {blank} is unlike what the model learned from: its distance is 31.25"
+    )
+
+
+def test_explain_tells_of_the_stains_when_asked(run, service, stack_file, tmp_path):
+    """`--stains` prints the value of every stain, and asks for the bars in the overlay; without it neither."""
+    (answer,) = lines(run("explain", stack_file))
+    assert answer["stains"] is None
+    (answer,) = lines(
+        run("explain", stack_file, "--stains", "--png", tmp_path / "a.png", "--tiff", tmp_path / "a.tif")
+    )
+    assert answer["stains"] == {"values": {"DNA": 1.5, "RNA": -0.25}, "baseline_logit": -0.5, "logit": 0.75}
+    asked = [request.url.params.get("stains") for request in service.requests]
+    assert asked == [None, "true", "true", None]
+
+
 def test_single_channel_files_are_one_stack(run, service, channel_files, stack):
     """Several files of one channel each are the channels of one stack, in the order of the command line."""
     (answer,) = lines(run("predict", *channel_files))

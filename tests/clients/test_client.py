@@ -5,7 +5,15 @@ import httpx
 import numpy as np
 import pytest
 
-from phenoclient import AsyncClient, Client, Prediction, TreatmentProbability
+from phenoclient import (
+    AsyncClient,
+    Client,
+    Distance,
+    Prediction,
+    PredictionSet,
+    StainAttribution,
+    TreatmentProbability,
+)
 from phenoclient.errors import (
     ServiceTimeoutError,
     ServiceUnreachableError,
@@ -23,7 +31,9 @@ CALLS = {
     "embed the projection": ("embed", {"kind": "projection"}),
     "explain": ("explain", {}),
     "explain a treatment": ("explain", {"treatment": "EMPTY", "channels": ["RNA", "DNA"]}),
+    "explain the stains": ("explain", {"stains": True}),
     "explain as PNG": ("explain_overlay", {"treatment": "EMPTY"}),
+    "explain the stains as PNG": ("explain_overlay", {"stains": True}),
     "explain as TIFF": ("explain_map", {}),
 }
 
@@ -36,6 +46,9 @@ def test_predict_gives_the_whole_answer_typed(client, stack):
     assert answer.probabilities == {"EMPTY": 0.25, "IFN-beta": 0.75}
     assert answer.versus_control == {"IFN-beta": 0.875}
     assert answer.forest.probabilities == answer.probabilities
+    assert answer.prediction_set == PredictionSet(("IFN-beta",), 0.9)
+    assert answer.distance == Distance(value=31.25, percentile=62.5)
+    assert answer.in_distribution is True
     assert (answer.stack.height, answer.stack.width, answer.stack.dtype) == (40, 36, "uint16")
     assert (answer.stack.channels, answer.stack.channel_order) == (CHANNELS, "bundle")
     assert answer.bundle.name == "fake"
@@ -58,6 +71,17 @@ def test_explain_gives_the_grid_the_overlay_and_the_map(client, stack):
     assert client.explain_overlay(stack) == PNG
     heatmap = client.explain_map(stack)
     np.testing.assert_array_equal(heatmap, stack.sum(axis=0).astype(np.float32))
+
+
+def test_the_stains_are_explained_when_asked_for(client, service, stack):
+    """`stains=True` travels as a parameter and gives the value of every stain; without it there is none."""
+    assert client.explain(stack).stains is None
+    answer = client.explain(stack, stains=True)
+    assert answer.stains == StainAttribution({"DNA": 1.5, "RNA": -0.25}, baseline_logit=-0.5, logit=0.75)
+    client.explain_overlay(stack, stains=True)
+    client.explain_overlay(stack)
+    asked = [request.url.params.get("stains") for request in service.requests]
+    assert asked == [None, "true", "true", None]
 
 
 def test_the_channel_order_is_stated_by_name(client, service, stack):

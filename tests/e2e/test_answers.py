@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from phenoclient import AsyncClient, Embedding, Explanation, Prediction
+from phenoclient import AsyncClient, Client, Embedding, Explanation, Prediction, PredictionSet
 from phenoserve.answers import Answers
 from phenoserve.engine import Engine
 
+FORMAT_1 = Path(__file__).parents[1] / "golden" / "format-1"
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 
@@ -45,6 +46,13 @@ def assert_same_prediction(found: Prediction, engine: Engine, stack: np.ndarray)
     assert found.prediction.treatment == manifest.treatments[int(probabilities.argmax())]
     assert found.prediction.probability == pytest.approx(probabilities.max(), rel=1e-4)
     assert found.forest.treatment == manifest.treatments[int(answers.forest[0].argmax())]
+    calibration = engine.bundle.calibration
+    distance = calibration.distance(answers.embedding[0])
+    expected = calibration.prediction_set(dict(zip(manifest.treatments, probabilities.tolist(), strict=True)))
+    assert found.prediction_set == PredictionSet(expected, calibration.spec.prediction_sets.coverage)
+    assert found.distance.value == pytest.approx(distance, rel=1e-4)
+    assert found.distance.percentile == calibration.percentile(distance)
+    assert found.in_distribution == calibration.in_distribution(distance)
     assert found.bundle.digest == engine.bundle.digest
     assert found.stack.channels == manifest.input.channels
     assert (found.stack.height, found.stack.width) == stack.shape[1:]
@@ -73,6 +81,18 @@ def test_the_client_answers_as_the_engine_does(client, engine, stacks, index):
     assert_same_embedding(client.embed(stack), engine, stack)
     assert_same_embedding(client.embed(stack, kind="projection"), engine, stack)
     assert_same_explanation(client.explain(stack), engine, stack)
+
+
+def test_the_stains_of_every_treatment_sum_to_its_logit(client, engine, stacks):
+    """Over HTTP the stains' values sum to the difference of the engine's own logits with all stains and with none."""
+    stack = stacks[1]
+    full, none = (answer_of(engine, array).logits[0] for array in (stack, np.zeros_like(stack)))
+    for index, treatment in enumerate(engine.bundle.manifest.treatments):
+        found = client.explain(stack, treatment=treatment, stains=True).stains
+        assert tuple(found.values) == engine.bundle.manifest.input.channels
+        assert sum(found.values.values()) == pytest.approx(float(full[index]) - float(none[index]), abs=1e-4)
+        assert found.logit == pytest.approx(full[index], abs=1e-4)
+    assert client.explain(stack).stains is None
 
 
 def test_every_treatment_can_be_explained(client, engine, stacks):
@@ -130,7 +150,11 @@ def run_command(*arguments: object) -> str:
     result = subprocess.run(
         [command, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
     )
-    assert (result.returncode, result.stderr) == (0, "")
+    # The tiny bundle has learned from nothing like a real site, and says so.
+    told = [
+        line for line in result.stderr.splitlines() if "is unlike what the model learned from" not in line
+    ]
+    assert (result.returncode, told) == (0, [])
     return result.stdout
 
 
@@ -167,3 +191,23 @@ def test_a_real_six_channel_site_is_answered_on_every_route(client, service_url,
     assert run_command("explain", *files, "--url", service_url, "--png", overlay)
     np.testing.assert_allclose(np.load(embedding), vector[np.newaxis], **TOLERANCE)
     assert imagecodecs.png_decode(overlay.read_bytes()).ndim == 3
+
+
+def test_a_bundle_of_format_1_is_answered_without_calibration(serve, stacks):
+    """The client reads the answers of a service whose bundle is of format 1: None for set, flag and distance."""
+    with serve(FORMAT_1) as url, Client(url) as client:
+        found = client.predict(stacks[0])
+        told = client.bundle()
+    assert (found.prediction_set, found.in_distribution, found.distance) == (None, None, None)
+    assert "calibration" not in told.manifest
+
+
+def test_the_command_tells_of_a_stack_unlike_all(service_url, engine, tmp_path):
+    """A blank stack is answered, and a line beside the answer says that it is unlike what the model learned from."""
+    blank = np.zeros((len(engine.bundle.manifest.input.channels), 64, 64), np.uint8)
+    tifffile.imwrite(tmp_path / "blank.tif", blank, photometric="minisblack")
+    command = Path(sys.executable).with_name("phenoclient")
+    arguments = [command, "predict", tmp_path / "blank.tif", "--url", service_url]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+    assert (result.returncode, json.loads(result.stdout)["in_distribution"]) == (0, False)
+    assert "blank.tif is unlike what the model learned from" in result.stderr

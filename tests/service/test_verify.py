@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phenoserve.bundle import Bundle, Golden, Tolerance, read_bundle
+from phenoserve.bundle import Golden, Tolerance, read_bundle
 from phenoserve.engine import Engine
 from phenoserve.verify import compare, replay_golden, verify
 
@@ -31,13 +31,7 @@ def test_a_mismatch_is_reported_by_its_output(tiny_bundle, output):
     bundle = read_bundle(tiny_bundle)
     first, second = bundle.golden.answers
     changed = dataclasses.replace(second, **{output: getattr(second, output) + np.float32(0.5)})
-    altered = Bundle(
-        bundle.path,
-        bundle.manifest,
-        bundle.digest,
-        bundle.forest,
-        Golden(bundle.golden.stacks, (first, changed)),
-    )
+    altered = dataclasses.replace(bundle, golden=Golden(bundle.golden.stacks, (first, changed)))
     differences = replay_golden(Engine.load(altered, device="cpu"))
     assert [(difference.stack, difference.output) for difference in differences if not difference.ok] == [
         (1, output)

@@ -28,13 +28,16 @@ from phenoclient.errors import (
 )
 from phenoclient.results import (
     BundleName,
+    Distance,
     Embedding,
     Explanation,
     ForestPrediction,
     Heatmap,
     Prediction,
+    PredictionSet,
     ServedBundle,
     StackSummary,
+    StainAttribution,
     TreatmentProbability,
 )
 from phenoclient.retry import NO_RETRIES, RetryPolicy
@@ -47,6 +50,7 @@ __all__ = [
     "AsyncClient",
     "BundleName",
     "Client",
+    "Distance",
     "Embedding",
     "Explanation",
     "FilePath",
@@ -62,6 +66,7 @@ __all__ = [
     "OverloadedError",
     "PhenoclientError",
     "Prediction",
+    "PredictionSet",
     "RequestRefusedError",
     "RetryPolicy",
     "ServedBundle",
@@ -73,6 +78,7 @@ __all__ = [
     "StackArgument",
     "StackArgumentError",
     "StackSummary",
+    "StainAttribution",
     "TooLargeError",
     "TransportError",
     "TreatmentProbability",

@@ -9,13 +9,16 @@ from phenoclient.fields import Fields, request_line
 from phenoclient.images import map_of
 from phenoclient.results import (
     BundleName,
+    Distance,
     Embedding,
     Explanation,
     ForestPrediction,
     Heatmap,
     Prediction,
+    PredictionSet,
     ServedBundle,
     StackSummary,
+    StainAttribution,
     TreatmentProbability,
 )
 
@@ -35,6 +38,9 @@ def read_prediction(response: httpx.Response) -> Prediction:
             probability=forest.number("probability"),
             probabilities=forest.numbers("probabilities"),
         ),
+        prediction_set=_prediction_set(fields),
+        in_distribution=fields.boolean("in_distribution") if fields.has("in_distribution") else None,
+        distance=_distance(fields),
     )
 
 
@@ -67,6 +73,7 @@ def read_explanation(response: httpx.Response) -> Explanation:
             scale_px=heatmap.pair("scale_px"),
             max=heatmap.number("max"),
         ),
+        stains=_stain_attribution(fields),
     )
 
 
@@ -120,6 +127,31 @@ def _stack_summary(fields: Fields) -> StackSummary:
         height=record.integer("height"),
         width=record.integer("width"),
         dtype=record.text("dtype"),
+    )
+
+
+def _prediction_set(fields: Fields) -> PredictionSet | None:
+    if not fields.has("prediction_set"):
+        return None
+    record = fields.record("prediction_set")
+    return PredictionSet(treatments=record.texts("treatments"), coverage=record.number("coverage"))
+
+
+def _distance(fields: Fields) -> Distance | None:
+    if not fields.has("distance"):
+        return None
+    record = fields.record("distance")
+    return Distance(value=record.number("value"), percentile=record.number("percentile"))
+
+
+def _stain_attribution(fields: Fields) -> StainAttribution | None:
+    if not fields.has("stains"):
+        return None
+    record = fields.record("stains")
+    return StainAttribution(
+        values=record.numbers("values"),
+        baseline_logit=record.number("baseline_logit"),
+        logit=record.number("logit"),
     )
 
 

@@ -123,20 +123,20 @@ def embed(stack: StackArgument, *, kind: EmbeddingKind, channels: Sequence[str] 
 
 
 def explain(
-    stack: StackArgument, *, treatment: str | None, channels: Sequence[str] | None
+    stack: StackArgument, *, treatment: str | None, stains: bool, channels: Sequence[str] | None
 ) -> Call[Explanation]:
     """`POST /explain` of a stack, as JSON."""
     return Call(
         "POST",
         "/explain",
         answers.read_explanation,
-        params=_params(channels, treatment=treatment),
+        params=_params(channels, treatment=treatment, stains="true" if stains else None),
         body=stack_tiff(stack),
     )
 
 
 def explain_overlay(
-    stack: StackArgument, *, treatment: str | None, channels: Sequence[str] | None
+    stack: StackArgument, *, treatment: str | None, stains: bool, channels: Sequence[str] | None
 ) -> Call[bytes]:
     """`POST /explain` of a stack, as a PNG."""
     return Call(
@@ -144,7 +144,7 @@ def explain_overlay(
         "/explain",
         answers.read_bytes,
         accept=_PNG,
-        params=_params(channels, treatment=treatment),
+        params=_params(channels, treatment=treatment, stains="true" if stains else None),
         body=stack_tiff(stack),
     )
 

@@ -80,10 +80,13 @@ def predict(
     one_stack: OneStack = None,
     timeout: Timeout = TIMEOUT_S,
 ) -> None:
-    """Print the probability of every treatment."""
+    """Print the probability of every treatment, and the set of those the stack is compatible with."""
     with _errors_as_exit_codes(), _client(url, api_key, timeout) as client:
         for stack in _stacks(files, one_stack=one_stack):
-            _print_answer(stack, client.predict(stack, channels=_names(channels)))
+            answer = client.predict(stack, channels=_names(channels))
+            _print_answer(stack, answer)
+            if answer.in_distribution is False:
+                _tell(_out_of_distribution(stack, answer))
 
 
 @app.command()
@@ -125,6 +128,12 @@ def explain(
         str | None,
         typer.Option(metavar="NAME", help="Treatment to explain.", show_default="the predicted one"),
     ] = None,
+    stains: Annotated[
+        bool,
+        typer.Option(
+            "--stains", help="Also tell how much each stain adds; takes 2^C times as long for C stains."
+        ),
+    ] = False,
     png: Annotated[
         Path | None, typer.Option(help="Also write the overlay on every stain to this file.")
     ] = None,
@@ -132,17 +141,20 @@ def explain(
         Path | None, typer.Option(help="Also write the float32 map, at the field's size, to this file.")
     ] = None,
 ) -> None:
-    """Print where in the field the evidence for a treatment lies (Grad-CAM)."""
+    """Print where in the field, and in which stains, the evidence for a treatment lies (Grad-CAM, Shapley values)."""
     with _errors_as_exit_codes(), _client(url, api_key, timeout) as client:
         stacks = _stacks(files, one_stack=one_stack)
         if len(stacks) > 1 and (png or tiff):
             raise typer.BadParameter(f"--png and --tiff take one stack. Received {len(stacks)}.")
         names = _names(channels)
         for stack in stacks:
-            answer = client.explain(stack, treatment=treatment, channels=names)
+            answer = client.explain(stack, treatment=treatment, stains=stains, channels=names)
             _print_answer(stack, answer)
             if png is not None:
-                _write(png, client.explain_overlay(stack, treatment=answer.treatment, channels=names))
+                overlay = client.explain_overlay(
+                    stack, treatment=answer.treatment, stains=stains, channels=names
+                )
+                _write(png, overlay)
             if tiff is not None:
                 heatmap = client.explain_map(stack, treatment=answer.treatment, channels=names)
                 _write(tiff, tiff_of(heatmap[np.newaxis]))
@@ -178,9 +190,28 @@ def _client(url: str, api_key: str | None, timeout_s: float) -> Client:
 
 
 def _print_answer(stack: Path | list[Path], answer: Prediction | Embedding | Explanation) -> None:
-    files = [str(file) for file in (stack if isinstance(stack, list) else [stack])]
-    line = json.dumps({"files": files, **asdict(answer)}, default=_plain, allow_nan=False)
+    line = json.dumps({"files": _file_names(stack), **asdict(answer)}, default=_plain, allow_nan=False)
     typer.echo(line)
+
+
+def _out_of_distribution(stack: Path | list[Path], answer: Prediction) -> str:
+    distance = answer.distance
+    how_far = (
+        ""
+        if distance is None
+        else f": its distance is {distance.value:.4g}, and {distance.percentile:.4g} % of the validation controls are "
+        "as near or nearer"
+    )
+    first, *others = _file_names(stack)
+    name = f"{first} with {len(others)} more" if others else first
+    return (
+        f"{name} is unlike what the model learned from{how_far}. Do not rely on its "
+        "probabilities: see whether the image is in focus and of the model's cells and stains."
+    )
+
+
+def _file_names(stack: Path | list[Path]) -> list[str]:
+    return [str(file) for file in (stack if isinstance(stack, list) else [stack])]
 
 
 def _plain(array: np.ndarray) -> list[Any]:

@@ -82,16 +82,30 @@ class Client:
         return self._send(calls.embed(stack, kind=kind, channels=channels))
 
     def explain(
-        self, stack: StackArgument, *, treatment: str | None = None, channels: Sequence[str] | None = None
+        self,
+        stack: StackArgument,
+        *,
+        treatment: str | None = None,
+        stains: bool = False,
+        channels: Sequence[str] | None = None,
     ) -> Explanation:
-        """Grad-CAM of a treatment, the predicted one for None, on the feature map's grid."""
-        return self._send(calls.explain(stack, treatment=treatment, channels=channels))
+        """Grad-CAM of a treatment, the predicted one for None, on the feature map's grid.
+
+        With `stains=True` also how much each stain adds to the treatment's logit, for 2^C passes through the
+        network instead of one.
+        """
+        return self._send(calls.explain(stack, treatment=treatment, stains=stains, channels=channels))
 
     def explain_overlay(
-        self, stack: StackArgument, *, treatment: str | None = None, channels: Sequence[str] | None = None
+        self,
+        stack: StackArgument,
+        *,
+        treatment: str | None = None,
+        stains: bool = False,
+        channels: Sequence[str] | None = None,
     ) -> bytes:
-        """The same Grad-CAM laid over every stain, as the bytes of a PNG."""
-        return self._send(calls.explain_overlay(stack, treatment=treatment, channels=channels))
+        """The same Grad-CAM laid over every stain, with `stains=True` a bar a stain below, as a PNG's bytes."""
+        return self._send(calls.explain_overlay(stack, treatment=treatment, stains=stains, channels=channels))
 
     def explain_map(
         self, stack: StackArgument, *, treatment: str | None = None, channels: Sequence[str] | None = None
@@ -189,16 +203,30 @@ class AsyncClient:
         return await self._send(partial(calls.embed, stack, kind=kind, channels=channels))
 
     async def explain(
-        self, stack: StackArgument, *, treatment: str | None = None, channels: Sequence[str] | None = None
+        self,
+        stack: StackArgument,
+        *,
+        treatment: str | None = None,
+        stains: bool = False,
+        channels: Sequence[str] | None = None,
     ) -> Explanation:
         """See `Client.explain`."""
-        return await self._send(partial(calls.explain, stack, treatment=treatment, channels=channels))
+        return await self._send(
+            partial(calls.explain, stack, treatment=treatment, stains=stains, channels=channels)
+        )
 
     async def explain_overlay(
-        self, stack: StackArgument, *, treatment: str | None = None, channels: Sequence[str] | None = None
+        self,
+        stack: StackArgument,
+        *,
+        treatment: str | None = None,
+        stains: bool = False,
+        channels: Sequence[str] | None = None,
     ) -> bytes:
         """See `Client.explain_overlay`."""
-        return await self._send(partial(calls.explain_overlay, stack, treatment=treatment, channels=channels))
+        return await self._send(
+            partial(calls.explain_overlay, stack, treatment=treatment, stains=stains, channels=channels)
+        )
 
     async def explain_map(
         self, stack: StackArgument, *, treatment: str | None = None, channels: Sequence[str] | None = None

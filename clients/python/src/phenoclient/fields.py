@@ -62,6 +62,15 @@ class Fields:
             return value
         return self._refuse(name, "a whole number", value)
 
+    def boolean(self, name: str) -> bool:
+        """True or false."""
+        value = self._take(name, "true or false")
+        return value if isinstance(value, bool) else self._refuse(name, "true or false", value)
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there and not null: a service may be older, or have nothing to say."""
+        return self.values.get(name) is not None
+
     def number(self, name: str) -> float:
         """A finite number, within the range of float32."""
         value = self._take(name, "a number")

@@ -66,6 +66,32 @@ class ForestPrediction:
 
 
 @dataclass(frozen=True)
+class PredictionSet:
+    """The treatments that a stack is compatible with (split-conformal).
+
+    Attributes:
+        treatments: In the order of the logits; may be empty, when the stack is unlike all of them.
+        coverage: Share of the sites of each treatment whose set is meant to hold it, 0 to 1.
+    """
+
+    treatments: tuple[str, ...]
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a stack's embedding lies from those of the sites the model learned from.
+
+    Attributes:
+        value: In standard deviations of the embedding's numbers, not negative.
+        percentile: Share of the validation controls that lie as near or nearer, in percent.
+    """
+
+    value: float
+    percentile: float
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The answer of `/predict`.
 
@@ -77,6 +103,10 @@ class Prediction:
         versus_control: For every treatment, the probability that the stack is of it rather than of the
             control, by one binary head a treatment; these do not sum to 1.
         forest: What the random forest says.
+        prediction_set: The treatments that the stack is compatible with; None where the bundle has no calibration
+            or the service is older.
+        in_distribution: Whether the stack is like what the model learned from; None likewise.
+        distance: How far it lies from that; None likewise.
     """
 
     bundle: BundleName
@@ -85,6 +115,9 @@ class Prediction:
     probabilities: Mapping[str, float]
     versus_control: Mapping[str, float]
     forest: ForestPrediction
+    prediction_set: PredictionSet | None
+    in_distribution: bool | None
+    distance: Distance | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +158,23 @@ class Heatmap:
     max: float
 
 
+@dataclass(frozen=True)
+class StainAttribution:
+    """How much each stain adds to the logit of the treatment explained: exact Shapley values.
+
+    A stain is removed by setting it to zero after standardisation, its mean intensity everywhere.
+
+    Attributes:
+        values: By stain, in units of the logit; they sum to `logit - baseline_logit`.
+        baseline_logit: The logit with every stain removed.
+        logit: The logit with every stain as it is.
+    """
+
+    values: Mapping[str, float]
+    baseline_logit: float
+    logit: float
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """The answer of `/explain`.
@@ -135,6 +185,7 @@ class Explanation:
         treatment: The treatment that the heatmap explains.
         prediction: The classifier head's most probable treatment.
         heatmap: Where in the field the evidence for `treatment` lies.
+        stains: In which stains it lies; None unless `stains=True` was asked for.
     """
 
     bundle: BundleName
@@ -142,6 +193,7 @@ class Explanation:
     treatment: str
     prediction: TreatmentProbability
     heatmap: Heatmap
+    stains: StainAttribution | None
 
 
 @dataclass(frozen=True)
