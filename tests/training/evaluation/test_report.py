@@ -184,6 +184,40 @@ def test_every_model_has_a_row_with_all_metrics_intervals_and_chance(context, ht
             )
 
 
+def test_the_report_prints_the_counts_of_the_split(context, html):
+    """Wells and sites of every class and side, the nesting of doses, and each plate's controls are on the page."""
+    part = html.split('<h2 id="split">')[1].split("<h3>Left out</h3>")[0]
+    assert context.split["dose_nesting"]["statement"] in part
+    for name in CLASSES:
+        wells, sites = context.split["num_wells"][name], context.split["num_sites_of_class"][name]
+        cells = "".join(
+            f'<td class="n">{wells[role]}</td><td class="n">{sites[role]}</td>'
+            for role in context.split["num_sites"]
+        )
+        assert f"<tr><td>{name}</td>{cells}</tr>" in part
+    assert part.count("<tr><td>E-") == len(context.split["controls_by_plate"]) == 12
+    assert "carries controls on the same side" in part
+
+
+def test_a_leaking_split_is_marked_wherever_its_result_is_told(screen, bare):
+    """Under `reference`, page and card say beside the headline that the split leaks, and why."""
+    split = split_sites(
+        screen(wells_per_treatment=6),
+        control="EMPTY",
+        treatments=("IFN-a",),
+        seed=0,
+        test_fraction=0.2,
+        validation_fraction=0.2,
+        protocol="reference",
+    )
+    leaking = replace(bare, split=split.description)
+    page = build_report(leaking)["report.html"].decode()
+    why = split.description["why_it_leaks"]
+    assert f'<span class="badge">leaking split</span>{why}' in page.split("<main>")[0]
+    assert f"**This split leaks.** {why}" in card_markdown(leaking)
+    assert "leak" not in build_report(bare)["report.html"].decode()
+
+
 def test_a_report_without_validation_or_other_models_is_whole(bare):
     """With one model and no validation side, nothing is left dangling."""
     test = bare.metrics.test

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from phenotrain.doses import dose_rank
 from phenotrain.grouping import natural_order, plate_names
-from phenotrain.splits import ROLES, split_sites
+from phenotrain.splits import PROTOCOLS, ROLES, UNUSED, fold_splits, split_sites
 
 LAW = settings(max_examples=25, deadline=None)
 TREATMENTS = ("IFN-a", "IFN-b")
@@ -64,6 +64,138 @@ def test_the_order_of_rows_does_not_matter(screen, shape, seed, random):
     random.shuffle(order)
     shuffled = sites.iloc[order].reset_index(drop=True)
     np.testing.assert_array_equal(split(shuffled, seed).roles, split(sites, seed).roles[order])
+
+
+GROUP_OF = {
+    "leave-experiment-out": lambda sites: sites["experiment"],
+    "leave-plate-out": plate_names,
+    "leave-well-out": lambda sites: sites["well_id"],
+}
+HONEST = tuple(protocol for protocol in PROTOCOLS if protocol != "reference")
+
+
+@LAW
+@given(SHAPES, st.sampled_from(HONEST), st.integers(0, 2**32 - 1))
+def test_nothing_that_is_fitted_on_shares_a_group_with_the_test_set(screen, shape, protocol, seed):
+    """Under every honest protocol and in all its folds, train and validation share no group with test."""
+    sites = screen(**shape)
+    try:
+        folds = fold_splits(
+            sites,
+            control="EMPTY",
+            treatments=TREATMENTS,
+            seed=seed,
+            test_fraction=0.25,
+            validation_fraction=0.2,
+            protocol=protocol,
+        )
+    except ValueError as error:
+        if "there is no" in str(error) or "two or more experiments" in str(error):
+            return
+        raise
+    tested = np.zeros(len(sites), dtype=int)
+    for made in folds:
+        groups = np.asarray(GROUP_OF[protocol](sites))
+        assert not set(groups[made.roles == "test"]) & set(groups[made.roles != "test"])
+        # Validation shares nothing with training that is smaller than a plate (by plate or experiment) or a well.
+        finer = sites["well_id"].to_numpy() if protocol == "leave-well-out" else plate_names(sites)
+        assert not set(finer[made.roles == "validation"]) & set(finer[made.roles == "train"])
+        assert made.description["leaks"] is False
+        tested += made.roles == "test"
+    assert tested.max() == 1
+    if protocol == "leave-experiment-out":
+        assert tested.min() == 1
+
+
+def test_three_experiments_validate_on_one_and_each_does_once(screen):
+    """With three experiments, every fold trains, validates and tests on whole experiments, each in every role once."""
+    sites = screen(num_experiments=3)
+    folds = fold_splits(
+        sites, control="EMPTY", treatments=TREATMENTS, seed=0, test_fraction=0.25, validation_fraction=0.2
+    )
+    for role in ROLES:
+        held = [set(sites.loc[made.roles == role, "experiment"]) for made in folds]
+        assert sorted(name for names in held for name in names) == ["E-1", "E-2", "E-3"]
+        assert all(len(names) == 1 for names in held)
+
+
+@LAW
+@given(st.integers(0, 2**32 - 1), st.randoms(use_true_random=False))
+def test_the_reference_split_leaks_wells_and_says_so(screen, seed, random):
+    """Under `reference`, test wells are training wells; the description counts them, whatever the order of rows."""
+    sites = screen(sites_per_well=4, wells_per_treatment=6)
+    order = list(range(len(sites)))
+    random.shuffle(order)
+    sites = sites.iloc[order].reset_index(drop=True)
+    made = split(sites, seed, treatments=("IFN-a",), protocol="reference")
+    wells = sites["well_id"].to_numpy()
+    shared = np.isin(wells[made.roles == "test"], wells[made.roles == "train"])
+    assert shared.any()
+    assert made.description["leaks"] is True
+    assert made.description["num_test_sites_of_training_wells"] == shared.sum()
+    assert f"{shared.sum()} of {len(shared)} test sites" in made.description["why_it_leaks"]
+    assert made.description["num_sites"][UNUSED] == (made.roles == UNUSED).sum()
+    in_order = split(
+        sites.sort_values("site_id", ignore_index=True), seed, treatments=("IFN-a",), protocol="reference"
+    )
+    np.testing.assert_array_equal(
+        in_order.roles, made.roles[np.argsort(sites["site_id"].to_numpy(dtype=str))]
+    )
+
+
+def test_the_reference_split_has_the_reference_projects_numbers(screen):
+    """From classes of 287 sites or more it draws 287 each and deals them 344 / 115 / 115, evenly by class."""
+    sites = screen(num_doses=6, wells_per_treatment=6, sites_per_well=2)
+    assert (sites["treatment"] == "IFN-a").sum() == 288
+    made = split(sites, treatments=("EMPTY", "IFN-a"), protocol="reference")
+    assert {role: made.description["num_sites"][role] for role in ROLES} == {
+        "train": 344,
+        "validation": 115,
+        "test": 115,
+    }
+    for role, number in (("train", 172), ("validation", 57.5), ("test", 57.5)):
+        counts = [made.description["num_sites_of_class"][name][role] for name in ("EMPTY", "IFN-a")]
+        assert counts == pytest.approx([number, number], abs=0.6)
+    with pytest.raises(ValueError, match="one treatment beside the control"):
+        split(sites, protocol="reference")
+    with pytest.raises(ValueError, match="10 sites or more"):
+        split(
+            screen(num_experiments=1, num_doses=1, plates_per_dose=1),
+            treatments=("IFN-a",),
+            protocol="reference",
+        )
+
+
+def test_nested_doses_are_detected_and_mixed_ones_are_not(screen):
+    """Doses on plates of their own are called nested; one plate with two doses, or a single dose, is not."""
+    nested = split(screen(num_doses=3)).description["dose_nesting"]
+    assert nested["is_nested"]
+    assert [group["doses"] for group in nested["groups"]] == [[0.1], [0.01], [0.001]]
+    assert nested["groups"][0]["plates"] == [f"E-{e} plate {p}" for e in (1, 2) for p in (1, 2)]
+    assert "nested in plates" in nested["statement"]
+    mixed = screen(num_doses=2)
+    first = mixed.index[(mixed["treatment"] == "IFN-a") & (mixed["plate"] == "1")]
+    wells = mixed.loc[first, "well_id"].unique()[:1]
+    mixed.loc[mixed["well_id"].isin(wells), "treatment_conc"] = 0.01
+    found = split(mixed).description["dose_nesting"]
+    assert not found["is_nested"]
+    assert "1 plates carry more than one dose" in found["statement"]
+    single = split(screen(num_doses=1)).description["dose_nesting"]
+    assert not single["is_nested"]
+    assert "No learned treatment has more than one" in single["statement"]
+
+
+def test_controls_are_counted_on_every_plate_of_every_role(screen):
+    """Per plate and role the description counts control and treated wells, and marks treated wells without control."""
+    sites = screen(num_experiments=1, num_doses=3, plates_per_dose=2, unlabelled=())
+    made = split(sites)
+    counted = made.description["controls_by_plate"]
+    assert [entry["plate"] for entry in counted] == [f"E-1 plate {n}" for n in range(1, 7)]
+    assert {(entry["num_control_wells"], entry["num_treated_wells"]) for entry in counted} == {(6, 6)}
+    assert all(entry["is_matched"] for entry in counted)
+    bare = sites[(sites["treatment"] != "EMPTY") | (sites["plate"] != "3")].reset_index(drop=True)
+    lonely = [e for e in split(bare).description["controls_by_plate"] if not e["is_matched"]]
+    assert [entry["plate"] for entry in lonely] == ["E-1 plate 3"]
 
 
 def test_two_experiments_are_split_as_the_science_page_says(screen):
@@ -198,6 +330,53 @@ def test_a_well_is_one_well(screen, column, value):
     sites.loc[row, column] = value
     with pytest.raises(ValueError, match=f"one {column}.*{sites.loc[row, 'well_id']}"):
         split(sites)
+
+
+@pytest.mark.data
+def test_every_protocol_fits_the_real_rxrx2_metadata(data_root):
+    """On RxRx2 all protocols give whole groups, matched controls on all 24 plates, and the doses' plate pairs."""
+    sites = pd.read_csv(data_root / "rxrx2" / "metadata.csv", dtype={"plate": str}, keep_default_na=True)
+    treatments = ("IFN-alpha-A", "IFNB-1", "IFN-gamma", "IFN-omega")
+    num_folds = {"leave-experiment-out": 2, "leave-plate-out": 1, "leave-well-out": 1, "reference": 1}
+    for protocol, number in num_folds.items():
+        folds = fold_splits(
+            sites,
+            control="EMPTY",
+            treatments=treatments[:1] if protocol == "reference" else treatments,
+            seed=42,
+            test_fraction=0.4,
+            validation_fraction=0.2,
+            protocol=protocol,
+        )
+        assert len(folds) == number
+        for made in folds:
+            nesting = made.description["dose_nesting"]
+            assert nesting["is_nested"]
+            assert [group["doses"] for group in nesting["groups"]] == [
+                [0.1],
+                [0.01],
+                [1e-3],
+                [1e-4],
+                [1e-5],
+                [1e-6],
+            ]
+            assert [group["plates"] for group in nesting["groups"]] == [
+                [f"HUVEC-{e} plate {p}" for e in (1, 2) for p in (2 * k - 1, 2 * k)] for k in range(1, 7)
+            ]
+            if protocol == "reference":
+                assert made.description["num_sites"]["train"] == 344
+                assert made.description["leaks"]
+                continue
+            groups = np.asarray(GROUP_OF[protocol](sites))
+            assert not set(groups[made.roles == "test"]) & set(groups[made.roles != "test"])
+            counted = made.description["controls_by_plate"]
+            assert all(entry["is_matched"] for entry in counted)
+            assert sum(entry["num_control_wells"] for entry in counted) == 1896
+            assert sum(entry["num_treated_wells"] for entry in counted) == 4 * 72
+            wells = made.description["num_wells"]["IFN-gamma"]
+            assert sum(wells.values()) == 72
+            if protocol == "leave-experiment-out":
+                assert wells == {"test": 36, "train": 18, "validation": 18}
 
 
 @pytest.mark.data

@@ -140,7 +140,7 @@ def with_controls(sites: pd.DataFrame, treated: np.ndarray, controls: np.ndarray
 
 
 def held_out(sites: pd.DataFrame, in_role: np.ndarray) -> str:
-    """Say what the chosen sites are: whole experiments, whole plates, or wells.
+    """Say what the chosen sites are: whole experiments, whole plates, wells, or single sites of wells.
 
     Args:
         sites: Sites table.
@@ -149,11 +149,15 @@ def held_out(sites: pd.DataFrame, in_role: np.ndarray) -> str:
     for kind, names in (
         ("experiment", sites["experiment"].to_numpy(dtype=str)),
         ("plate", plate_names(sites)),
+        ("well", sites["well_id"].to_numpy(dtype=str)),
     ):
         chosen = natural_order(names[in_role])
-        if in_role[np.isin(names, chosen)].all():
-            if len(chosen) > _MAX_NAMED:
-                return f"{len(chosen)} held-out {kind}s"
-            what = "" if kind == "plate" else f"{kind}s " if len(chosen) > 1 else f"{kind} "
-            return f"Held-out {what}{', '.join(chosen)}"
-    return "Held-out wells"
+        if not in_role[np.isin(names, chosen)].all():
+            continue
+        if kind == "well":
+            return "Held-out wells"
+        if len(chosen) > _MAX_NAMED:
+            return f"{len(chosen)} held-out {kind}s"
+        what = "" if kind == "plate" else f"{kind}s " if len(chosen) > 1 else f"{kind} "
+        return f"Held-out {what}{', '.join(chosen)}"
+    return "Single sites, not whole wells"

@@ -127,6 +127,8 @@ def _limits(context: ReportContext) -> list[str]:
         "The heatmap says where the classifier looked, not why, and its grid is coarse.",
         "For research only, not for decisions about patients.",
     ]
+    if context.split.get("leaks"):
+        limits.insert(0, f"The split leaks. {context.split['why_it_leaks']}")
     if context.split.get("protocol") == "leave-well-out":
         limits.insert(1, "Training and test wells share their plates, so nothing is known about a new plate.")
     if context.simulated:

@@ -4,8 +4,18 @@ A random split by site puts sites of one well on both sides and lets a model rec
 or the staining batch; what it scores then says little about the treatment.
 """
 
-from phenotrain.splits.dealing import ROLES, Role
-from phenotrain.splits.protocols import MIN_PLATES_TO_LEAVE_OUT, Protocol
-from phenotrain.splits.split import Split, split_sites
+from phenotrain.splits.dealing import ROLES, UNUSED, Role
+from phenotrain.splits.protocols import MIN_PLATES_TO_LEAVE_OUT, PROTOCOLS, Protocol
+from phenotrain.splits.split import Split, fold_splits, split_sites
 
-__all__ = ["MIN_PLATES_TO_LEAVE_OUT", "ROLES", "Protocol", "Role", "Split", "split_sites"]
+__all__ = [
+    "MIN_PLATES_TO_LEAVE_OUT",
+    "PROTOCOLS",
+    "ROLES",
+    "UNUSED",
+    "Protocol",
+    "Role",
+    "Split",
+    "fold_splits",
+    "split_sites",
+]

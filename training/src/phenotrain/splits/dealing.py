@@ -6,6 +6,9 @@ Role = Literal["test", "train", "validation"]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
+UNUSED: Final = "unused"
+"""What sites outside every role are called; only the protocol `reference` leaves some out."""
+
 
 def shares(num_groups: int, test_fraction: float, validation_fraction: float) -> dict[Role, int]:
     """Say how many of `num_groups` go to each role: at least one each where there are three or more."""

@@ -1,28 +1,19 @@
-"""The rules that hold out experiments, plates or wells."""
+"""The rules that hold out experiments, plates or wells, and the leaking one of the reference project."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 
 from phenotrain.splits.dealing import fitted, interleaved, shares
+from phenotrain.splits.reference import reference
+from phenotrain.splits.request import Request
 from phenotrain.splits.screen import Screen
 
-Protocol = Literal["leave-experiment-out", "leave-plate-out", "leave-well-out"]
+Protocol = Literal["leave-experiment-out", "leave-plate-out", "leave-well-out", "reference"]
 
 MIN_PLATES_TO_LEAVE_OUT: Final = 4
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the caller asked of a rule."""
-
-    seed: int
-    test_fraction: float
-    validation_fraction: float
-    test_experiment: str | None
 
 
 def fitting_protocol(screen: Screen) -> Protocol:
@@ -35,19 +26,32 @@ def fitting_protocol(screen: Screen) -> Protocol:
 
 
 def leave_experiment_out(screen: Screen, request: Request) -> tuple[np.ndarray, dict[str, Any]]:
-    """Test on one experiment, validate on every second plate of the same doses in the others."""
+    """Test on one experiment; validate on another, or on plates of the only other one.
+
+    With three or more experiments the one before the test experiment validates (before the first comes the
+    last), so that in the folds of all experiments each validates once. With two, holding the other one out as
+    well would leave nothing to train on: then every second plate of the same doses in it validates.
+    """
     test = request.test_experiment or screen.experiments[-1]
     if test not in screen.experiments or len(screen.experiments) < 2:
         raise ValueError(
             "Expected two or more experiments, test_experiment among them: "
             f"{', '.join(screen.experiments)}. Received: {test!r}."
         )
-    others = [experiment for experiment in screen.experiments if experiment != test]
-    validation = [plate for group in screen.same_dose_plates(others) for plate in group][1::2]
-    is_validation = np.isin(screen.plates, validation)
+    if len(screen.experiments) > 2:
+        validating = screen.experiments[screen.experiments.index(test) - 1]
+        is_validation = screen.experiment_of == validating
+        validated = f"on experiment {validating}"
+    else:
+        others = [experiment for experiment in screen.experiments if experiment != test]
+        plates = [plate for group in screen.same_dose_plates(others) for plate in group][1::2]
+        is_validation = np.isin(screen.plates, plates)
+        validated = (
+            "on every second plate of the same doses in the other, since with two experiments a whole one to "
+            "validate on would leave none to train on"
+        )
     roles = np.where(screen.experiment_of == test, "test", np.where(is_validation, "validation", "train"))
-    rule = f"Tested on experiment {test}; validated on every second plate of the same doses in the others."
-    return roles, {"rule": rule, "test_experiment": test}
+    return roles, {"rule": f"Tested on experiment {test}; validated {validated}.", "test_experiment": test}
 
 
 def leave_plate_out(screen: Screen, request: Request) -> tuple[np.ndarray, dict[str, Any]]:
@@ -95,6 +99,7 @@ PROTOCOLS: Final[dict[Protocol, Callable[[Screen, Request], tuple[np.ndarray, di
     "leave-experiment-out": leave_experiment_out,
     "leave-plate-out": leave_plate_out,
     "leave-well-out": leave_well_out,
+    "reference": reference,
 }
 
 

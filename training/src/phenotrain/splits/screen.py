@@ -13,6 +13,7 @@ from phenotrain.grouping import class_names, natural_order, plate_names, treated
 class Screen:
     """Columns of a sites table, one entry a site, and its experiments in natural order."""
 
+    sites: np.ndarray
     wells: np.ndarray
     plates: np.ndarray
     experiment_of: np.ndarray
@@ -47,6 +48,7 @@ def look_at(sites: pd.DataFrame, treatments: tuple[str, ...], control: str) -> S
         ValueError: If a well is on two plates or has two treatments.
     """
     screen = Screen(
+        sites=sites["site_id"].to_numpy(dtype=str),
         wells=sites["well_id"].to_numpy(dtype=str),
         plates=plate_names(sites),
         experiment_of=sites["experiment"].to_numpy(dtype=str),

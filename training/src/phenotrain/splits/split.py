@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from phenotrain.grouping import natural_order
+from phenotrain.splits.counts import split_counts
 from phenotrain.splits.dealing import ROLES
-from phenotrain.splits.protocols import PROTOCOLS, Protocol, Request, fitting_protocol
+from phenotrain.splits.nesting import controls_by_plate, dose_nesting
+from phenotrain.splits.protocols import PROTOCOLS, Protocol, fitting_protocol
+from phenotrain.splits.request import Request
 from phenotrain.splits.screen import Screen, look_at
 
 
@@ -18,7 +20,8 @@ class Split:
     """Which side every site is on, and why.
 
     Attributes:
-        roles: `train`, `validation` or `test` of every row of the sites table, `(num_sites,)`.
+        roles: `train`, `validation` or `test` of every row of the sites table, `(num_sites,)`; under the
+            protocol `reference` also `unused`.
         protocol: Name of the rule that made the split.
         description: What the manifest and the report say about it; JSON-able.
     """
@@ -41,14 +44,16 @@ def split_sites(
 ) -> Split:
     """Give every site a role, the held-out sites as foreign to the training ones as the screen allows.
 
-    * `leave-experiment-out` (two or more experiments): the test set is one experiment. Of the others,
-      every second plate within the plates that carry the same doses is the validation set (in RxRx2, the
-      even plates); the fractions are not used.
+    * `leave-experiment-out` (two or more experiments): the test set is one experiment, the validation set
+      the one before it; the fractions are not used. With two experiments, every second plate within the
+      plates that carry the same doses validates (in RxRx2, the even plates).
     * `leave-plate-out` (one experiment, four plates or more): whole plates are held out. Of the plates
       that carry the same doses, the first drawn stays in training, so a dose on two plates or more is
       never only held out.
     * `leave-well-out` (otherwise): whole wells, dealt within each treatment in turn over plates, doses
       and the optional column `series`; controls are dealt on each plate by themselves.
+    * `reference` (only when asked for, one treatment at a time): the reference project's random deal of
+      sites, which leaks; its description says so. Sites that it does not draw are `unused`.
 
     Sites of other treatments follow the same rule; they may be used without their labels.
 
@@ -87,7 +92,69 @@ def split_sites(
         )
     roles, details = PROTOCOLS[chosen](screen, request)
     _require_every_class(screen, roles, chosen)
-    return Split(roles, chosen, {"protocol": chosen, "seed": seed, **details, **_counts(screen, roles)})
+    description = {
+        "protocol": chosen,
+        "seed": seed,
+        "leaks": False,
+        **details,
+        **split_counts(screen, roles),
+        "dose_nesting": dose_nesting(sites, screen.treated, control),
+        "controls_by_plate": controls_by_plate(
+            screen.wells, screen.plates, screen.labels, roles, control, screen.treated
+        ),
+    }
+    return Split(roles, chosen, description)
+
+
+def fold_splits(
+    sites: pd.DataFrame,
+    *,
+    control: str,
+    treatments: Sequence[str],
+    seed: int,
+    test_fraction: float,
+    validation_fraction: float,
+    protocol: Protocol | None = None,
+) -> list[Split]:
+    """Give every fold of a protocol: under `leave-experiment-out` one for each experiment to test on.
+
+    The other protocols give one fold, their own split. Their held-out plates or wells are drawn so that every
+    dose stays in training, which a rotation through all plates could not promise; another seed gives another
+    fold.
+
+    Args:
+        sites: Sites table.
+        control: Name of the control in `treatment`.
+        treatments: Treatments to learn, with or without the control.
+        seed: Seed of every draw.
+        test_fraction: Share of plates or wells to test on.
+        validation_fraction: Share of plates or wells to validate on.
+        protocol: Rule to use instead of the one the screen's size suggests.
+
+    Returns:
+        The folds, experiments in natural order. No site is in the test set of two.
+
+    Raises:
+        ValueError: As `split_sites`.
+    """
+    screen = look_at(sites, tuple(treatments), control)
+    chosen = protocol or fitting_protocol(screen)
+    tested = (
+        screen.experiments if chosen == "leave-experiment-out" and len(screen.experiments) > 1 else [None]
+    )
+    return [
+        split_sites(
+            sites,
+            control=control,
+            treatments=treatments,
+            seed=seed,
+            test_fraction=test_fraction,
+            validation_fraction=validation_fraction,
+            test_experiment=experiment,
+            protocol=chosen,
+        )
+        for experiment in tested
+    ]
 
 
 def _require_every_class(screen: Screen, roles: np.ndarray, protocol: Protocol) -> None:
@@ -103,23 +170,3 @@ def _require_every_class(screen: Screen, roles: np.ndarray, protocol: Protocol) 
             f"{', no '.join(missing)}. Leave the treatment out, add plates or wells that carry it, "
             "or split more finely (leave-plate-out, leave-well-out)."
         )
-
-
-def _counts(screen: Screen, roles: np.ndarray) -> dict[str, Any]:
-    counted = pd.DataFrame(
-        {"role": roles, "well": screen.wells, "plate": screen.plates, "label": screen.labels}
-    )
-    by_role = {role: counted[counted["role"] == role] for role in ROLES}
-    return {
-        "plates": {role: natural_order(part["plate"]) for role, part in by_role.items()},
-        "num_sites": {role: len(part) for role, part in by_role.items()},
-        "num_wells": {
-            name: {
-                role: int(part.loc[part["label"] == name, "well"].nunique()) for role, part in by_role.items()
-            }
-            for name in screen.classes
-        },
-        "num_unlabelled_sites": {
-            role: int((~part["label"].isin(screen.classes)).sum()) for role, part in by_role.items()
-        },
-    }
