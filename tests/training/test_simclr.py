@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from phenotrain import simclr
@@ -27,6 +28,9 @@ class SmallScreen:
         grating = np.sin(2 * np.pi * (x + y / 2) / period)
         noise = np.random.default_rng(0).normal(size=(24, 40, 40))
         share = np.linspace(0, 1, 24)[np.random.default_rng(1).permutation(24)].reshape(-1, 1, 1)
+        self.sites = pd.DataFrame(
+            {"experiment": "HUVEC-1", "plate": 1, "well_id": [f"well {site // 2}" for site in range(24)]}
+        )
         self.fields = 10 + np.stack([grating, share * grating + (1 - share) * noise], axis=1).astype(
             np.float32
         )
@@ -113,7 +117,7 @@ def test_views_are_fresh_every_epoch(tmp_path, monkeypatch):
 def _record_seed(seeds):
     import tensorflow as tf
 
-    def step(self, fields, seed):
+    def step(self, fields_a, fields_b, seed):
         tf.numpy_function(lambda value: seeds.append(value.tolist()), [seed], [])
         return tf.constant(1.0), tf.constant(0.0)
 
@@ -122,7 +126,7 @@ def _record_seed(seeds):
 
 def test_learning_rate_warms_up_and_falls_as_a_cosine(tmp_path):
     """The rate rises linearly over the warm-up share and then follows a cosine to its final value."""
-    optimizer = simclr._optimizer(
+    optimizer = simclr.optimizer_of(
         recipe(learning_rate=0.1, final_learning_rate=0.01, warmup_share=0.2).simclr, 100, "float32"
     )
     schedule = optimizer._learning_rate
@@ -133,7 +137,7 @@ def test_learning_rate_warms_up_and_falls_as_a_cosine(tmp_path):
 
 def test_a_constant_rate_stays_constant(tmp_path):
     """Without warm-up and with equal ends the rate does not move, as in the reference recipe."""
-    optimizer = simclr._optimizer(
+    optimizer = simclr.optimizer_of(
         recipe(learning_rate=1e-4, final_learning_rate=1e-4, warmup_share=0.0).simclr, 50, "float32"
     )
     assert {round(float(optimizer._learning_rate(step)), 9) for step in range(0, 60, 7)} == {1e-4}

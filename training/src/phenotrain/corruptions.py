@@ -40,7 +40,7 @@ def other_cells(stack: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
     part = (-(-height // _MAGNIFICATION), -(-width // _MAGNIFICATION))
     top, left = (height - part[0]) // 2, (width - part[1]) // 2
     middle = stack[:, top : top + part[0], left : left + part[1]].astype(np.float64)
-    enlarged = zoom(middle, (1, _MAGNIFICATION, _MAGNIFICATION), order=1, mode="nearest")
+    enlarged = np.asarray(zoom(middle, (1, _MAGNIFICATION, _MAGNIFICATION), order=1, mode="nearest"))
     return _like(enlarged[:, :height, :width], stack)
 
 
