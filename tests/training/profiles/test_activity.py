@@ -1,0 +1,114 @@
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phenotrain.profiles.activity import phenotypic_activity
+from phenotrain.profiles.correction import fit_correction
+from phenotrain.profiles.draws import draw_pseudo_treatments, most_wells
+from phenotrain.profiles.ranking import average_precision, mean_normalised_ap, normalised_ap
+
+NUM_DRAWS = 199
+
+
+def activity(made, treatments=("A", "B", "C"), *, num_draws=NUM_DRAWS, seed=0):
+    wells = made.wells
+    correction = fit_correction(wells)
+    return phenotypic_activity(
+        wells, correction, correction.apply(wells), treatments, num_draws=num_draws, seed=seed
+    )
+
+
+def test_average_precision_of_a_list_worked_out_by_hand():
+    """Positives at ranks 1, 3 and 4 of 5 have AP (1/1 + 2/3 + 3/4) / 3."""
+    found = average_precision(np.array([[0.9, 0.5, 0.4]]), np.array([[0.7, 0.1]]))
+    np.testing.assert_allclose(found, [(1 + 2 / 3 + 3 / 4) / 3])
+
+
+def test_normalised_ap_of_random_orders_averages_zero_and_of_a_perfect_one_is_one():
+    """Over all positions of two positives among five, the normalised AP averages 0; in front it is 1."""
+    orders = combinations(range(1, 6), 2)
+    scores = [(1 / first + 2 / second) / 2 for first, second in orders]
+    np.testing.assert_allclose(normalised_ap(np.array(scores), 2, 3).mean(), 0, atol=1e-12)
+    np.testing.assert_allclose(normalised_ap(np.array(1.0), 2, 3), 1)
+
+
+def test_copairs_and_our_ranking_agree(make_screen):
+    """The normalised mAP that copairs finds is that of our own ranking, which the draws use."""
+    made = make_screen(3, {"A": np.full(24, 0.5)})
+    wells = made.wells
+    corrected = fit_correction(wells).apply(wells)
+    found = activity(made, num_draws=19).set_index(["treatment", "treatment_conc"])
+    plates = wells.batches("plate")
+    for (treatment, dose), row in found.iterrows():
+        mine = ((wells.wells["treatment"] == treatment) & (wells.wells["treatment_conc"] == dose)).to_numpy()
+        group = {plate: corrected[mine & (plates == plate)] for plate in np.unique(plates[mine])}
+        controls = {plate: corrected[wells.is_control & (plates == plate)] for plate in group}
+        assert row["normalised_map"] == pytest.approx(float(mean_normalised_ap(group, controls)), abs=1e-4)
+
+
+def test_a_planted_effect_is_active_at_its_top_dose_and_nothing_else_is(make_screen):
+    """A strong effect at the top dose that is gone at the lower one is found at the top dose alone."""
+    effect = np.random.default_rng(1).normal(size=24) * 3
+    table = activity(make_screen(0, {"A": effect}, dose_decay=0.0))
+    assert table.loc[table["is_active"], ["treatment", "dose_rank"]].to_numpy().tolist() == [["A", 1.0]]
+
+
+def test_p_is_uniform_without_an_effect(make_screen):
+    """Over screens with no effect at all, p is at most 0.05 in no more than a tenth, and spreads from 0 to 1."""
+    p_values = np.concatenate([activity(make_screen(seed), num_draws=99)["p_value"] for seed in range(12)])
+    assert (p_values <= 0.05).mean() <= 0.1
+    assert 0.3 <= (p_values <= 0.5).mean() <= 0.65
+    assert p_values.max() > 0.85
+
+
+def test_a_treatment_on_one_plate_has_no_activity(make_screen):
+    """Without another plate there are no positives: mAP and p are missing, and nothing is called active."""
+    made = make_screen(num_experiments=1, num_doses=1)
+    one = made.sites["plate"] == "1"
+    table = activity(
+        type(made)(made.sites[one].reset_index(drop=True), made.embeddings[one], made.roles[one])
+    )
+    assert table[["normalised_map", "p_value", "q_value"]].isna().all(axis=None)
+    assert not table["is_active"].any()
+
+
+def test_draws_are_disjoint_and_centred_by_what_stays(make_screen):
+    """In every draw the controls that stay have mean zero on their plate; with the drawn ones they are all controls."""
+    wells = make_screen().wells
+    correction = fit_correction(wells)
+    plate = "E1 plate 2"
+    num = 0
+    for drawn in draw_pseudo_treatments(wells, correction, {plate: 3}, num_draws=50, seed=4):
+        assert drawn.held_out[plate].shape[1:] == (3, correction.num_components)
+        assert drawn.controls[plate].shape[1] == correction.num_references[plate] - 3
+        np.testing.assert_allclose(drawn.controls[plate].mean(axis=1), 0, atol=1e-8)
+        num += len(drawn.held_out[plate])
+    assert num == 50
+
+
+def test_pseudo_treatments_come_from_controls_alone(make_screen):
+    """Other values in treated wells change no draw."""
+    wells = make_screen().wells
+    correction = fit_correction(wells)
+    values = wells.profiles.copy()
+    values[~wells.is_control] += 9
+    other = type(wells)(wells.wells, values)
+    for ours, theirs in zip(
+        draw_pseudo_treatments(wells, correction, {"E2 plate 1": 2}, num_draws=5),
+        draw_pseudo_treatments(other, fit_correction(other), {"E2 plate 1": 2}, num_draws=5),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours.held_out["E2 plate 1"], theirs.held_out["E2 plate 1"])
+
+
+def test_the_most_wells_of_designs_count_for_a_plate():
+    """Designs of 2 and 3 wells on a plate need 3 there."""
+    assert most_wells([(("P1", 2), ("P2", 3)), (("P1", 3),)]) == {"P1": 3, "P2": 3}
+
+
+def test_equal_seeds_give_equal_tables(make_screen):
+    """The same seed gives the same p-values, another one others."""
+    made = make_screen()
+    pd.testing.assert_frame_equal(activity(made, num_draws=39), activity(made, num_draws=39))

@@ -1,0 +1,150 @@
+"""What `phenotrain profile` does with its arguments, and how it says what went wrong."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from phenoserve.bundle import Bundle, BundleError, read_bundle
+from phenoserve.engine import Device, Engine, EngineError
+from phenotrain.cache import CacheError, FieldCache
+from phenotrain.datasets import Description, DescriptionError, load_description
+from phenotrain.plates import FieldForm, IncompleteSitesError, PlateError, read_site, read_sites, site_files
+from phenotrain.profiles.correction import Batch
+from phenotrain.profiles.embed import ReadStack, embed_screen
+from phenotrain.profiles.errors import ProfileError
+from phenotrain.profiles.files import write_csv, write_json, write_profiles, written
+from phenotrain.profiles.findings import ProfileFindings, find_profiles
+from phenotrain.profiles.screen_roles import roles_of
+from phenotrain.progress import step_bar, uncounted_step
+from phenotrain.report.profiles import profiles_page
+
+MENDABLE = (BundleError, CacheError, DescriptionError, EngineError, OSError, PlateError, ProfileError)
+"""What a user can mend; anything else is a defect and shows its traceback."""
+
+
+@dataclass(frozen=True)
+class ProfileRequest:
+    """The command's arguments, as `phenotrain.profiles.cli` documents them."""
+
+    dataset: str
+    data: Path
+    bundle: Path
+    out: Path
+    cache: Path | None
+    batch: Batch
+    treatments: tuple[str, ...]
+    num_top_doses: int
+    max_components: int | None
+    num_draws: int
+    seed: int
+    device: Device
+
+
+def profile_command(console: Console, request: ProfileRequest) -> int:
+    """Embed, correct, look and write.
+
+    Args:
+        console: Where progress, findings and errors go.
+        request: The arguments.
+
+    Returns:
+        The command's exit code: 0, or 1 after an error that the user can mend.
+    """
+    try:
+        findings, origin = _profile(console, request)
+    except MENDABLE as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        return 1
+    lines = [findings.headline, origin, *findings.notes]
+    console.print(" ".join(lines), markup=False, highlight=False)
+    console.print(f"Profiles, tables and report.html in {request.out}", markup=False, highlight=False)
+    return 0
+
+
+def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings, str]:
+    description = load_description(request.dataset)
+    bundle = read_bundle(request.bundle)
+    control = description.task.control
+    _require_fit(description, bundle)
+    sites, read_stack = _screen(request, description)
+    present = set(sites["treatment"])
+    unknown = [name for name in (control, *request.treatments) if name not in present]
+    if unknown:
+        raise ProfileError(
+            f"The table has no treatment {', '.join(map(repr, unknown))}. Name treatments as the table spells them."
+        )
+    roles, origin = roles_of(bundle.manifest.provenance.split, sites)
+    engine = Engine.load(bundle, device=request.device)
+    with step_bar("Embeddings", console) as on_site:
+        embeddings = embed_screen(
+            engine, read_stack, list(sites["site_id"]), request.out / "embeddings", on_site=on_site
+        )
+    with uncounted_step("Profiles", console):
+        findings = find_profiles(
+            sites,
+            embeddings,
+            roles,
+            control,
+            treatments=request.treatments or None,
+            seed=request.seed,
+            batch=request.batch,
+            num_top_doses=request.num_top_doses,
+            num_draws=request.num_draws,
+            max_components=request.max_components,
+        )
+    with uncounted_step("Files and report", console):
+        write_profiles(request.out, findings)
+        write_csv(request.out / "activity.csv", findings.activity)
+        write_csv(request.out / "batch_effect.csv", findings.batch_effect)
+        if findings.similarity is not None:
+            write_csv(request.out / "similarity.csv", findings.similarity.pairs())
+        write_json(
+            request.out / "findings.json", {**findings.to_json(), "bundle": bundle.digest, "roles": origin}
+        )
+        dataset = bundle.manifest.provenance.dataset
+        page = profiles_page(
+            findings,
+            title=f"Profiles by {bundle.manifest.name} {bundle.manifest.version}",
+            subtitle=f"{description.title or description.name} · licence of the data: {description.licence}",
+            notes=[origin],
+            simulated=dataset.simulated,
+        )
+        written(request.out / "report.html", lambda path: path.write_text(page, "utf-8"))
+    return findings, origin
+
+
+def _require_fit(description: Description, bundle: Bundle) -> None:
+    channels = bundle.manifest.input.channels
+    if tuple(description.stains) != tuple(channels):
+        raise ProfileError(
+            f"The bundle takes the stains {', '.join(channels)}; the dataset {description.name!r} has "
+            f"{', '.join(description.stains)}. Describe the channels in the bundle's order, or take another bundle."
+        )
+
+
+def _screen(request: ProfileRequest, description: Description) -> tuple[pd.DataFrame, ReadStack]:
+    if request.cache is not None:
+        cache = FieldCache.open(request.cache)
+        if tuple(cache.stains) != tuple(description.stains):
+            raise ProfileError(
+                f"The cache {request.cache} is of {cache.description.name!r} with other stains. Pass this dataset's."
+            )
+        return cache.sites, cache.read_raw
+    sites = read_sites(description, request.data)
+    files = site_files(description, sites)
+    form: FieldForm | None = None
+
+    def read_stack(row: int) -> np.ndarray:
+        nonlocal form
+        read = read_site(request.data, str(sites["site_id"].iloc[row]), files[row], form)
+        if read.stack is None:
+            raise IncompleteSitesError(
+                read.faults, "Or leave such sites out: `phenotrain cache --skip-incomplete`, then `--cache`."
+            )
+        form = FieldForm.of(read.stack)
+        return read.stack
+
+    return sites, read_stack

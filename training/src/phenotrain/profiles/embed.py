@@ -1,0 +1,71 @@
+"""Embeds every site of a screen with a bundle's own graph, going on where a killed run stopped."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from phenoserve.answers import EMBEDDING_SIZE
+from phenoserve.engine import Engine
+
+_PIXELS_A_BATCH: Final = 2**22
+_MAX_BATCH: Final = 16
+_ARRAY: Final = "embeddings.npy"
+_STATE: Final = "embeddings.json"
+
+ReadStack = Callable[[int], np.ndarray]
+
+
+def embed_screen(
+    engine: Engine,
+    read_stack: ReadStack,
+    site_ids: Sequence[str],
+    folder: Path,
+    *,
+    on_site: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Embed sites by the bundle's graph, which takes raw stacks.
+
+    Args:
+        engine: The bundle, loaded.
+        read_stack: Gives the raw stack of a row, `(channel, y, x)`; all of one size.
+        site_ids: Names of the sites, in row order.
+        folder: Keeps what is done; a later call with the same bundle and sites goes on there.
+        on_site: Called with the number of sites done and to do.
+
+    Returns:
+        `(num_sites, 1024)` float32.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    array_path, state_path = folder / _ARRAY, folder / _STATE
+    names = hashlib.sha256("\n".join(site_ids).encode()).hexdigest()
+    identity = {"bundle": engine.bundle.digest, "sites": names}
+    done = _done(state_path, array_path, identity)
+    if done == 0:
+        state_path.unlink(missing_ok=True)
+        np.lib.format.open_memmap(array_path, "w+", np.float32, (len(site_ids), EMBEDDING_SIZE)).flush()
+    embeddings = np.lib.format.open_memmap(array_path, "r+")
+    while done < len(site_ids):
+        first = read_stack(done)
+        size = int(np.clip(_PIXELS_A_BATCH // first[0].size, 1, _MAX_BATCH))
+        rows = range(done, min(done + size, len(site_ids)))
+        stacks = np.stack([first, *(read_stack(row) for row in rows[1:])])
+        embeddings[rows.start : rows.stop] = engine.answer(stacks).embedding
+        embeddings.flush()
+        done = rows.stop
+        partial = state_path.with_suffix(".partial")
+        partial.write_text(json.dumps({**identity, "done": done}), "utf-8")
+        partial.replace(state_path)
+        if on_site is not None:
+            on_site(done, len(site_ids))
+    return np.array(embeddings)
+
+
+def _done(state_path: Path, array_path: Path, identity: dict[str, str]) -> int:
+    if not (state_path.is_file() and array_path.is_file()):
+        return 0
+    state = json.loads(state_path.read_text("utf-8"))
+    return int(state["done"]) if {name: state.get(name) for name in identity} == identity else 0
