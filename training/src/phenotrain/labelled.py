@@ -1,11 +1,12 @@
 """Which sites the heads and the forest learn from, with what targets and weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from phenotrain.datasets import Description
 from phenotrain.doses import top_doses
 from phenotrain.heads import HeadData
 from phenotrain.matching import balanced_rows, class_weights, plate_matched_weights
@@ -23,6 +24,23 @@ class Task:
 
     control: str
     treatments: tuple[str, ...]
+
+    @classmethod
+    def of(cls, description: Description, treatments: Sequence[str] = ()) -> "Task":
+        """Takes the treatments to learn, the description's own when none are given.
+
+        Raises:
+            ValueError: If neither names any.
+        """
+        described = description.task
+        treated = tuple(treatments) or described.treatments
+        if not treated:
+            raise ValueError(
+                f"The description {description.name!r} names no treatments to learn. Name them with `--treatment`."
+            )
+        return cls(
+            described.control, (described.control, *(name for name in treated if name != described.control))
+        )
 
     @property
     def treated(self) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def run(request: RunRequest, console: Console) -> RunResult:
         phenotrain.encoder.WeightsUnavailableError: If the encoder's initial weights cannot be had.
         phenotrain.onnx_export.ExportError: If the exported graph does not answer as Keras does.
     """
-    recipe, task = request.recipe, _task(request)
+    recipe, task = request.recipe, Task.of(request.description, request.treatments)
     cache = build_cache(
         request.description,
         request.data,
@@ -166,7 +166,7 @@ def check(request: RunRequest) -> None:
 
 
 def _split(request: RunRequest, sites: pd.DataFrame) -> Split:
-    recipe, task = request.recipe, _task(request)
+    recipe, task = request.recipe, Task.of(request.description, request.treatments)
     return split_sites(
         sites,
         control=task.control,
@@ -176,18 +176,6 @@ def _split(request: RunRequest, sites: pd.DataFrame) -> Split:
         validation_fraction=recipe.split.validation_share,
         test_experiment=request.test_experiment,
         protocol=recipe.split.protocol,
-    )
-
-
-def _task(request: RunRequest) -> Task:
-    described = request.description.task
-    treated = request.treatments or described.treatments
-    if not treated:
-        raise ValueError(
-            f"The description {request.description.name!r} names no treatments to learn. Name them with `--treatment`."
-        )
-    return Task(
-        described.control, (described.control, *(name for name in treated if name != described.control))
     )
 
 
