@@ -1,0 +1,86 @@
+"""Means over sites with an interval from wells: what every finding about explanations is stated in."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from phenotrain.evaluate import Interval
+
+NUM_RESAMPLES: Final = 1999
+MIN_WELLS: Final = 3
+"""Fewest wells that give an interval: resampling two of them says nothing about their spread."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over sites.
+
+    Attributes:
+        value: The mean; None without a site.
+        interval: 95 % percentile interval from wells drawn with replacement; None with fewer than `MIN_WELLS`.
+        num_sites: Sites in the mean.
+        num_wells: Wells they lie in.
+    """
+
+    value: float | None
+    interval: Interval | None
+    num_sites: int
+    num_wells: int
+
+    def is_above(self, level: float) -> bool:
+        """Whether the whole interval lies above a level; never without an interval."""
+        return self.interval is not None and self.interval.low > level
+
+    def is_below(self, level: float) -> bool:
+        """Whether the whole interval lies below a level; never without an interval."""
+        return self.interval is not None and self.interval.high < level
+
+
+def mean_over_wells(values: np.ndarray, wells: np.ndarray, rng: np.random.Generator) -> Estimate:
+    """Average over sites, with an interval from whole wells drawn with replacement.
+
+    Args:
+        values: One a site, `(site,)`; sites whose value is NaN are left out.
+        wells: Name of every site's well, `(site,)`.
+        rng: Source of the resampling.
+
+    Returns:
+        The mean and its interval.
+    """
+    kept = ~np.isnan(np.asarray(values, dtype=float))
+    values, wells = np.asarray(values, dtype=float)[kept], np.asarray(wells)[kept]
+    num_wells = len(np.unique(wells))
+    if num_wells < MIN_WELLS:
+        return Estimate(float(values.mean()) if len(values) else None, None, len(values), num_wells)
+    return Estimate(
+        float(values.mean()),
+        percentiles(resampled_means(values[:, np.newaxis], wells, rng)[:, 0]),
+        len(values),
+        num_wells,
+    )
+
+
+def resampled_means(values: np.ndarray, wells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Average over the sites of wells drawn with replacement.
+
+    Args:
+        values: `(site, column)`, finite.
+        wells: Name of every site's well, `(site,)`, at least one.
+        rng: Source of the resampling.
+
+    Returns:
+        `(NUM_RESAMPLES, column)`.
+    """
+    names, well_of = np.unique(wells, return_inverse=True)
+    num_sites = np.bincount(well_of)
+    sums = np.zeros((len(names), values.shape[1]))
+    np.add.at(sums, well_of, values)
+    drawn = rng.integers(len(names), size=(NUM_RESAMPLES, len(names)))
+    return sums[drawn].sum(axis=1) / num_sites[drawn].sum(axis=1)[:, np.newaxis]
+
+
+def percentiles(resampled: np.ndarray) -> Interval:
+    """Return the 2.5th and the 97.5th percentile of `(resample,)`."""
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Interval(float(low), float(high))
