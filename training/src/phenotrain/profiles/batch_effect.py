@@ -34,6 +34,8 @@ def batch_predictability(
     So in every fold the correction is fitted on the other folds' controls alone and applied to the held-out ones as it
     would be to any treated well; the classifier learns from the other folds' controls, each corrected by the rest.
 
+    All controls count as training controls here, whatever their role.
+
     The classifier sees the first `NUM_COMPONENTS` principal components and their squares. On the components alone a
     correction by plate would be at chance whatever it leaves, since every plate's controls then have the same mean; the
     squares show differences in spread. Neither sees the error of a plate's centre, which the wells share that were no
@@ -50,7 +52,10 @@ def batch_predictability(
         two or more with `MIN_CONTROLS` controls) and of `raw` and `corrected` as `profiles` (where enough controls
         remain in a fold). The interval is the 95 % percentile interval of wells drawn with replacement within classes.
     """
-    controls = wells.take(wells.is_control)
+    chosen = wells.take(wells.is_control)
+    # Were only some of the controls training wells, the shared part would fit these better than the others, and the
+    # classifier would tell the sides of the split apart instead of the batches.
+    controls = WellProfiles(chosen.wells.assign(role="train"), chosen.profiles)
     plates = controls.wells["plate_name"].to_numpy(dtype=str)
     smallest = min(np.unique(plates, return_counts=True)[1])
     num_folds = min(NUM_FOLDS, smallest)
@@ -96,11 +101,9 @@ def _corrected(
 
 def _can_correct(controls: WellProfiles, batch: Batch, folds: list[tuple[np.ndarray, np.ndarray]]) -> bool:
     names = controls.batches(batch)
-    is_training = (controls.wells["role"] == "train").to_numpy(dtype=bool)
     return all(
         all(len(rows) >= MIN_CONTROLS for rows in reference_rows(controls.take(fitted), batch).values())
         and set(names[fitted]) == set(names)
-        and is_training[fitted].sum() >= MIN_CONTROLS
         for fitted, _ in folds
     )
 

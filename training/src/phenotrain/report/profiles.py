@@ -41,6 +41,7 @@ def profiles_section(findings: ProfileFindings) -> Section:
         num_panels=len(doses),
         num_shown=len(shown),
         number=_number,
+        p_value=_p_value,
         matrix=figures.similarity_matrix(findings.similarity, shown) if findings.similarity else None,
         settings=findings.to_json()["correction"],
     )
@@ -96,5 +97,9 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _number(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _p_value(value: float | None) -> str:
+    return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
