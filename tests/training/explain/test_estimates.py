@@ -33,6 +33,15 @@ def test_sites_of_a_well_are_not_independent():
     assert estimate(np.repeat(values, 10), np.arange(80)).interval.low > once.interval.low
 
 
+@pytest.mark.parametrize("num_wells", [5, 12])
+def test_few_wells_are_covered_too(num_wells):
+    """Over many draws from a normal distribution the interval holds the truth in about 95 of 100."""
+    rng = np.random.default_rng(0)
+    intervals = [estimate(rng.normal(size=num_wells), np.arange(num_wells)).interval for _ in range(400)]
+    covered = np.mean([interval.low <= 0 <= interval.high for interval in intervals])
+    assert 0.91 < covered < 0.985
+
+
 @pytest.mark.parametrize("num_wells", [0, 1, 2])
 def test_fewer_than_three_wells_give_no_interval(num_wells):
     """Without an interval nothing is above or below anything."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from phenotrain.evaluate import Interval
 
@@ -18,7 +20,7 @@ class Estimate:
 
     Attributes:
         value: The mean; None without a site.
-        interval: 95 % percentile interval from wells drawn with replacement; None with fewer than `MIN_WELLS`.
+        interval: 95 %, from wells drawn with replacement; None with fewer than `MIN_WELLS`.
         num_sites: Sites in the mean.
         num_wells: Wells they lie in.
     """
@@ -55,7 +57,7 @@ def mean_over_wells(values: np.ndarray, wells: np.ndarray, rng: np.random.Genera
         return Estimate(float(values.mean()) if len(values) else None, None, len(values), num_wells)
     return Estimate(
         float(values.mean()),
-        percentiles(resampled_means(values[:, np.newaxis], wells, rng)[:, 0]),
+        percentiles(resampled_means(values[:, np.newaxis], wells, rng)[:, 0], num_wells),
         len(values),
         num_wells,
     )
@@ -80,7 +82,18 @@ def resampled_means(values: np.ndarray, wells: np.ndarray, rng: np.random.Genera
     return sums[drawn].sum(axis=1) / num_sites[drawn].sum(axis=1)[:, np.newaxis]
 
 
-def percentiles(resampled: np.ndarray) -> Interval:
-    """Return the 2.5th and the 97.5th percentile of `(resample,)`."""
-    low, high = np.quantile(resampled, [0.025, 0.975])
+def percentiles(resampled: np.ndarray, num_wells: int) -> Interval:
+    """95 % interval from means of resampled wells, widened where there are few.
+
+    With n wells, resampled means spread by sqrt((n - 1) / n) too little, and their tails are a normal's where
+    Student's t is due: the percentiles are taken at Phi(-sqrt(n / (n - 1)) t) instead of at 2.5 % (Hesterberg 2015,
+    "What teachers should know about the bootstrap", the expanded percentile interval).
+
+    Args:
+        resampled: `(resample,)`.
+        num_wells: Wells that were resampled, at least two.
+    """
+    factor = np.sqrt(num_wells / (num_wells - 1))
+    tail = norm.cdf(-factor * student_t.ppf(0.975, num_wells - 1))
+    low, high = np.quantile(resampled, [tail, 1 - tail])
     return Interval(float(low), float(high))

@@ -199,5 +199,5 @@ def _ratio(both: np.ndarray, wells: np.ndarray, rng: np.random.Generator) -> Est
         return Estimate(value, None, len(both), num_wells)
     drawn = resampled_means(both, wells, rng)
     is_there = drawn[:, 1] > 0
-    interval = percentiles(drawn[is_there, 0] / drawn[is_there, 1])
+    interval = percentiles(drawn[is_there, 0] / drawn[is_there, 1], num_wells)
     return Estimate(value, interval, len(both), num_wells)
