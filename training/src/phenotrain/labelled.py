@@ -1,51 +1,16 @@
 """Which sites the heads and the forest learn from, with what targets and weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from phenotrain.datasets import Description
 from phenotrain.doses import top_doses
 from phenotrain.heads import HeadData
 from phenotrain.matching import balanced_rows, class_weights, plate_matched_weights
 from phenotrain.recipe import HeadsRecipe
-
-
-@dataclass(frozen=True)
-class Task:
-    """What the model is to tell apart.
-
-    Attributes:
-        control: Name of the control.
-        treatments: All classes in logit order, the control first.
-    """
-
-    control: str
-    treatments: tuple[str, ...]
-
-    @classmethod
-    def of(cls, description: Description, treatments: Sequence[str] = ()) -> "Task":
-        """Takes the treatments to learn, the description's own when none are given.
-
-        Raises:
-            ValueError: If neither names any.
-        """
-        described = description.task
-        treated = tuple(treatments) or described.treatments
-        if not treated:
-            raise ValueError(
-                f"The description {description.name!r} names no treatments to learn. Name them with `--treatment`."
-            )
-        return cls(
-            described.control, (described.control, *(name for name in treated if name != described.control))
-        )
-
-    @property
-    def treated(self) -> tuple[str, ...]:
-        """The treatments without the control, in the order of the binary heads."""
-        return tuple(name for name in self.treatments if name != self.control)
+from phenotrain.task import Task as Task  # where its users have always found it
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ def _shared(context: ReportContext) -> dict[str, Any]:
         "metrics": context.metrics,
         "number": _number_text,
         "p_text": p_text,
+        "simulated": context.simulated,
         "sides": [(side, role) for side in _SIDES if (role := getattr(context.metrics, side)) is not None],
     }
 

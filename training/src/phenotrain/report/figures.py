@@ -34,7 +34,7 @@ _DRAWN: Final = {
 
 
 def training_curve(log: pd.DataFrame) -> str:
-    """Draw loss, contrastive accuracy and learning rate over epochs, one below the other."""
+    """Draw loss, contrastive accuracy and learning rate over epochs, one below the other, a line for every fold."""
     curves = (
         ("loss", "NT-Xent loss"),
         ("contrastive_accuracy", "contrastive accuracy"),
@@ -44,7 +44,8 @@ def training_curve(log: pd.DataFrame) -> str:
         figure = Figure(figsize=(_WIDTH_IN, 4.6), layout="constrained")
         panels = figure.subplots(3, 1, sharex=True)
         for axes, (column, label) in zip(panels, curves, strict=True):
-            axes.plot(log["epoch"], log[column], color=CLASSIFIER_COLOUR, marker="o", markersize=2.5)
+            for _, fold in log.groupby("fold") if "fold" in log else [("", log)]:
+                axes.plot(fold["epoch"], fold[column], color=CLASSIFIER_COLOUR, marker="o", markersize=2.5)
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
             axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))

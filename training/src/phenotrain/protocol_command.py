@@ -1,0 +1,113 @@
+"""What `phenotrain splits` does with its arguments."""
+
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from phenotrain.datasets import DescriptionError, load_description
+from phenotrain.plates import PlateError, read_sites
+from phenotrain.recipe import Recipe, load_recipe
+from phenotrain.split_tables import print_nesting, split_tables
+from phenotrain.splits import PROTOCOLS, Protocol, Split, fold_splits
+from phenotrain.splits.protocols import fitting_protocol
+from phenotrain.splits.screen import look_at
+from phenotrain.task import Task
+
+
+def folds_of(
+    sites: pd.DataFrame, task: Task, recipe: Recipe, protocol: Protocol | None
+) -> list[tuple[Task, Split]]:
+    """Split a screen as a recipe asks: every fold, and under `reference` every treatment for itself.
+
+    Args:
+        sites: Sites table.
+        task: Treatments and control.
+        recipe: Its seed and shares are used.
+        protocol: The recipe's, or the one that the screen allows, when None.
+
+    Returns:
+        What is told apart in each fold, and its split.
+
+    Raises:
+        ValueError: If the screen cannot be split so.
+    """
+    chosen = protocol or recipe.split.protocol
+    tasks = [task]
+    if chosen == "reference":
+        tasks = [Task(task.control, (task.control, treatment)) for treatment in task.treated]
+    return [
+        (one, split)
+        for one in tasks
+        for split in fold_splits(
+            sites,
+            control=one.control,
+            treatments=one.treatments,
+            seed=recipe.seed,
+            test_fraction=recipe.split.test_share,
+            validation_fraction=recipe.split.validation_share,
+            protocol=chosen,
+        )
+    ]
+
+
+def fitting(sites: pd.DataFrame, task: Task) -> Protocol:
+    """Return the protocol whose held-out sites are as foreign as the screen's size allows."""
+    return fitting_protocol(look_at(sites, task.treatments, task.control))
+
+
+def splits_command(
+    out: Console,
+    errors: Console,
+    *,
+    dataset: str,
+    data: Path,
+    protocol: Protocol | None,
+    treatments: tuple[str, ...],
+    recipe: str,
+) -> int:
+    """Prints every protocol's groups and counts.
+
+    Args:
+        out: Where the tables go.
+        errors: Where errors go.
+        dataset: Name or path of the dataset's description.
+        data: Folder of its table.
+        protocol: One protocol only; all that the screen allows when None.
+        treatments: Treatments to learn; the description's when empty.
+        recipe: Name or path of the recipe whose seed and shares are used.
+
+    Returns:
+        The exit code: 0, or 1 after an error that the user can mend.
+    """
+    try:
+        description = load_description(dataset)
+        task, chosen = Task.of(description, treatments), load_recipe(recipe)
+        sites = read_sites(description, data)
+        asked: list[Protocol] = [protocol] if protocol else list(PROTOCOLS)
+        found: dict[Protocol, list[tuple[Task, Split]] | ValueError] = {}
+        for name in asked:
+            try:
+                found[name] = folds_of(sites, task, chosen, name)
+            except ValueError as error:
+                if protocol:
+                    raise
+                found[name] = error
+    except (DescriptionError, OSError, PlateError, ValueError) as error:
+        errors.print(str(error), style="red", markup=False, highlight=False)
+        return 1
+    out.print(f"{len(sites)} sites, {sites['well_id'].nunique()} wells", highlight=False)
+    nesting = next(
+        (made[0][1].description["dose_nesting"] for made in found.values() if isinstance(made, list)), None
+    )
+    if nesting is not None:
+        print_nesting(out, nesting)
+    for name, made in found.items():
+        if isinstance(made, ValueError):
+            out.print(f"{name}: not on this screen. {made}\n", markup=False, highlight=False)
+            continue
+        for number, (one, split) in enumerate(made, 1):
+            which = f", fold {number} of {len(made)}" if name != "reference" and len(made) > 1 else ""
+            which = f", {one.treated[0]}" if name == "reference" else which
+            out.print(split_tables(f"{name}{which}", split.description, one.control), highlight=False)
+    return 0
