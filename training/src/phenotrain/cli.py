@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from phenotrain.cache.cli import cache
+from phenotrain.profiles.cli import profile
 from phenotrain.simulate.cli import simulate
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(simulate)
 app.command()(cache)
+app.command()(profile)
 
 
 @app.command()

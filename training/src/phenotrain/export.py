@@ -16,17 +16,23 @@ from phenoserve.engine import Engine, record_golden
 from phenoserve.verify import replay_golden
 from phenotrain.cache import FieldCache
 from phenotrain.calibration_check import check_calibration
+from phenotrain.dose_fit import DoseFit, fit_doses
 from phenotrain.doses import top_doses
 from phenotrain.evaluate import Metrics, dose_probability
 from phenotrain.gallery import gallery, golden_rows
 from phenotrain.labelled import Task
 from phenotrain.learn import Learned
 from phenotrain.onnx_export import check_parity, to_onnx
+from phenotrain.profiles.errors import ProfileError
+from phenotrain.profiles.findings import find_profiles
 from phenotrain.progress import uncounted_step
 from phenotrain.provenance import package_versions, provenance_of
 from phenotrain.recipe import Recipe
 from phenotrain.report import ReportContext, Section, build_report, card_markdown
 from phenotrain.report.calibration import calibration_section
+from phenotrain.report.dose_fit import dose_fit_section
+from phenotrain.report.profiles import profiles_section
+from phenotrain.report.section import render
 from phenotrain.splits import Split
 from phenotrain.training_log import EpochRow
 
@@ -135,18 +141,54 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
 
 
 def _sections(made: Export, model_onnx: bytes) -> list[Section]:
-    probabilities = made.learned.predictions.classifier.probabilities
     calibration = check_calibration(
         made.cache,
         made.scored,
         made.task,
-        probabilities,
+        made.learned.predictions.classifier.probabilities,
         made.learned.embeddings,
         made.learned.calibration,
         model_onnx,
         seed=made.recipe.seed,
     )
-    return [calibration_section(calibration)]
+    fits = _dose_fits(made)
+    sections = [dose_fit_section(fits)] if fits else []
+    return [*sections, calibration_section(calibration), *_profiles(made)]
+
+
+def _dose_fits(made: Export) -> list[DoseFit]:
+    """Curves through the wells whose label was not learned from: the test wells, and treatments that are no class."""
+    cache, control = made.cache, made.task.control
+    is_class = cache.sites["treatment"].isin(made.task.treatments).to_numpy(dtype=bool)
+    rows = np.flatnonzero((made.split.roles == "test") | ~is_class)
+    treated = 1.0 - made.learned.predictions.classifier.probabilities[:, made.task.treatments.index(control)]
+    fits = fit_doses(cache.sites, rows, control, treated, "P(treated)", seed=made.recipe.seed)
+    measurement = cache.description.task.measurement
+    if measurement is not None and measurement in cache.sites:
+        values = pd.to_numeric(cache.sites[measurement], errors="coerce").to_numpy(dtype=float)
+        measured = rows[np.isfinite(values[rows])]
+        fits += fit_doses(cache.sites, measured, control, values, measurement, seed=made.recipe.seed)
+    return fits
+
+
+def _profiles(made: Export) -> list[Section]:
+    try:
+        findings = find_profiles(
+            made.cache.sites,
+            made.learned.embeddings,
+            made.split.roles,
+            made.task.control,
+            seed=made.recipe.seed,
+            num_top_doses=made.recipe.heads.num_top_doses or 3,
+        )
+    except ProfileError as error:
+        # A screen with few controls still gets its bundle; the report says what could not be computed.
+        return [
+            Section(
+                "profiles", "Profiles", render("reason.html.j2", reason=str(error)), {"reason": str(error)}
+            )
+        ]
+    return [profiles_section(findings)]
 
 
 def _dose_probability(made: Export) -> pd.DataFrame:

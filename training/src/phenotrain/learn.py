@@ -43,7 +43,14 @@ class Learned:
 
 
 def learn(
-    cache: FieldCache, roles: np.ndarray, task: Task, recipe: Recipe, work: Path, console: Console
+    cache: FieldCache,
+    roles: np.ndarray,
+    task: Task,
+    recipe: Recipe,
+    work: Path,
+    console: Console,
+    *,
+    with_baselines: bool = True,
 ) -> Learned:
     """SimCLR, then the frozen encoder's embeddings, then heads, forest, calibration and the baselines.
 
@@ -57,6 +64,7 @@ def learn(
         recipe: All numbers.
         work: Folder of checkpoints and logs; a killed run goes on from there.
         console: Where progress is shown.
+        with_baselines: Whether to fit the baselines too.
 
     Returns:
         The trained parts and their predictions for every site.
@@ -83,7 +91,7 @@ def learn(
         heads = fit_two_heads(labelled, embeddings, recipe.heads, seed=seed)
         forest, by_forest = _forest(labelled, embeddings, recipe)
         calibration = calibrate(labelled, roles, embeddings, heads, recipe.calibration, seed=seed)
-    baselines = Baselines(cache, labelled, unlabelled, recipe, work, console).predict()
+    baselines = Baselines(cache, labelled, unlabelled, recipe, work, console)
     graph = ServedGraph(
         networks.encoder,
         networks.projection_head,
@@ -92,8 +100,9 @@ def learn(
         recipe.downsample,
     )
     by_classifier = heads.predict(embeddings, labelled.rows["validation"])
-    predictions = Predictions({"classifier": by_classifier, "forest": by_forest, **baselines})
-    return Learned(graph, forest, calibration, predictions, embeddings)
+    own = Predictions({"classifier": by_classifier, "forest": by_forest})
+    others = baselines.predict() if with_baselines else {}
+    return Learned(graph, forest, calibration, own.joined(Predictions(others)), embeddings)
 
 
 def _forest(

@@ -125,6 +125,8 @@ class TaskDescription(_Part):
     """The treatment's label of untreated wells."""
     treatments: tuple[Word, ...] = ()
     """Labels of the treatments learned by default; empty where there is no natural choice."""
+    measurement: Word | None = None
+    """Column of the table with a number measured by other means, drawn beside the model's dose response."""
 
     @model_validator(mode="after")
     def _treatments_are_others(self) -> "TaskDescription":

@@ -1,0 +1,204 @@
+"""Compares recipes on one simulated screen under leave-experiment-out, at well level and the top three doses.
+
+    phenotrain simulate screen --seed 17 --field-px 256 --wells-per-treatment 6 --control-wells 16
+    python benchmarks/recipes.py screen --work recipes.work
+
+Every recipe is cut down in the same way so that the comparison fits two CPU cores: random initial weights
+(ImageNet's need a network), views of a quarter of the side for fields of a quarter of the side, batches of 32 with the learning
+rate divided by the same factor as the batch (Goyal et al. 2017), and the same number of optimiser steps. What this says
+about full-size training on real images is not known. A recipe that is finished is not run again; `--work` holds its answers.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from phenotrain.cache import FieldCache, build_cache
+from phenotrain.datasets import load_description
+from phenotrain.evaluate import Answers, Interval, answers_at_wells, balanced_accuracy_difference, evaluate
+from phenotrain.labelled import Task
+from phenotrain.learn import learn
+from phenotrain.profiles.findings import find_profiles
+from phenotrain.recipe import Recipe, load_recipe
+from phenotrain.simclr import num_steps_of
+from phenotrain.splits import Split, split_sites
+
+NUM_TOP_DOSES = 3
+BATCH_SIZE = 32
+FIELD_SHARE = 4
+"""RxRx2's fields are 1024 px, the screen's a quarter of that."""
+
+VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
+    "default": ("default", {}),
+    "reference": ("reference", {}),
+    "default, stem = adapter": ("default", {"encoder": {"stem": "adapter"}}),
+    "default, crop scale 0.35 to 1.0": (
+        "default",
+        {"augmentation": {"crop_scale_min": 0.35, "crop_scale_max": 1.0}},
+    ),
+    "default, crop scale 1": ("default", {"augmentation": {"crop_scale_min": 1.0, "crop_scale_max": 1.0}}),
+    "default, no intensity jitter": (
+        "default",
+        {"augmentation": {"channel_gain": 0.0, "channel_offset": 0.0}},
+    ),
+    "default, intensity jitter 0.3": (
+        "default",
+        {"augmentation": {"channel_gain": 0.3, "channel_offset": 0.3}},
+    ),
+    "default, temperature 0.5": ("default", {"simclr": {"temperature": 0.5}}),
+    "default, temperature 0.1": ("default", {"simclr": {"temperature": 0.1}}),
+    "default, batches of one plate": ("default", {"simclr": {"batches": "plate"}}),
+}
+
+
+def cut_down(name: str, changes: dict[str, dict[str, Any]], num_steps: int, num_sites: int) -> Recipe:
+    """A recipe at the size of the benchmark."""
+    values = load_recipe(name).model_dump()
+    for section, keys in changes.items():
+        values[section].update(keys)
+    simclr = values["simclr"]
+    factor = BATCH_SIZE / simclr["batch_size"]
+    simclr.update(
+        batch_size=BATCH_SIZE,
+        learning_rate=simclr["learning_rate"] * factor,
+        final_learning_rate=simclr["final_learning_rate"] * factor,
+        # A view of 32 px is the least that DenseNet121 takes; multiples of 8 keep its maps even.
+        crop_px=max(32, 8 * round(simclr["crop_px"] / FIELD_SHARE / 8)),
+        epochs=1,
+    )
+    values["encoder"]["weights"] = "none"
+    values["heads"]["num_top_doses"] = NUM_TOP_DOSES
+    recipe = Recipe.model_validate(values)
+    steps_an_epoch = max(1, num_sites // BATCH_SIZE)
+    return recipe.changed(simclr={**simclr, "epochs": max(1, round(num_steps / steps_an_epoch))})
+
+
+def run_variant(
+    name: str, cache: FieldCache, split: Split, task: Task, num_steps: int, work: Path, console: Console
+) -> dict[str, Any]:
+    """Trains one recipe; gives the wells' answers, and the embeddings' profiles for `default`."""
+    base, changes = VARIANTS[name]
+    num_sites = int(np.isin(split.roles, ("train", "validation")).sum())
+    recipe = cut_down(base, changes, num_steps, num_sites)
+    rows = np.flatnonzero(np.isin(split.roles, ("train", "validation")))
+    console.print(f"{name}: {num_steps_of(cache, rows, recipe)} steps")
+    learned = learn(cache, split.roles, task, recipe, work, console, with_baselines=name == "default")
+    found = {"recipe": recipe.model_dump(mode="json"), "answers": {}, "metrics": {}}
+    metrics = evaluate(
+        cache.sites,
+        split.roles,
+        task.treatments,
+        task.control,
+        learned.predictions,
+        num_top_doses=NUM_TOP_DOSES,
+        seed=recipe.seed,
+        simulated=True,
+    )
+    for model in learned.predictions:
+        answers = answers_at_wells(
+            cache.sites,
+            split.roles,
+            task.treatments,
+            task.control,
+            learned.predictions,
+            num_top_doses=NUM_TOP_DOSES,
+            model=model,
+        )
+        label = name if model == "classifier" else f"{model}, {name}"
+        found["answers"][label] = {
+            key: np.asarray(getattr(answers, key)).astype(str).tolist()
+            for key in ("predicted", "true", "wells")
+        }
+        estimate = metrics.test.classified(model, "well").balanced_accuracy
+        found["metrics"][label] = [estimate.value, estimate.interval.low, estimate.interval.high]
+    if name == "default":
+        np.savez(work / "embeddings.npz", embeddings=learned.embeddings)
+        profiles = find_profiles(
+            cache.sites, learned.embeddings, split.roles, task.control, seed=recipe.seed, with_umap=False
+        )
+        found["profiles"] = profiles.to_json()
+    return found
+
+
+def main(
+    screen: Annotated[Path, typer.Argument(help="A simulated screen.", exists=True, file_okay=False)],
+    work: Annotated[Path, typer.Option(help="Folder of caches, checkpoints and answers.")] = Path(
+        "recipes.work"
+    ),
+    steps: Annotated[int, typer.Option(help="Optimiser steps of SimCLR.")] = 120,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this one; repeatable.")] = None,
+) -> None:
+    """Run what is not finished and print the table."""
+    console = Console(stderr=True)
+    description = load_description("rxrx2")
+    task = Task(description.task.control, (description.task.control, *description.task.treatments))
+    found: dict[str, dict[str, Any]] = {}
+    for name in only or VARIANTS:
+        folder = work / name.replace(" ", "_").replace(",", "").replace("=", "")
+        done = folder / f"answers_{steps}.json"
+        if not done.exists():
+            base = load_recipe(VARIANTS[name][0])
+            cache = build_cache(
+                description,
+                screen,
+                work / f"cache_{base.downsample}",
+                downsample=base.downsample,
+                progress=console.is_terminal,
+            )
+            split = split_sites(
+                cache.sites,
+                control=task.control,
+                treatments=task.treatments,
+                seed=base.seed,
+                test_fraction=base.split.test_share,
+                validation_fraction=base.split.validation_share,
+                protocol="leave-experiment-out",
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            done.write_text(json.dumps(run_variant(name, cache, split, task, steps, folder, console)))
+        found[name] = json.loads(done.read_text())
+    _print_table(found)
+
+
+def _print_table(found: dict[str, dict[str, Any]]) -> None:
+    answers = {
+        label: Answers(**{k: np.array(v) for k, v in part.items()})
+        for run in found.values()
+        for label, part in run["answers"].items()
+    }
+    metrics = {label: part for run in found.values() for label, part in run["metrics"].items()}
+    print("| recipe | balanced accuracy, well | default minus this |")
+    print("|---|---|---|")
+    for label, (value, low, high) in metrics.items():
+        lead = ""
+        if "default" in answers and label != "default":
+            difference = balanced_accuracy_difference(
+                answers["default"], answers[label], names=("default", label)
+            )
+            lead = f"{difference.value:+.2f} {_interval(difference.interval)}"
+        print(f"| {label} | {value:.2f} [{low:.2f}, {high:.2f}] | {lead} |")
+    if "default" in found:
+        _print_profiles(found["default"]["profiles"])
+
+
+def _print_profiles(profiles: dict[str, Any]) -> None:
+    print(f"\n{profiles['headline']}\n\n| treatment | dose | mAP | q |\n|---|---|---|---|")
+    for row in profiles["activity"]:
+        found = f"{row['mean_average_precision']:.2f} | {row['q_value']:.3f}"
+        print(f"| {row['treatment']} | {row['treatment_conc']:g} | {found} |")
+    print("\n| predicted | profiles | balanced accuracy | chance |\n|---|---|---|---|")
+    for row in profiles["batch_effect"]:
+        found = f"{row['balanced_accuracy']:.3f} | {row['chance']:.3f}"
+        print(f"| {row['predicted']} | {row['profiles']} | {found} |")
+
+
+def _interval(interval: Interval) -> str:
+    return f"[{interval.low:+.2f}, {interval.high:+.2f}]"
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,51 @@
+"""The report's part on dose and response: fitted curves, beside a classical measurement where the screen has one."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from phenotrain.dose_fit import DoseFit
+from phenotrain.report.section import Section, render
+from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR, inline_svg, page_style
+
+MAX_FITS: Final = 24
+
+
+def dose_fit_section(fits: Sequence[DoseFit]) -> Section:
+    """Draws and tabulates fitted curves; the first of a treatment's drawn, all of them in the table."""
+    html = render(
+        "dose_fit.html.j2",
+        fits=fits,
+        panels=[_panel(fit, number) for number, fit in enumerate(fits[:MAX_FITS])],
+        num_shown=min(len(fits), MAX_FITS),
+    )
+    return Section("dose_fit", "Fitted dose-response curves", html, {"fits": [fit.to_json() for fit in fits]})
+
+
+def _panel(fit: DoseFit, number: int) -> str:
+    with page_style():
+        figure = Figure(figsize=(3.1, 2.5), layout="constrained")
+        axes = figure.subplots()
+        doses, responses = np.array(fit.doses), np.array(fit.responses)
+        if fit.controls:
+            low, high = np.quantile(fit.controls, [0.025, 0.975])
+            axes.axhspan(low, high, color=CONTROL_COLOUR, alpha=0.3, linewidth=0)
+            axes.axhline(float(np.mean(fit.controls)), color=CONTROL_COLOUR, linewidth=0.9, linestyle="--")
+        axes.plot(doses, responses, "o", color=CLASSIFIER_COLOUR, markersize=3.2, alpha=0.75)
+        if fit.curve is not None:
+            along = np.geomspace(doses.min(), doses.max(), 200)
+            axes.plot(along, fit.curve.at(along), color=CLASSIFIER_COLOUR, linewidth=1.4)
+            if fit.is_within_doses:
+                axes.axvline(fit.curve.ec50, color="#d55e00", linewidth=1)
+            if fit.interval is not None:
+                axes.axvspan(fit.interval.low, fit.interval.high, color="#d55e00", alpha=0.2, linewidth=0)
+        axes.set_xscale("log")
+        axes.set_xlim(doses.min() / 1.6, doses.max() * 1.6)
+        axes.set_title(" · ".join(part for part in (fit.series or fit.treatment,) if part), loc="left")
+        axes.set_xlabel("dose, as recorded")
+        axes.set_ylabel(fit.response)
+        return inline_svg(
+            figure, f"dose-fit-{number}", f"{fit.response} of {fit.treatment} {fit.series} over the doses."
+        )
