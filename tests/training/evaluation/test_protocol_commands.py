@@ -1,23 +1,27 @@
+import io
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from phenotrain.datasets import load_description
-from phenotrain.evaluate import Interval
-from phenotrain.labelled import Task
+from phenotrain.evaluate import Interval, ModelPredictions, Predictions
 from phenotrain.plates import read_sites
 from phenotrain.protocol_cli import splits
 from phenotrain.protocol_command import folds_of
 from phenotrain.recipe import load_recipe
 from phenotrain.reference_table import ReferenceRow
 from phenotrain.report.reference import build_reference_report
+from phenotrain.task import Task
 
 APP = typer.Typer()
 APP.command()(splits)
@@ -174,44 +178,110 @@ num_trees = 5
 """
 
 
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory) -> Path:
+    """A screen of two experiments with two plates each, drawn small."""
+    path = tmp_path_factory.mktemp("evaluate") / "screen"
+    options = ["--field-px", "64", "--dose", "0.1", "--control-wells", "4", "--wells-per-treatment", "3"]
+    command = [str(Path(sys.executable).with_name("phenotrain")), "simulate", str(path), *options]
+    subprocess.run([*command, "--sites-per-well", "2", "--no-progress"], check=True, capture_output=True)
+    return path
+
+
+def asked(screen: Path, out: Path, **changes):
+    """Arguments of `evaluate_command`."""
+    recipe = out.with_name("tiny.toml")
+    recipe.write_text(RECIPE)
+    return {
+        "dataset": "rxrx2",
+        "data": screen,
+        "out": out,
+        "protocol": None,
+        "recipe": str(recipe),
+        "work": out.with_name("work"),
+        "cache": None,
+        "treatments": ("IFN-gamma", "IFN-omega"),
+        "weights": None,
+        "skip_incomplete": False,
+        "num_workers": 1,
+    } | changes
+
+
+@pytest.fixture
+def guessing(monkeypatch) -> list[tuple[np.ndarray, Task, Path]]:
+    """Guesses in place of hours of learning; gives the roles, task and folder that learning was asked with."""
+    from phenotrain import evaluation_run
+
+    given: list[tuple[np.ndarray, Task, Path]] = []
+
+    def learn(cache, roles, task, recipe, work, console):
+        given.append((roles, task, work))
+        probabilities = np.random.default_rng(len(given)).dirichlet(np.ones(len(task.treatments)), len(cache))
+        models = {name: ModelPredictions(probabilities) for name in ("classifier", "forest")}
+        return SimpleNamespace(predictions=Predictions(models))
+
+    monkeypatch.setattr(evaluation_run, "learn", learn)
+    return given
+
+
+@pytest.mark.training
+def test_evaluate_reports_both_directions_together_and_each_by_itself(simulated, tmp_path, guessing):
+    """Each experiment is learned without once, in a folder of its own; the report pools the answers, without bundle."""
+    from phenotrain.evaluate_command import evaluate_command
+
+    out, console = tmp_path / "out", Console(file=io.StringIO(), width=200)
+    assert evaluate_command(console, **asked(simulated, out)) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "report.html"]
+    numbers = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert numbers["headline"].startswith("Held-out experiments HUVEC-1, HUVEC-2, top dose")
+    assert "simulated" in numbers["headline"]
+    assert [fold["name"] for fold in numbers["folds"]["folds"]] == ["HUVEC-1", "HUVEC-2"]
+    assert numbers["test"]["num_wells"] == 4 * (2 * 3 + 4)
+    assert numbers["validation"] is None
+    assert len({work for _, _, work in guessing}) == 2
+    page = (out / "report.html").read_text()
+    assert "Every fold by itself" in page
+    assert numbers["headline"] in page.replace("&lt;", "<")
+    assert evaluate_command(console, **asked(simulated, out)) == 1
+    assert "report.html exists" in console.file.getvalue()
+
+
+@pytest.mark.training
+def test_evaluate_sets_the_leaking_split_beside_an_honest_one(simulated, tmp_path, guessing):
+    """Under `reference` every treatment is learned alone, once leaking and once in every honest fold."""
+    from phenotrain.evaluate_command import evaluate_command
+
+    out, console = tmp_path / "out", Console(file=io.StringIO(), width=200)
+    assert evaluate_command(console, **asked(simulated, out, protocol="reference")) == 0
+    numbers = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)
+    rows = [(row["treatment"], row["protocol"], row["leaks"], row["model"]) for row in numbers["table"]]
+    assert sorted(rows) == sorted(
+        (treatment, protocol, protocol == "reference", model)
+        for treatment in ("IFN-gamma", "IFN-omega")
+        for protocol in ("reference", "leave-experiment-out")
+        for model in ("classifier", "forest")
+    )
+    assert [len(task.treatments) for _, task, _ in guessing] == [2] * 6
+    assert len({work for _, _, work in guessing}) == 6
+    assert "leaking split" in (out / "report.html").read_text()
+
+
 @pytest.mark.training
 @pytest.mark.slow
-@pytest.mark.parametrize("protocol", ["leave-experiment-out", "reference"])
-def test_evaluate_learns_every_fold_and_reports_without_a_bundle(tmp_path, protocol):
-    """On a simulated screen both directions are learned, pooled and reported, or set beside the leaking split."""
-    screen, out = tmp_path / "screen", tmp_path / "out"
-    recipe = tmp_path / "tiny.toml"
+def test_evaluate_learns_and_reports(simulated, tmp_path):
+    """The command itself learns both directions with a tiny recipe and reports every model."""
+    recipe, out = tmp_path / "tiny.toml", tmp_path / "out"
     recipe.write_text(RECIPE)
-    command = [str(Path(sys.executable).with_name("phenotrain"))]
-    options = ["--field-px", "64", "--dose", "0.1", "--control-wells", "4", "--wells-per-treatment", "3"]
-    options += ["--sites-per-well", "1", "--no-progress"]
-    subprocess.run([*command, "simulate", str(screen), *options], check=True, capture_output=True)
-    asked = ["--recipe", str(recipe), "--protocol", protocol, "--treatment", "IFN-gamma"]
-    done = subprocess.run(
-        [*command, "evaluate", "rxrx2", str(screen), str(out), *asked],
-        check=False,
-        text=True,
-        capture_output=True,
-    )
+    command = [
+        str(Path(sys.executable).with_name("phenotrain")),
+        "evaluate",
+        "rxrx2",
+        str(simulated),
+        str(out),
+    ]
+    options = ["--recipe", str(recipe), "--treatment", "IFN-gamma"]
+    done = subprocess.run([*command, *options], check=False, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "report.html"]
-    numbers = json.loads((out / "metrics.json").read_text())
-    assert "simulated" in numbers["headline"]
-    if protocol == "reference":
-        assert {(row["protocol"], row["model"]) for row in numbers["table"]} == {
-            (name, model)
-            for name in ("reference", "leave-experiment-out")
-            for model in ("classifier", "forest")
-        }
-    else:
-        assert [fold["name"] for fold in numbers["folds"]["folds"]] == ["HUVEC-1", "HUVEC-2"]
-        assert numbers["test"]["num_wells"] == 2 * 2 * (3 + 4)
-        assert numbers["validation"] is None
-    again = subprocess.run(
-        [*command, "evaluate", "rxrx2", str(screen), str(out), *asked],
-        check=False,
-        text=True,
-        capture_output=True,
-    )
-    assert again.returncode == 1
-    assert "exists" in again.stderr
+    numbers = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)
+    models = {found["model"] for found in numbers["test"]["classification"]}
+    assert {"classifier", "forest", "majority class", "intensity and cell count"} <= models

@@ -13,7 +13,7 @@ from phenotrain.evaluate.draws import NUM_PERMUTATIONS
 from phenotrain.evaluate.headline import interval_text
 from phenotrain.evaluate.predictions import CLASSIFIER, FOREST
 from phenotrain.grouping import treated_names
-from phenotrain.report import figures
+from phenotrain.report import figures, score_figures
 from phenotrain.report.context import ReportContext
 from phenotrain.report.section import render
 from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR
@@ -45,7 +45,7 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
     html = render(
         "report.html.j2",
         **_shared(context),
-        auroc=figures.auroc_per_dose(test),
+        auroc=score_figures.auroc_per_dose(test),
         colours={"classifier": CLASSIFIER_COLOUR, "control": CONTROL_COLOUR},
         confusion=[
             (
@@ -60,12 +60,12 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
         dose_rows=_records(table),
         dose_text=figures.dose_text,
         doses=figures.probability_per_dose(table),
-        drawn_models=figures.drawn_models(test),
-        model_figure=figures.models_compared(test),
+        drawn_models=score_figures.drawn_models(test),
+        model_figure=score_figures.models_compared(test),
         more_panels=_more_panels,
         num_dose_panels=len(table[["treatment", "series"]].drop_duplicates()),
         num_permutations=NUM_PERMUTATIONS,
-        ranks=figures.scores_per_rank(test),
+        ranks=score_figures.scores_per_rank(test),
         treated=treated_names(metrics.treatments, metrics.control),
         overlays=[
             {**overlay._asdict(), "base64": base64.b64encode(overlay.png).decode("ascii")}

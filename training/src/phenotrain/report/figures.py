@@ -10,27 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from phenotrain.evaluate import Classification, Estimate, MetricName, RoleMetrics
-from phenotrain.evaluate.predictions import CLASSIFIER, FOREST, INTENSITY
+from phenotrain.evaluate import Classification
 from phenotrain.report.svg import (
-    BASELINE_COLOUR,
     CLASSIFIER_COLOUR,
     CONTROL_COLOUR,
-    FOREST_COLOUR,
     ink,
     inline_svg,
     page_style,
 )
 
 MAX_PANELS: Final = 12
-_WIDTH_IN: Final = 4.7
+WIDTH_IN: Final = 4.7
 _PANEL_WIDTH_IN: Final = 3.1
-_DRAWN: Final = {
-    CLASSIFIER: (CLASSIFIER_COLOUR, "o-", "●"),
-    FOREST: (FOREST_COLOUR, "s--", "■"),
-    INTENSITY: (BASELINE_COLOUR, "^:", "▲"),
-}
-"""Colour, line and mark of the models that are drawn over doses."""
 
 
 def training_curve(log: pd.DataFrame) -> str:
@@ -41,7 +32,7 @@ def training_curve(log: pd.DataFrame) -> str:
         ("learning_rate", "learning rate"),
     )
     with page_style():
-        figure = Figure(figsize=(_WIDTH_IN, 4.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, 4.6), layout="constrained")
         panels = figure.subplots(3, 1, sharex=True)
         for axes, (column, label) in zip(panels, curves, strict=True):
             for _, fold in log.groupby("fold") if "fold" in log else [("", log)]:
@@ -60,7 +51,7 @@ def confusion_matrix(found: Classification, classes: Sequence[str], name: str) -
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     num = len(classes)
     with page_style():
-        size_in = max(_WIDTH_IN, 0.45 * num + 2)
+        size_in = max(WIDTH_IN, 0.45 * num + 2)
         figure = Figure(figsize=(size_in, size_in * 0.86), layout="constrained")
         axes = figure.subplots()
         for true, predicted in np.ndindex(num, num):
@@ -85,141 +76,32 @@ def confusion_matrix(found: Classification, classes: Sequence[str], name: str) -
         return inline_svg(figure, name, f"Confusion matrix of the {found.model}, rows true. {rows}.")
 
 
-def drawn_models(role: RoleMetrics) -> list[tuple[str, str, str]]:
-    """Return name, colour and mark of the models that are drawn over doses."""
-    return [(model, colour, mark) for model, (colour, _, mark) in _DRAWN.items() if model in role.models]
-
-
-def models_compared(role: RoleMetrics) -> str:
-    """Draw every model's well-level balanced accuracy with its interval and its chance level."""
-    models = role.models
-    found = [role.classified(model, "well").balanced_accuracy for model in models]
-    with page_style():
-        figure = Figure(figsize=(_WIDTH_IN, 0.36 * len(models) + 0.9), layout="constrained")
-        axes = figure.subplots()
-        for position, (model, estimate) in enumerate(zip(models, found, strict=True)):
-            colour = _DRAWN[model][0] if model in _DRAWN else ink()
-            axes.plot(
-                [estimate.chance] * 2, [position - 0.3, position + 0.3], color=CONTROL_COLOUR, linewidth=2
-            )
-            axes.errorbar(
-                estimate.value,
-                position,
-                xerr=_bars([estimate]),
-                color=colour,
-                fmt="o",
-                markersize=5,
-                capsize=2,
-            )
-        axes.set_yticks(range(len(models)), models)
-        axes.set_ylim(len(models) - 0.5, -0.5)
-        axes.set_xlim(0, 1.03)
-        axes.set_xlabel("balanced accuracy")
-        numbers = "; ".join(
-            f"{model} {estimate.value:.2f}" for model, estimate in zip(models, found, strict=True)
-        )
-        return inline_svg(figure, "models", f"Balanced accuracy of the models on test wells: {numbers}.")
-
-
-def scores_per_rank(role: RoleMetrics) -> list[str]:
-    """Draw balanced accuracy and AUROC of the test wells at every dose rank, one panel each."""
-    ranks = sorted({found.dose_rank for found in role.by_dose_rank if found.dose_rank is not None})
-    panels: list[str] = []
-    names: tuple[tuple[MetricName, str], ...] = (
-        ("balanced_accuracy", "balanced accuracy"),
-        ("auroc", "AUROC"),
-    )
-    for metric, label in names if ranks else ():
-        with page_style():
-            figure, axes = _panel()
-            for model, _, _ in drawn_models(role):
-                estimates = [role.at_dose_rank(model, "well", rank).estimates[metric] for rank in ranks]
-                _draw_over_doses(axes, list(range(len(ranks))), estimates, model)
-            chances = [role.at_dose_rank(CLASSIFIER, "well", rank).estimates[metric] for rank in ranks]
-            axes.plot(
-                range(len(ranks)),
-                [math.nan if found is None else found.chance for found in chances],
-                color=CONTROL_COLOUR,
-                linewidth=0.8,
-                linestyle="--",
-            )
-            axes.set_ylim(0, 1.05)
-            axes.set_xticks(range(len(ranks)), [str(rank) for rank in ranks])
-            axes.set_xlim(-0.4, max(len(ranks) - 0.6, 0.4))
-            axes.set_xlabel("dose rank, 1 is the top dose")
-            axes.set_ylabel(label)
-            panels.append(inline_svg(figure, f"rank-{metric}", f"{label} on test wells, by dose rank."))
-    return panels
-
-
-def auroc_per_dose(role: RoleMetrics) -> list[str]:
-    """Draw, one panel a treatment, the AUROC against same-plate controls at every dose, with intervals."""
-    panels: list[str] = []
-    treatments = dict.fromkeys(found.treatment for found in role.by_dose)
-    for number, treatment in enumerate(list(treatments)[:MAX_PANELS]):
-        of_treatment = [found for found in role.by_dose if found.treatment == treatment]
-        doses = sorted({found.dose for found in of_treatment if found.dose is not None})
-        with page_style():
-            figure, axes = _panel()
-            for model, _, _ in drawn_models(role):
-                drawn = [found for found in of_treatment if found.model == model and found.dose is not None]
-                positions = [doses.index(found.dose) for found in drawn if found.dose is not None]
-                _draw_over_doses(axes, positions, [found.auroc for found in drawn], model)
-            axes.axhline(0.5, color=CONTROL_COLOUR, linewidth=0.8, linestyle="--")
-            axes.set_ylim(0, 1.05)
-            _finish_dose_axis(axes, treatment, doses, "AUROC")
-            description = f"AUROC of {treatment} against same-plate controls, by dose."
-            panels.append(inline_svg(figure, f"auroc-{number}", description))
-    return panels
-
-
 def probability_per_dose(table: pd.DataFrame) -> list[str]:
     """Draw, one panel a treatment and series, the mean probability of "treated" at every dose."""
     panels: list[str] = []
     ordered = table.sort_values("treatment_conc", kind="stable")
     for number, (key, group) in enumerate(list(ordered.groupby(["treatment", "series"]))[:MAX_PANELS]):
         with page_style():
-            figure, axes = _panel()
+            figure, axes = panel()
             positions = range(len(group))
             axes.plot(positions, group["probability"], "o-", color=CLASSIFIER_COLOUR, markersize=4)
             axes.plot(positions, group["control_probability"], "s--", color=CONTROL_COLOUR, markersize=3.5)
             axes.set_ylim(-0.03, 1.05)
             title = " · ".join(str(part) for part in key if part)
-            _finish_dose_axis(axes, title, list(group["treatment_conc"]), "mean P(treated)")
+            finish_dose_axis(axes, title, list(group["treatment_conc"]), "mean P(treated)")
             description = f"Mean probability of treated for {title}, by dose, beside same-plate controls."
             panels.append(inline_svg(figure, f"dose-{number}", description))
     return panels
 
 
-def _panel() -> tuple[Figure, Axes]:
+def panel() -> tuple[Figure, Axes]:
+    """Make one of the small panels over doses."""
     figure = Figure(figsize=(_PANEL_WIDTH_IN, 2.3), layout="constrained")
     return figure, figure.subplots()
 
 
-def _draw_over_doses(
-    axes: Axes, positions: Sequence[int], estimates: Sequence[Estimate | None], model: str
-) -> None:
-    colour, style, _ = _DRAWN[model]
-    kept = [(place, found) for place, found in zip(positions, estimates, strict=True) if found is not None]
-    shift = 0.08 * (list(_DRAWN).index(model) - 1)
-    axes.errorbar(
-        [place + shift for place, _ in kept],
-        [found.value for _, found in kept],
-        yerr=_bars([found for _, found in kept]),
-        color=colour,
-        fmt=style,
-        markersize=4,
-        linewidth=1.2,
-    )
-
-
-def _bars(estimates: Sequence[Estimate]) -> np.ndarray:
-    # An interval of percentiles need not contain the value itself; a bar cannot have a negative length.
-    lengths = [(found.value - found.interval.low, found.interval.high - found.value) for found in estimates]
-    return np.maximum(np.array(lengths).reshape(-1, 2).T, 0)
-
-
-def _finish_dose_axis(axes: Axes, title: str, doses: Sequence[float | None], label: str) -> None:
+def finish_dose_axis(axes: Axes, title: str, doses: Sequence[float | None], label: str) -> None:
+    """Give a panel over doses its title, doses and labels."""
     axes.set_title(title, loc="left")
     axes.set_xticks(range(len(doses)), [dose_text(dose) for dose in doses], rotation=35, ha="right")
     axes.set_xlim(-0.4, max(len(doses) - 0.6, 0.4))
