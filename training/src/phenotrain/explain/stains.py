@@ -17,7 +17,8 @@ from phenotrain.explain.truth import Truth
 from phenotrain.grouping import plate_names
 
 MAX_SUM_ERROR: Final = 1e-4
-"""Largest difference between the sum of a site's attributions and its logit difference, in logits."""
+"""Largest difference between the sum of a site's attributions and its logit difference, over one plus the logit:
+float32 holds large logits to a share of their size."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class StainFindings:
         num_replacements: Control sites of the same plate that stand in for a removed stain.
         num_sites: Sites that were attributed.
         num_without_control: Those among them whose plate has no control; a removed stain is its mean there.
-        sum_error: Largest difference between the sum over the stains and the logit difference.
+        sum_error: Largest difference between the sum over the stains and the logit difference, over one plus the logit.
         agreement: With the simulated truth; None where it is not known or changes nothing.
     """
 
@@ -134,7 +135,8 @@ def attribute_site(
         stand_ins: Rows whose stains replace a removed one; without any, its mean does.
 
     Returns:
-        Shapley values `(channel, treatment)`, and by how much their sums miss the logit differences.
+        Shapley values `(channel, treatment)`, and by how much their sums miss the logit differences, over one plus the
+        logit.
     """
 
     def logits_of(stacks: np.ndarray) -> np.ndarray:
@@ -145,7 +147,7 @@ def attribute_site(
     values, baseline, _ = astuple(stain_attribution(logits_of, stack, replacements))
     # Against a pass of its own, as the service answers: a sum that only agrees with itself proves nothing.
     served = logits_of(stack[np.newaxis])[0].astype(np.float64)
-    error = np.abs(values.sum(axis=0) - (served - baseline)).max()
+    error = (np.abs(values.sum(axis=0) - (served - baseline)) / (1 + np.abs(served))).max()
     return values, float(error)
 
 
