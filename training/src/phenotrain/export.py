@@ -19,6 +19,7 @@ from phenotrain.calibration_check import check_calibration
 from phenotrain.dose_fit import DoseFit, fit_doses
 from phenotrain.doses import top_doses
 from phenotrain.evaluate import Metrics, dose_probability
+from phenotrain.explain.collect import explain_findings
 from phenotrain.gallery import gallery, golden_rows
 from phenotrain.labelled import Task
 from phenotrain.learn import Learned
@@ -31,6 +32,7 @@ from phenotrain.recipe import Recipe
 from phenotrain.report import ReportContext, Section, build_report, card_markdown
 from phenotrain.report.calibration import calibration_section
 from phenotrain.report.dose_fit import dose_fit_section
+from phenotrain.report.explanation import explanation_section
 from phenotrain.report.profiles import profiles_section
 from phenotrain.report.section import render
 from phenotrain.splits import Split
@@ -151,9 +153,23 @@ def _sections(made: Export, model_onnx: bytes) -> list[Section]:
         model_onnx,
         seed=made.recipe.seed,
     )
+    explanations = explain_findings(
+        made.learned.graph,
+        model_onnx,
+        made.cache,
+        made.split.roles,
+        made.task,
+        made.learned.predictions.classifier.probabilities,
+        seed=made.recipe.seed,
+    )
     fits = _dose_fits(made)
     sections = [dose_fit_section(fits)] if fits else []
-    return [*sections, calibration_section(calibration), *_profiles(made)]
+    return [
+        *sections,
+        calibration_section(calibration),
+        *_profiles(made),
+        explanation_section(explanations),
+    ]
 
 
 def _dose_fits(made: Export) -> list[DoseFit]:
