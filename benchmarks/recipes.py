@@ -4,9 +4,10 @@
     python benchmarks/recipes.py screen --work recipes.work
 
 Every recipe is cut down in the same way so that the comparison fits two CPU cores: random initial weights
-(ImageNet's need a network), views of a quarter of the side for fields of a quarter of the side, batches of 32 with the learning
-rate divided by the same factor as the batch (Goyal et al. 2017), and the same number of optimiser steps. What this says
-about full-size training on real images is not known. A recipe that is finished is not run again; `--work` holds its answers.
+(ImageNet's need a network), views of a quarter of the side for fields of a quarter of the side, batches of 32 with
+the learning rate divided by the same factor as the batch (Goyal et al. 2017), and the same number of optimiser steps.
+What this says about full-size training on real images is not known. A recipe that is finished is not run again;
+`--work` holds its answers.
 """
 
 import json

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from phenotrain.cache.cli import cache
 from phenotrain.profiles.cli import profile
+from phenotrain.protocol_cli import evaluate, splits
 from phenotrain.simulate.cli import simulate
 
 app = typer.Typer(
@@ -22,6 +23,8 @@ app = typer.Typer(
 )
 app.command()(simulate)
 app.command()(cache)
+app.command()(splits)
+app.command()(evaluate)
 app.command()(profile)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE
 from phenotrain.recipe import EncoderRecipe, ProjectionHeadRecipe
 
+_COLOURS = (None, None, 3)
+
 
 class WeightsUnavailableError(RuntimeError):
     """The encoder's initial weights could not be had; the message names the other choices."""
@@ -71,14 +73,14 @@ def batch_normalisations(model: keras.Model) -> list[Any]:
 
 def _backbone(weights: str) -> keras.Model:
     if weights == "none":
-        return _densenet(None)
+        return _densenet(None, input_shape=_COLOURS)
     if weights != "imagenet" and not Path(weights).is_file():
         raise WeightsUnavailableError(
             f"No DenseNet121 weights at {weights!r}: expected `imagenet`, `none`, or the path of a weights file "
             "without top."
         )
     try:
-        return _densenet(weights)
+        return _densenet(weights, input_shape=_COLOURS)
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise WeightsUnavailableError(
             f"DenseNet121 weights {weights!r} could not be loaded ({error}). Without a network, pass `--weights none` "
@@ -90,7 +92,7 @@ def _channel_backbone(weights: str, num_channels: int) -> keras.Model:
     """DenseNet121 whose first convolution takes the stains; ImageNet's kernel for colours is averaged and spread."""
     # Given as a tensor: for a shape of other than 1 or 3 channels Keras warns of what is meant here.
     stains = keras.Input((None, None, num_channels))
-    backbone = keras.applications.DenseNet121(include_top=False, weights=None, input_tensor=stains)
+    backbone = _densenet(None, input_tensor=stains)
     if weights != "none":
         for layer, initial in zip(backbone.layers, _backbone(weights).layers, strict=True):
             values = initial.get_weights()
@@ -102,5 +104,5 @@ def _channel_backbone(weights: str, num_channels: int) -> keras.Model:
     return backbone
 
 
-def _densenet(weights: Any) -> keras.Model:
-    return keras.applications.DenseNet121(include_top=False, weights=weights, input_shape=(None, None, 3))
+def _densenet(weights: Any, **inputs: Any) -> keras.Model:
+    return keras.applications.DenseNet121(include_top=False, weights=weights, **inputs)

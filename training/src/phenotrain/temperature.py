@@ -1,6 +1,6 @@
 """Temperature scaling (Guo et al. 2017, section 4.2): a divisor of the logits that makes probabilities honest."""
 
-from typing import Final
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -28,7 +28,8 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray
         log_probabilities = log_softmax(logits.astype(np.float64) / np.exp(log_temperature), axis=1)
         return float(-np.average(log_probabilities[rows, targets], weights=weights))
 
-    return float(np.exp(minimize_scalar(loss, bounds=_LOG_BOUNDS, method="bounded").x))
+    found: Any = minimize_scalar(loss, bounds=_LOG_BOUNDS, method="bounded")  # typed as a bare object
+    return float(np.exp(found.x))
 
 
 def fit_binary_temperatures(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
