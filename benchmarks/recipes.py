@@ -25,7 +25,6 @@ from phenotrain.labelled import Task
 from phenotrain.learn import learn
 from phenotrain.profiles.findings import find_profiles
 from phenotrain.recipe import Recipe, load_recipe
-from phenotrain.simclr import num_steps_of
 from phenotrain.splits import Split, split_sites
 
 NUM_TOP_DOSES = 3
@@ -78,15 +77,23 @@ def cut_down(name: str, changes: dict[str, dict[str, Any]], num_steps: int, num_
     return recipe.changed(simclr={**simclr, "epochs": max(1, round(num_steps / steps_an_epoch))})
 
 
+def _num_seen(cache: FieldCache, is_seen: np.ndarray, task: Task, base: str) -> int:
+    """Sites that SimCLR sees: all that are not tested on, or so many a class as the recipe draws."""
+    most = load_recipe(base).simclr.sites_per_class
+    treatments = cache.sites["treatment"].to_numpy(dtype=str)[is_seen]
+    if most == 0:
+        return len(treatments)
+    return sum(min(most, int((treatments == name).sum())) for name in task.treatments)
+
+
 def run_variant(
     name: str, cache: FieldCache, split: Split, task: Task, num_steps: int, work: Path, console: Console
 ) -> dict[str, Any]:
     """Trains one recipe; gives the wells' answers, and the embeddings' profiles for `default`."""
     base, changes = VARIANTS[name]
-    num_sites = int(np.isin(split.roles, ("train", "validation")).sum())
-    recipe = cut_down(base, changes, num_steps, num_sites)
-    rows = np.flatnonzero(np.isin(split.roles, ("train", "validation")))
-    console.print(f"{name}: {num_steps_of(cache, rows, recipe)} steps")
+    is_seen = np.isin(split.roles, ("train", "validation"))
+    recipe = cut_down(base, changes, num_steps, _num_seen(cache, is_seen, task, base))
+    console.print(f"{name}: {recipe.simclr.epochs} epochs")
     learned = learn(cache, split.roles, task, recipe, work, console, with_baselines=name == "default")
     found = {"recipe": recipe.model_dump(mode="json"), "answers": {}, "metrics": {}}
     metrics = evaluate(

@@ -31,6 +31,8 @@ num_top_doses = 1
 epochs = 5
 [forest]
 num_trees = 5
+[baselines]
+encoders = false
 """
 
 

@@ -175,6 +175,8 @@ num_top_doses = 1
 epochs = 3
 [forest]
 num_trees = 5
+[baselines]
+encoders = false
 """
 
 

@@ -131,6 +131,13 @@ class ForestRecipe(_Section):
     """Fewest sites in a leaf."""
 
 
+class BaselinesRecipe(_Section):
+    """What every result is set beside."""
+
+    encoders: bool = True
+    """Fit the untrained and the supervised encoder too; the second trains for as many steps as SimCLR does."""
+
+
 class CalibrationRecipe(_Section):
     """Prediction sets, and what counts as like the training sites."""
 
@@ -170,6 +177,7 @@ class Recipe(_Section):
     augmentation: AugmentationRecipe = AugmentationRecipe()
     heads: HeadsRecipe = HeadsRecipe()
     forest: ForestRecipe = ForestRecipe()
+    baselines: BaselinesRecipe = BaselinesRecipe()
     calibration: CalibrationRecipe = CalibrationRecipe()
     split: SplitRecipe = SplitRecipe()
 

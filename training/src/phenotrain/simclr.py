@@ -76,7 +76,7 @@ def pretrain(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint_path = folder / "checkpoint.npz"
     # What comes after SimCLR may change without throwing its weights away.
-    depends_on = recipe.model_dump_json(exclude={"name", "heads", "forest", "calibration"})
+    depends_on = recipe.model_dump_json(exclude={"name", "heads", "forest", "baselines", "calibration"})
     seen = hashlib.sha256(np.sort(np.asarray(rows, np.int64)).tobytes()).hexdigest()
     weights = Path(recipe.encoder.weights)
     start = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else recipe.encoder.weights

@@ -56,9 +56,10 @@ class Baselines:
         found = {
             MAJORITY: self._majority(),
             INTENSITY: self._linear(self._of_known("Intensities and nuclei", self._measure)),
-            UNTRAINED: self._on_encoder(self._initial_encoder(), UNTRAINED),
-            SUPERVISED: self._on_encoder(self._supervised_encoder(), SUPERVISED),
         }
+        if self.recipe.baselines.encoders:
+            found[UNTRAINED] = self._on_encoder(self._initial_encoder(), UNTRAINED)
+            found[SUPERVISED] = self._on_encoder(self._supervised_encoder(), SUPERVISED)
         published = published_embeddings(self.cache.meta.data_root, self.cache.sites)
         if published is not None:
             found[RXRX2_EMBEDDINGS] = self._linear(published)
