@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from phenoserve.answers import EMBEDDING_SIZE
-from phenotrain.embed import embed_sites, settle_batch_statistics
+from phenotrain.embed import FieldEncoder
 from phenotrain.encoder import batch_normalisations
 from phenotrain.standardise import standardise
 
@@ -46,7 +46,7 @@ def before_normalisation(encoder, fields):
 def test_statistics_are_those_of_all_training_fields(encoder, num_sites):
     """After settling, mean and variance are those over all pixels of all given fields, whatever the batches."""
     cache = Fields(num_sites)
-    settle_batch_statistics(encoder, cache, np.arange(num_sites))
+    FieldEncoder(encoder).settle(cache, np.arange(num_sites))
     activations = before_normalisation(encoder, cache.fields)
     (layer,) = batch_normalisations(encoder)
     np.testing.assert_allclose(layer.moving_mean.numpy(), activations.mean((0, 1, 2)), atol=1e-4)
@@ -57,7 +57,7 @@ def test_statistics_are_those_of_all_training_fields(encoder, num_sites):
 def test_settling_changes_no_weight(encoder):
     """Settling moves the statistics and nothing that was learned."""
     before = [weight.numpy() for weight in encoder.trainable_weights]
-    settle_batch_statistics(encoder, Fields(6), np.arange(6))
+    FieldEncoder(encoder).settle(Fields(6), np.arange(6))
     for old, new in zip(before, encoder.trainable_weights, strict=True):
         np.testing.assert_array_equal(old, new.numpy())
 
@@ -65,16 +65,33 @@ def test_settling_changes_no_weight(encoder):
 def test_embeddings_follow_the_rows(encoder):
     """Sites are embedded in the order asked for, each as it would be alone."""
     cache, rows = Fields(70), np.array([3, 69, 0, 3])
-    together = embed_sites(encoder, cache, rows)
+    fields = FieldEncoder(encoder)
+    together = fields.embed(cache, rows)
     assert together.shape == (4, EMBEDDING_SIZE)
     for position, row in enumerate(rows):
-        np.testing.assert_allclose(
-            together[position], embed_sites(encoder, cache, np.array([row]))[0], atol=1e-5
-        )
+        np.testing.assert_allclose(together[position], fields.embed(cache, np.array([row]))[0], atol=1e-5)
 
 
 def test_an_embedding_is_the_mean_of_the_feature_map(encoder):
     """The embedding is the globally averaged feature map of the standardised field."""
     cache = Fields(2)
     expected = encoder(standardise(tf.constant(cache.fields.transpose(0, 2, 3, 1)))).numpy().mean((1, 2))
-    np.testing.assert_allclose(embed_sites(encoder, cache, np.arange(2)), expected, atol=1e-5)
+    np.testing.assert_allclose(FieldEncoder(encoder).embed(cache, np.arange(2)), expected, atol=1e-5)
+
+
+def test_borrowed_weights_are_given_back(encoder):
+    """With other weights it settles and embeds as their own encoder would, and afterwards as it did before."""
+    cache, rows = Fields(6), np.arange(6)
+    keras.utils.set_random_seed(1)
+    other = keras.models.clone_model(encoder)
+    fields = FieldEncoder(encoder)
+    fields.settle(cache, rows)
+    before = fields.embed(cache, rows)
+    with fields.wearing(other.get_weights()):
+        fields.settle(cache, rows)
+        borrowed = fields.embed(cache, rows)
+    by_itself = FieldEncoder(other)
+    by_itself.settle(cache, rows)
+    np.testing.assert_allclose(borrowed, by_itself.embed(cache, rows), atol=1e-5)
+    np.testing.assert_array_equal(fields.embed(cache, rows), before)
+    assert np.abs(borrowed - before).max() > 0.01

@@ -11,7 +11,7 @@ from phenoserve.bundle import Calibration
 from phenotrain.baselines import Baselines
 from phenotrain.cache import FieldCache
 from phenotrain.calibrate import calibrate
-from phenotrain.embed import embed_sites, settle_batch_statistics, settle_head_statistics
+from phenotrain.embed import FieldEncoder, settle_head_statistics
 from phenotrain.evaluate import ModelPredictions, Predictions
 from phenotrain.forest import fit_forest
 from phenotrain.graph import ServedGraph
@@ -83,15 +83,16 @@ def learn(
     with step_bar("SimCLR", console) as on_step:
         networks = pretrain(cache, unlabelled, recipe, work / "simclr", on_step=on_step)
     with uncounted_step("Batch statistics of whole fields", console):
-        settle_batch_statistics(networks.encoder, cache, unlabelled, seed=seed)
+        fields = FieldEncoder(networks.encoder)
+        fields.settle(cache, unlabelled, seed=seed)
     with step_bar("Embeddings", console) as on_site:
-        embeddings = embed_sites(networks.encoder, cache, np.arange(len(cache)), on_site=on_site)
+        embeddings = fields.embed(cache, np.arange(len(cache)), on_site=on_site)
     settle_head_statistics(networks.projection_head, embeddings[unlabelled])
     with uncounted_step("Heads, forest and calibration", console):
         heads = fit_two_heads(labelled, embeddings, recipe.heads, seed=seed)
         forest, by_forest = _forest(labelled, embeddings, recipe)
         calibration = calibrate(labelled, roles, embeddings, heads, recipe.calibration, seed=seed)
-    baselines = Baselines(cache, labelled, unlabelled, recipe, work, console)
+    baselines = Baselines(cache, labelled, unlabelled, fields, recipe, work, console)
     graph = ServedGraph(
         networks.encoder,
         networks.projection_head,

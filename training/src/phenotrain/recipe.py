@@ -155,7 +155,7 @@ class SplitRecipe(_Section):
     """What is held out, and how much of it where wells or plates are drawn."""
 
     protocol: Protocol | None = None
-    """`leave-experiment-out`, `leave-plate-out`, `leave-well-out` (the first that fits when not given), or `reference`."""
+    """`leave-experiment-out`, `leave-plate-out`, `leave-well-out` (by default the first that fits) or `reference`."""
     test_share: Share = 0.4
     """Share of the groups that are tested on when there is one experiment."""
     validation_share: Share = 0.2

@@ -12,7 +12,7 @@ from phenotrain.baselines.fields import measure_sites
 from phenotrain.baselines.linear import fit_logistic
 from phenotrain.baselines.published import published_embeddings
 from phenotrain.cache import FieldCache
-from phenotrain.embed import embed_sites, settle_batch_statistics
+from phenotrain.embed import FieldEncoder
 from phenotrain.encoder import build_encoder
 from phenotrain.evaluate import ModelPredictions
 from phenotrain.evaluate.predictions import INTENSITY, MAJORITY, RXRX2_EMBEDDINGS, SUPERVISED, UNTRAINED
@@ -32,6 +32,7 @@ class Baselines:
         cache: Pooled fields.
         labelled: Which sites have a label to learn.
         unlabelled: Rows that SimCLR saw.
+        fields: An encoder of the recipe, to lend its traced functions to other weights.
         recipe: The recipe of the model; the baselines that are encoders follow it.
         work: Folder of checkpoints.
         console: Where progress is shown.
@@ -40,6 +41,7 @@ class Baselines:
     cache: FieldCache
     labelled: Labelled
     unlabelled: np.ndarray
+    fields: FieldEncoder
     recipe: Recipe
     work: Path
     console: Console
@@ -82,12 +84,13 @@ class Baselines:
         return ModelPredictions(probabilities)
 
     def _on_encoder(self, encoder: keras.Model, name: str) -> ModelPredictions:
-        with uncounted_step(f"Batch statistics of the {name}", self.console):
-            settle_batch_statistics(encoder, self.cache, self.unlabelled, seed=self.recipe.seed)
-        embeddings = self._of_known(
-            f"Embeddings of the {name}",
-            lambda rows, on_site: embed_sites(encoder, self.cache, rows, on_site=on_site),
-        )
+        with self.fields.wearing(encoder.get_weights()):
+            with uncounted_step(f"Batch statistics of the {name}", self.console):
+                self.fields.settle(self.cache, self.unlabelled, seed=self.recipe.seed)
+            embeddings = self._of_known(
+                f"Embeddings of the {name}",
+                lambda rows, on_site: self.fields.embed(self.cache, rows, on_site=on_site),
+            )
         heads = fit_two_heads(self.labelled, embeddings, self.recipe.heads, seed=self.recipe.seed)
         return heads.predict(embeddings, self.labelled.rows["validation"])
 
