@@ -45,7 +45,7 @@ class FieldEncoder:
         finally:
             self._encoder.set_weights(own)
 
-    def settle(self, cache: FieldCache, rows: np.ndarray, *, max_sites: int = 512, seed: int = 0) -> None:
+    def settle(self, cache: FieldCache, rows: np.ndarray, *, max_sites: int = 256, seed: int = 0) -> None:
         """Replaces the moving averages of batch normalisation by averages over whole training fields.
 
         SimCLR's moving averages lag behind the weights and were taken over crops; the service sees whole fields

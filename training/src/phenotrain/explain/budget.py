@@ -2,9 +2,9 @@
 
 from typing import Final
 
-_PIXELS_OF_STAINS: Final = 40_000_000
-"""Pooled pixels that go through the graph for stain attribution: about a minute on two cores."""
-_PIXELS_OF_CURVES: Final = 25_000_000
+_PIXELS_OF_STAINS: Final = 20_000_000
+"""Pooled pixels that go through the graph for stain attribution: about half a minute on two cores."""
+_PIXELS_OF_CURVES: Final = 12_000_000
 """The same for deletion and insertion curves."""
 _MIN_STAIN_SITES: Final = 4
 """Sites a treatment below which the interval of one stain means little, however large the fields are."""
