@@ -41,13 +41,13 @@ serve:  ## Serve the demo's bundle until Ctrl-C.
 	$(RUN) phenoserve serve $(BUNDLE) --port $(PORT)
 
 test: setup check  ## The full test suite, as CI runs it.
-	$(RUN) pytest -n auto
+	$(RUN) pytest -n auto --dist worksteal
 
 test-fast: setup  ## Tests of seconds only.
-	$(RUN) pytest -n auto -m "not slow"
+	$(RUN) pytest -n auto --dist worksteal -m "not slow"
 
 test-slow: setup  ## The slow tests alone.
-	$(RUN) pytest -n auto -m slow
+	$(RUN) pytest -n auto --dist worksteal -m slow
 
 check: setup  ## Lint, types, import contracts, spelling, lock.
 	$(RUN) ruff check .

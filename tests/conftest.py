@@ -57,3 +57,8 @@ def _plain_environment(monkeypatch):
     """Take every setting of the service out of the environment of every test."""
     for variable in [name for name in os.environ if name.startswith("PHENOSERVE_") and name != DATA_VARIABLE]:
         monkeypatch.delenv(variable)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
