@@ -3,9 +3,9 @@ import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from phenotrain.evaluate import ModelPredictions, Predictions, evaluate
-from phenotrain.folds import learn_folds, learnable_roles, pooled, pooled_description
 from phenotrain.grouping import plate_names
-from phenotrain.reference_table import reference_row
+from phenotrain.protocols.folds import learn_folds, learnable_roles, pooled, pooled_description
+from phenotrain.protocols.reference_table import reference_row
 from phenotrain.splits import UNUSED, fold_splits
 from phenotrain.task import Task
 

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from phenotrain.datasets import load_description
 from phenotrain.evaluate import Interval, ModelPredictions, Predictions
 from phenotrain.plates import read_sites
-from phenotrain.protocol_cli import splits
-from phenotrain.protocol_command import folds_of
+from phenotrain.protocols.choose import folds_of
+from phenotrain.protocols.cli import splits
+from phenotrain.protocols.reference_table import ReferenceRow
 from phenotrain.recipe import load_recipe
-from phenotrain.reference_table import ReferenceRow
 from phenotrain.report.reference import build_reference_report
 from phenotrain.task import Task
 
@@ -212,7 +212,7 @@ def asked(screen: Path, out: Path, **changes):
 @pytest.fixture
 def guessing(monkeypatch) -> list[tuple[np.ndarray, Task, Path]]:
     """Guesses in place of hours of learning; gives the roles, task and folder that learning was asked with."""
-    from phenotrain import evaluation_run
+    from phenotrain.protocols import evaluation
 
     given: list[tuple[np.ndarray, Task, Path]] = []
 
@@ -222,14 +222,14 @@ def guessing(monkeypatch) -> list[tuple[np.ndarray, Task, Path]]:
         models = {name: ModelPredictions(probabilities) for name in ("classifier", "forest")}
         return SimpleNamespace(predictions=Predictions(models))
 
-    monkeypatch.setattr(evaluation_run, "learn", learn)
+    monkeypatch.setattr(evaluation, "learn", learn)
     return given
 
 
 @pytest.mark.training
 def test_evaluate_reports_both_directions_together_and_each_by_itself(simulated, tmp_path, guessing):
     """Each experiment is learned without once, in a folder of its own; the report pools the answers, without bundle."""
-    from phenotrain.evaluate_command import evaluate_command
+    from phenotrain.protocols.evaluate_command import evaluate_command
 
     out, console = tmp_path / "out", Console(file=io.StringIO(), width=200)
     assert evaluate_command(console, **asked(simulated, out)) == 0
@@ -251,7 +251,7 @@ def test_evaluate_reports_both_directions_together_and_each_by_itself(simulated,
 @pytest.mark.training
 def test_evaluate_sets_the_leaking_split_beside_an_honest_one(simulated, tmp_path, guessing):
     """Under `reference` every treatment is learned alone, once leaking and once in every honest fold."""
-    from phenotrain.evaluate_command import evaluate_command
+    from phenotrain.protocols.evaluate_command import evaluate_command
 
     out, console = tmp_path / "out", Console(file=io.StringIO(), width=200)
     assert evaluate_command(console, **asked(simulated, out, protocol="reference")) == 0

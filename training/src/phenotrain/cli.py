@@ -13,7 +13,7 @@ from rich.console import Console
 
 from phenotrain.cache.cli import cache
 from phenotrain.profiles.cli import profile
-from phenotrain.protocol_cli import evaluate, splits
+from phenotrain.protocols.cli import evaluate, splits
 from phenotrain.simulate.cli import simulate
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from phenotrain.evaluate import interval_text
-from phenotrain.reference_table import ReferenceRow
+from phenotrain.protocols.reference_table import ReferenceRow
 from phenotrain.report.section import render
 
 

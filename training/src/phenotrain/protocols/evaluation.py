@@ -13,12 +13,12 @@ from phenotrain.cache import FieldCache, build_cache
 from phenotrain.datasets import Description
 from phenotrain.evaluate import Predictions, dose_probability, evaluate
 from phenotrain.evaluate.predictions import CLASSIFIER, FOREST
-from phenotrain.folds import Fold, learn_folds, pooled, pooled_description
 from phenotrain.learn import learn
-from phenotrain.protocol_command import fitting, folds_of
+from phenotrain.protocols.choose import fitting, folds_of
+from phenotrain.protocols.folds import Fold, learn_folds, pooled, pooled_description
+from phenotrain.protocols.reference_table import ReferenceRow, reference_row
 from phenotrain.provenance import package_versions, provenance_of
 from phenotrain.recipe import Recipe
-from phenotrain.reference_table import ReferenceRow, reference_row
 from phenotrain.report import ReportContext, build_report
 from phenotrain.report.folds import folds_section
 from phenotrain.report.reference import build_reference_report, reference_headline

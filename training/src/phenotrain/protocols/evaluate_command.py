@@ -7,9 +7,9 @@ from rich.console import Console
 from phenotrain.command import MENDABLE
 from phenotrain.datasets import load_description
 from phenotrain.encoder import build_encoder
-from phenotrain.evaluation_run import EvaluateRequest, run_evaluation
 from phenotrain.plates import read_sites
-from phenotrain.protocol_command import folds_of
+from phenotrain.protocols.choose import folds_of
+from phenotrain.protocols.evaluation import EvaluateRequest, run_evaluation
 from phenotrain.recipe import load_recipe
 from phenotrain.splits import Protocol
 from phenotrain.task import Task

@@ -2,58 +2,15 @@
 
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 
 from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.plates import PlateError, read_sites
-from phenotrain.recipe import Recipe, load_recipe
-from phenotrain.split_tables import print_nesting, split_tables
-from phenotrain.splits import PROTOCOLS, Protocol, Split, fold_splits
-from phenotrain.splits.protocols import fitting_protocol
-from phenotrain.splits.screen import look_at
+from phenotrain.protocols.choose import folds_of
+from phenotrain.protocols.split_tables import print_nesting, split_tables
+from phenotrain.recipe import load_recipe
+from phenotrain.splits import PROTOCOLS, Protocol, Split
 from phenotrain.task import Task
-
-
-def folds_of(
-    sites: pd.DataFrame, task: Task, recipe: Recipe, protocol: Protocol | None
-) -> list[tuple[Task, Split]]:
-    """Split a screen as a recipe asks: every fold, and under `reference` every treatment for itself.
-
-    Args:
-        sites: Sites table.
-        task: Treatments and control.
-        recipe: Its seed and shares are used.
-        protocol: The recipe's, or the one that the screen allows, when None.
-
-    Returns:
-        What is told apart in each fold, and its split.
-
-    Raises:
-        ValueError: If the screen cannot be split so.
-    """
-    chosen = protocol or recipe.split.protocol
-    tasks = [task]
-    if chosen == "reference":
-        tasks = [Task(task.control, (task.control, treatment)) for treatment in task.treated]
-    return [
-        (one, split)
-        for one in tasks
-        for split in fold_splits(
-            sites,
-            control=one.control,
-            treatments=one.treatments,
-            seed=recipe.seed,
-            test_fraction=recipe.split.test_share,
-            validation_fraction=recipe.split.validation_share,
-            protocol=chosen,
-        )
-    ]
-
-
-def fitting(sites: pd.DataFrame, task: Task) -> Protocol:
-    """Return the protocol whose held-out sites are as foreign as the screen's size allows."""
-    return fitting_protocol(look_at(sites, task.treatments, task.control))
 
 
 def splits_command(

@@ -11,8 +11,8 @@ from phenotrain.doses import top_doses
 from phenotrain.evaluate import Interval
 from phenotrain.evaluate.draws import bootstrap_counts
 from phenotrain.evaluate.estimates import centred_interval
-from phenotrain.folds import Fold
 from phenotrain.matching import balanced_rows
+from phenotrain.protocols.folds import Fold
 from phenotrain.task import Task
 
 

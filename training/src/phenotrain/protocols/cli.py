@@ -31,7 +31,7 @@ def splits(
     ] = "default",
 ) -> None:
     """Print what every split protocol would hold out, with its counts, from the table alone."""
-    from phenotrain.protocol_command import splits_command
+    from phenotrain.protocols.splits_command import splits_command
 
     raise typer.Exit(
         splits_command(
@@ -86,7 +86,7 @@ def evaluate(
 ) -> None:
     """Learn and score every fold of a protocol; write a report, no bundle."""
     # TensorFlow takes seconds to import, too long for `--help`.
-    from phenotrain.evaluate_command import evaluate_command
+    from phenotrain.protocols.evaluate_command import evaluate_command
 
     raise typer.Exit(
         evaluate_command(
