@@ -234,9 +234,11 @@ def _tiny_calibration(
     training, controls = embeddings[:num_references], embeddings[num_references:]
     mean, deviation = training.mean(axis=0), training.std(axis=0)
     scale = np.where(deviation > 0, deviation, 1).astype(np.float32)
-    reference = ((training - mean) / scale).astype(np.float32)
+    # Few components: the committed bundle stays small.
+    whitening = (np.eye(EMBEDDING_SIZE, 8) / scale[:, np.newaxis]).astype(np.float32)
+    reference = ((training - mean) @ whitening).astype(np.float32)
     distances = neighbour_distances(
-        controls, mean=mean, scale=scale, reference=reference, num_neighbours=num_neighbours
+        controls, mean=mean, whitening=whitening, reference=reference, num_neighbours=num_neighbours
     )
     spec = CalibrationSpec(
         temperature=1.25,
@@ -247,6 +249,7 @@ def _tiny_calibration(
         ),
         out_of_distribution=OutOfDistribution(
             num_neighbours=num_neighbours,
+            num_components=whitening.shape[1],
             max_distance=float(np.quantile(distances, 0.9)),
             false_positive_rate=0.1,
             num_references=num_references,
@@ -254,7 +257,11 @@ def _tiny_calibration(
         ),
     )
     return Calibration(
-        spec=spec, mean=mean, scale=scale, reference=reference, control_distances=np.sort(distances)
+        spec=spec,
+        mean=mean,
+        whitening=whitening,
+        reference=reference,
+        control_distances=np.sort(distances),
     )
 
 

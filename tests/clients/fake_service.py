@@ -88,7 +88,7 @@ def bundle_body() -> dict:
         "digest": DIGEST,
         "device": "cpu",
         "manifest": {
-            "format_version": 2,
+            "format_version": 3,
             "name": "fake",
             "version": "1",
             "input": {"channels": list(CHANNELS), "downsample": 1, "min_size_px": 32},

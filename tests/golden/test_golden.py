@@ -28,6 +28,7 @@ def test_the_current_format_is_among_them():
 DIGESTS = {
     "format-1": "04ec2d39dd6cdc1d83d246c40ff336eac346a46dcfc49c389eb45cd8b201f32b",
     "format-2": "35f41f11d4a06a5fb4ebda64191ed186c29e52d2f4a3e2d6aa31851701227472",
+    "format-3": "9fd8fbf95c0aeff4788365d72fe41b2e9682bd88d2a52a30f654db2c53108ca0",
 }
 
 

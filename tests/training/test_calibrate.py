@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phenotrain.calibrate import conformal_threshold, embedding_scale, upper_quantile
+from phenotrain.calibrate import conformal_threshold, upper_quantile, whitening_of
 
 
 @pytest.mark.parametrize(("num_sites", "coverage"), [(19, 0.9), (36, 0.9), (50, 0.8), (200, 0.95)])
@@ -33,9 +33,31 @@ def test_the_upper_quantile_is_one_of_the_values(num, share):
     assert found >= share * (num + 1) - 1e-6 or found == num
 
 
+def test_whitened_training_sites_have_unit_covariance():
+    """Over the training sites the components are uncorrelated and of unit variance, whatever the numbers' scales."""
+    rng = np.random.default_rng(5)
+    mixed = rng.normal(size=(300, 8)) @ rng.normal(size=(8, 8)) * np.array([1, 10, 0.1, 1, 1, 1, 1, 1])
+    mean, whitening = whitening_of(mixed.astype(np.float32))
+    covariance = np.cov((mixed - mean) @ whitening, rowvar=False, ddof=0)
+    np.testing.assert_allclose(covariance, np.eye(8), atol=1e-3)
+
+
+def test_few_sites_give_few_components():
+    """Ten sites give five components: the others would be noise."""
+    _, whitening = whitening_of(np.random.default_rng(6).normal(size=(10, 64)).astype(np.float32))
+    assert whitening.shape == (64, 5)
+
+
 def test_a_constant_number_of_the_embedding_does_not_dominate():
     """A number that hardly varies in training is not divided by its tiny deviation."""
     embeddings = np.random.default_rng(4).normal(size=(200, 8)).astype(np.float32)
     embeddings[:, 0] = 2.0
-    _, scale = embedding_scale(embeddings)
-    assert scale.min() >= 0.04
+    _, whitening = whitening_of(embeddings)
+    assert np.abs(whitening[0, :7]).max() < 1
+    assert np.isfinite(whitening).all()
+
+
+def test_sites_that_are_all_alike_give_finite_components():
+    """Training sites without any difference are whitened by finite numbers."""
+    _, whitening = whitening_of(np.ones((6, 8), np.float32))
+    assert np.isfinite(whitening).all()

@@ -72,7 +72,7 @@ def test_coverage_and_flags_are_counted_on_the_scored_sites(tiny_module):
             ),
         ),
         mean=np.zeros(1024, np.float32),
-        scale=np.ones(1024, np.float32),
+        whitening=np.eye(1024, dtype=np.float32),
         reference=embeddings[:6],
         control_distances=np.zeros(1),
     )

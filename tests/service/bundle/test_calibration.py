@@ -5,6 +5,7 @@ import io
 import json
 import math
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from phenoserve.bundle import BundleError, CalibrationError, neighbour_distances, read_bundle, write_bundle
 from phenoserve.bundle.calibration import read_calibration
 
-ARRAYS = ("mean", "scale", "reference", "control_distances")
+FORMAT_2 = Path(__file__).parents[2] / "golden" / "format-2"
+ARRAYS = ("mean", "whitening", "reference", "control_distances")
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +44,10 @@ def packed(arrays, **options) -> bytes:
 
 def slow_distance(embedding, calibration) -> float:
     """The distance, number by number, as the format defines it."""
+    left = [float(x) - float(m) for x, m in zip(embedding, calibration.mean, strict=True)]
     z = [
-        (float(x) - float(m)) / float(s)
-        for x, m, s in zip(embedding, calibration.mean, calibration.scale, strict=True)
+        math.fsum(number * float(weight) for number, weight in zip(left, column, strict=True))
+        for column in calibration.whitening.T
     ]
     distances = [math.dist(z, [float(number) for number in row]) for row in calibration.reference]
     nearest = sorted(distances)[: calibration.spec.out_of_distribution.num_neighbours]
@@ -62,7 +65,7 @@ def test_the_distance_is_the_one_of_the_format(calibration):
     """The distance is the mean over the nearest references, as a slow transcription of the format has it."""
     generator = np.random.default_rng(3)
     for spread in (0.0, 0.1, 1.0, 100.0):
-        numbers = calibration.mean + spread * calibration.scale * generator.normal(size=1024)
+        numbers = calibration.mean + spread * generator.normal(size=1024)
         embedding = numbers.astype(np.float32)
         assert calibration.distance(embedding) == pytest.approx(
             slow_distance(embedding, calibration), rel=1e-12
@@ -73,7 +76,7 @@ def test_a_reference_lies_at_no_distance_from_itself():
     """With one neighbour, a reference has the distance 0 and a point d away from the nearest one has d."""
     generator = np.random.default_rng(4)
     reference = generator.normal(size=(2500, 8)).astype(np.float32)
-    plain = {"mean": np.zeros(8), "scale": np.ones(8), "reference": reference, "num_neighbours": 1}
+    plain = {"mean": np.zeros(8), "whitening": np.eye(8), "reference": reference, "num_neighbours": 1}
     np.testing.assert_array_equal(neighbour_distances(reference, **plain), np.zeros(2500))
     shifted = reference[[0, 1500, 2499]] + np.array([1e-3, 0, 0, 0, 0, 0, 0, 0])
     np.testing.assert_allclose(neighbour_distances(shifted, **plain), 1e-3, rtol=1e-6)
@@ -85,19 +88,21 @@ def test_the_distance_is_free_of_units(num_neighbours, factor, offset):
     """Embeddings in other units have the same distances, and more neighbours never lessen them."""
     generator = np.random.default_rng(5)
     embeddings, reference = generator.normal(size=(3, 6)), generator.normal(size=(12, 6))
-    mean, scale = generator.normal(size=6), generator.uniform(0.5, 2, 6)
+    mean, whitening = generator.normal(size=6), generator.normal(size=(6, 6))
     found = neighbour_distances(
-        embeddings, mean=mean, scale=scale, reference=reference, num_neighbours=num_neighbours
+        embeddings, mean=mean, whitening=whitening, reference=reference, num_neighbours=num_neighbours
     )
     moved = neighbour_distances(
         factor * embeddings + offset,
         mean=factor * mean + offset,
-        scale=factor * scale,
+        whitening=whitening / factor,
         reference=reference,
         num_neighbours=num_neighbours,
     )
     np.testing.assert_allclose(found, moved, rtol=1e-9)
-    nearest = neighbour_distances(embeddings, mean=mean, scale=scale, reference=reference, num_neighbours=1)
+    nearest = neighbour_distances(
+        embeddings, mean=mean, whitening=whitening, reference=reference, num_neighbours=1
+    )
     assert (nearest <= found).all()
 
 
@@ -108,7 +113,7 @@ def test_as_many_neighbours_as_references_at_most(num_neighbours):
         neighbour_distances(
             np.zeros((1, 2)),
             mean=np.zeros(2),
-            scale=np.ones(2),
+            whitening=np.eye(2),
             reference=np.zeros((4, 2)),
             num_neighbours=num_neighbours,
         )
@@ -147,10 +152,10 @@ def test_a_treatment_is_in_the_set_from_its_threshold_on(calibration, data):
 SPOILED = {
     "a mean of another type": ("mean", lambda array: array.astype(np.float64)),
     "a mean of another size": ("mean", lambda array: array[:512]),
-    "a scale that is not finite": ("scale", lambda array: array * np.nan),
-    "a scale of 0": ("scale", lambda array: array * 0),
+    "a whitening that is not finite": ("whitening", lambda array: array * np.nan),
+    "a whitening of fewer components": ("whitening", lambda array: array[:, 1:]),
     "a reference of fewer rows": ("reference", lambda array: array[1:]),
-    "a reference of fewer columns": ("reference", lambda array: array[:, :512]),
+    "a reference of fewer columns": ("reference", lambda array: array[:, :4]),
     "a flat reference": ("reference", lambda array: array.ravel()),
     "a reference of objects in name": ("reference", lambda array: array.astype("S8")),
     "distances that descend": ("control_distances", lambda array: array[::-1]),
@@ -226,6 +231,28 @@ def of_unknown_method(content: bytes) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.parametrize("factor", [0, -1, np.nan])
+def test_a_scale_of_format_2_that_is_not_positive_is_refused(factor):
+    """Format 2 divides by its scale: one that is not positive and finite is refused by its name."""
+    old = read_bundle(FORMAT_2).calibration
+    arrays = {name: array for name, array in arrays_of(old).items() if name != "whitening"}
+    content = packed({**arrays, "scale": np.full(1024, factor, np.float32)})
+    with pytest.raises(CalibrationError, match=r"^scale of calibration\.npz"):
+        read_calibration(content, old.spec)
+
+
+def test_format_2_divides_every_number_by_its_scale():
+    """The distance of format 2, whose file has a scale, is that of the numbers divided by it."""
+    bundle = read_bundle(FORMAT_2)
+    with np.load(FORMAT_2 / "calibration.npz") as arrays:
+        scale, reference = arrays["scale"], arrays["reference"]
+    embedding = bundle.golden.answers[0].embedding[0]
+    offsets = reference - (embedding.astype(np.float64) - bundle.calibration.mean) / scale
+    nearest = np.sort(np.linalg.norm(offsets, axis=1))
+    num_neighbours = bundle.manifest.calibration.out_of_distribution.num_neighbours
+    assert bundle.calibration.distance(embedding) == pytest.approx(nearest[:num_neighbours].mean(), rel=1e-6)
+
+
 HOSTILE = {
     "nothing": b"",
     "no archive": b"no archive",
@@ -234,6 +261,7 @@ HOSTILE = {
     "more numbers than integers": zipped({"mean.npy": header("(4611686018427387904, 64)")}),
     "numbers that are not there": zipped({"mean.npy": header("(1024,)")}),
     "a negative size": zipped({"mean.npy": header("(-1,)")}),
+    "a header without an end": zipped({"mean.npy": header("(1024,").replace(b"}", b" ")}),
     "a header that is a program": zipped({"mean.npy": header("(__import__('os').getpid(),)")}),
     "an encrypted member": encrypted(zipped({"mean.npy": header("(0,)")})),
     "an unknown method": of_unknown_method(zipped({"mean.npy": header("(0,)")})),
@@ -275,9 +303,9 @@ def test_a_flipped_bit_is_refused_or_harmless(calibration, position, bit):
 
 def test_a_damaged_calibration_is_refused_by_name(spoiled, calibration):
     """A bundle whose calibration does not fit is refused with the bundle's folder and the file's name."""
-    arrays = {**arrays_of(calibration), "scale": -calibration.scale}
+    arrays = {**arrays_of(calibration), "whitening": np.nan * calibration.whitening}
     spoiled.replace("calibration.npz", packed(arrays))
-    with pytest.raises(CalibrationError, match=rf"^{spoiled.path}: scale of calibration\.npz"):
+    with pytest.raises(CalibrationError, match=rf"^{spoiled.path}: whitening of calibration\.npz"):
         read_bundle(spoiled.path)
 
 

@@ -60,6 +60,7 @@ def calibration_of(drawn, treatments):
         },
         "out_of_distribution": {
             "num_neighbours": drawn["num_neighbours"],
+            "num_components": 64,
             "max_distance": drawn["max_distance"],
             "false_positive_rate": 0.05,
             "num_references": 50,
@@ -73,7 +74,7 @@ def manifest_of(drawn):
     treatments = drawn["treatments"]
     return Manifest.model_validate(
         {
-            "format_version": 2,
+            "format_version": 3,
             **{name: drawn[name] for name in ("name", "version", "created", "treatments", "tolerance")},
             "input": InputSpec.of(tuple(drawn["channels"]), drawn["downsample"]),
             "outputs": dict(GRAPH_OUTPUT_AXES),
@@ -218,7 +219,7 @@ def test_an_impossible_calibration_is_refused_and_named(tiny_bundle, part, field
 
 
 def test_each_version_holds_what_it_has_and_nothing_else(tiny_bundle):
-    """Format 2 needs a calibration; format 1 may have neither the field, not even as null, nor the file."""
+    """Formats 2 and 3 need a calibration, 3 its components too; 1 may have neither field nor file."""
     manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
 
     def refused(changed: dict, named: str) -> None:
@@ -226,10 +227,15 @@ def test_each_version_holds_what_it_has_and_nothing_else(tiny_bundle):
             Manifest.model_validate_json(json.dumps(changed), strict=True)
 
     older = {name: value for name, value in manifest.items() if name != "calibration"}
-    refused(older, "Expected a calibration, as format 2 has one")
+    refused(older, "Expected a calibration, as format 3 has one")
+    refused({**manifest, "format_version": 2}, "Expected num_components .* in every format but 2")
     files = {path: record for path, record in manifest["files"].items() if path != "calibration.npz"}
     refused({**manifest, "format_version": 1, "files": files}, "Expected no calibration in format 1")
     refused({**older, "format_version": 1, "files": files, "calibration": None}, "Expected no calibration")
     refused({**older, "format_version": 1}, r"no file that format 1 lacks.*calibration\.npz")
+    second = with_calibration(manifest, "out_of_distribution", num_components=None) | {"format_version": 2}
+    del second["calibration"]["out_of_distribution"]["num_components"]
+    assert Manifest.model_validate_json(json.dumps(second), strict=True).dump() == second
+    refused({**second, "format_version": 3}, "Expected num_components")
     older = {**older, "format_version": 1, "files": files}
     assert Manifest.model_validate_json(json.dumps(older), strict=True).dump() == older

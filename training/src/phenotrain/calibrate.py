@@ -1,6 +1,7 @@
 """Prediction sets of a stated coverage, and how far a site may lie from those seen in training."""
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from phenoserve.bundle import (
 from phenotrain.labelled import Labelled
 from phenotrain.recipe import CalibrationRecipe
 from phenotrain.two_heads import FittedHeads
+
+MAX_COMPONENTS: Final = 256
+"""Most components that distances are taken in."""
 
 
 def calibrate(
@@ -46,16 +50,16 @@ def calibrate(
         for index, name in enumerate(treatments)
     }
     train = np.flatnonzero(roles == "train")
-    mean, scale = embedding_scale(embeddings[train])
+    mean, whitening = whitening_of(embeddings[train])
     kept = np.random.default_rng(seed).permutation(train)[: recipe.max_references]
-    reference = ((embeddings[np.sort(kept)] - mean) / scale).astype(np.float32)
+    reference = ((embeddings[np.sort(kept)] - mean) @ whitening).astype(np.float32)
     is_control = (labelled.sites["treatment"] == labelled.task.control).to_numpy(dtype=bool)
     num_neighbours = min(recipe.num_neighbours, len(reference))
     distances = np.sort(
         neighbour_distances(
             embeddings[(roles == "validation") & is_control],
             mean=mean,
-            scale=scale,
+            whitening=whitening,
             reference=reference,
             num_neighbours=num_neighbours,
         )
@@ -71,13 +75,16 @@ def calibrate(
         ),
         out_of_distribution=OutOfDistribution(
             num_neighbours=num_neighbours,
+            num_components=whitening.shape[1],
             max_distance=upper_quantile(distances, 1 - recipe.false_positive_rate),
             false_positive_rate=recipe.false_positive_rate,
             num_references=len(reference),
             num_control_sites=len(distances),
         ),
     )
-    return Calibration(spec=spec, mean=mean, scale=scale, reference=reference, control_distances=distances)
+    return Calibration(
+        spec=spec, mean=mean, whitening=whitening, reference=reference, control_distances=distances
+    )
 
 
 def conformal_threshold(probabilities: np.ndarray, coverage: float) -> float:
@@ -106,8 +113,26 @@ def upper_quantile(ordered: np.ndarray, share: float) -> float:
     return float(ordered[min(rank, len(ordered)) - 1])
 
 
-def embedding_scale(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every number of the embedding, float32; no deviation is nearly zero."""
+def whitening_of(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Principal components of the standardised embeddings, each scaled to unit variance.
+
+    Few components carry most of the variance, and foreign sites differ in others: with all numbers merely
+    standardised, the distance hardly sees those. Components beyond half the number of sites are noise.
+
+    Args:
+        embeddings: Of training sites, `(num_sites, 1024)`, at least two.
+
+    Returns:
+        Their mean `(1024,)`, and the matrix `(1024, num_components)` that whitens what is left; both float32.
+    """
     mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
-    floor = max(0.05 * float(np.median(deviation)), 1e-6)
-    return mean.astype(np.float32), np.maximum(deviation, floor).astype(np.float32)
+    # A number that hardly varies in training is not divided by its tiny deviation.
+    deviation = np.maximum(deviation, max(0.05 * float(np.median(deviation)), 1e-6))
+    num_components = min(MAX_COMPONENTS, max(1, len(embeddings) // 2))
+    standardised = ((embeddings - mean) / deviation).astype(np.float64)
+    _, singular, directions = np.linalg.svd(standardised, full_matrices=False)
+    spread = singular[:num_components] / np.sqrt(len(embeddings))
+    # Sites without differences have no directions; what is left of the spread is rounding.
+    spread = np.maximum(spread, 1e-3 * max(float(spread[0]), 1e-6))
+    whitening = directions[:num_components].T / spread / deviation[:, np.newaxis]
+    return mean.astype(np.float32), whitening.astype(np.float32)

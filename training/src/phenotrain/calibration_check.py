@@ -153,7 +153,7 @@ def _distances(embeddings: np.ndarray, calibration: Calibration) -> np.ndarray:
     return neighbour_distances(
         embeddings,
         mean=calibration.mean,
-        scale=calibration.scale,
+        whitening=calibration.whitening,
         reference=calibration.reference,
         num_neighbours=calibration.spec.out_of_distribution.num_neighbours,
     )

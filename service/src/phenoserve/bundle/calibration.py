@@ -24,8 +24,9 @@ class Calibration:
     Attributes:
         spec: What the manifest states of it.
         mean: Mean of every number of the embedding over training sites, float32 `(1024,)`.
-        scale: Its standard deviation there, or 1 where that is 0; float32 `(1024,)`, positive.
-        reference: Standardised embeddings of training sites, float32 `(num_references, 1024)`.
+        whitening: From the embedding's numbers, their mean subtracted, to components of unit variance over training
+            sites; float32 `(1024, num_components)`.
+        reference: Whitened embeddings of training sites, float32 `(num_references, num_components)`.
         control_distances: Distances of the validation control sites, ascending, float64 `(num_control_sites,)`.
 
     Raises:
@@ -35,18 +36,17 @@ class Calibration:
 
     spec: CalibrationSpec
     mean: np.ndarray
-    scale: np.ndarray
+    whitening: np.ndarray
     reference: np.ndarray
     control_distances: np.ndarray
 
     def __post_init__(self) -> None:
         ood = self.spec.out_of_distribution
         _require("mean", self.mean, "float32", (EMBEDDING_SIZE,))
-        _require("scale", self.scale, "float32", (EMBEDDING_SIZE,))
-        _require("reference", self.reference, "float32", (ood.num_references, EMBEDDING_SIZE))
+        num_components = ood.num_components or EMBEDDING_SIZE
+        _require("whitening", self.whitening, "float32", (EMBEDDING_SIZE, num_components))
+        _require("reference", self.reference, "float32", (ood.num_references, num_components))
         _require("control_distances", self.control_distances, "float64", (ood.num_control_sites,))
-        if not (self.scale > 0).all():
-            raise CalibrationError(f"scale of {CALIBRATION_FILE} holds numbers that are not positive. {FIX}")
         if self.control_distances[0] < 0 or (np.diff(self.control_distances) < 0).any():
             raise CalibrationError(
                 f"control_distances of {CALIBRATION_FILE} are not ascending from 0 on. Sort them. {FIX}"
@@ -73,7 +73,7 @@ class Calibration:
         [distance] = neighbour_distances(
             embedding[np.newaxis],
             mean=self.mean,
-            scale=self.scale,
+            whitening=self.whitening,
             reference=self.reference,
             num_neighbours=self.spec.out_of_distribution.num_neighbours,
         )
@@ -93,7 +93,7 @@ class Calibration:
         return write_npz(
             {
                 "mean": self.mean,
-                "scale": self.scale,
+                "whitening": self.whitening,
                 "reference": self.reference,
                 "control_distances": self.control_distances,
             }
@@ -104,11 +104,11 @@ def neighbour_distances(
     embeddings: Float[np.ndarray, "site embedding"],
     *,
     mean: Float[np.ndarray, " embedding"],
-    scale: Float[np.ndarray, " embedding"],
-    reference: Float[np.ndarray, "reference embedding"],
+    whitening: Float[np.ndarray, "embedding component"],
+    reference: Float[np.ndarray, "reference component"],
     num_neighbours: int,
 ) -> Float64[np.ndarray, " site"]:
-    """Mean Euclidean distance of every standardised embedding to its nearest references.
+    """Mean Euclidean distance of every whitened embedding to its nearest references.
 
     After Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors", with the mean over the
     neighbours instead of the last of them. Every difference is taken in float64, one embedding after the other,
@@ -117,12 +117,12 @@ def neighbour_distances(
     Args:
         embeddings: As the graph gives them, `(site, embedding)`.
         mean: Subtracted from them, `(embedding,)`.
-        scale: What they are then divided by, positive, `(embedding,)`.
-        reference: Standardised embeddings, `(reference, embedding)`.
+        whitening: What they are then multiplied by, `(embedding, component)`.
+        reference: Whitened embeddings, `(reference, component)`.
         num_neighbours: Neighbours that the distance is averaged over, 1 to the number of references.
 
     Returns:
-        `(site,)`, in standard deviations of the embedding's numbers.
+        `(site,)`, in standard deviations of a component over training sites.
 
     Raises:
         ValueError: If `num_neighbours` is not in that range.
@@ -131,8 +131,10 @@ def neighbour_distances(
         raise ValueError(
             f"Expected 1 to {len(reference)} neighbours, the number of references. Received: {num_neighbours}"
         )
-    standardised = (embeddings.astype(np.float64) - mean) / scale
-    return np.array([_neighbour_distance(row, reference, num_neighbours) for row in standardised], np.float64)
+    # Row by row: a product of matrices may round otherwise than that of one row.
+    matrix = whitening.astype(np.float64)
+    whitened = ((row.astype(np.float64) - mean) @ matrix for row in embeddings)
+    return np.array([_neighbour_distance(row, reference, num_neighbours) for row in whitened], np.float64)
 
 
 def read_calibration(content: bytes, spec: CalibrationSpec) -> Calibration:
@@ -151,17 +153,28 @@ def read_calibration(content: bytes, spec: CalibrationSpec) -> Calibration:
     arrays = read_npz(
         content, file=CALIBRATION_FILE, max_bytes=MAX_CALIBRATION_BYTES, error_class=CalibrationError
     )
-    names = ("mean", "scale", "reference", "control_distances")
+    is_diagonal = spec.out_of_distribution.num_components is None
+    names = ("mean", "scale" if is_diagonal else "whitening", "reference", "control_distances")
     if set(arrays) != set(names):
         raise CalibrationError(
             f"{CALIBRATION_FILE} holds the arrays {sorted(arrays)}; expected {', '.join(names)}. {FIX}"
         )
-    return Calibration(spec=spec, **{name: np.ascontiguousarray(arrays[name]) for name in names})
+    if is_diagonal:
+        arrays["whitening"] = _whitening_of_scale(arrays.pop("scale"))
+    return Calibration(spec=spec, **{name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
-def _neighbour_distance(standardised: np.ndarray, reference: np.ndarray, num_neighbours: int) -> float:
+def _whitening_of_scale(scale: np.ndarray) -> np.ndarray:
+    """Format 2 divided every number of the embedding by a scale of its own."""
+    _require("scale", scale, "float32", (EMBEDDING_SIZE,))
+    if not (scale > 0).all():
+        raise CalibrationError(f"scale of {CALIBRATION_FILE} holds numbers that are not positive. {FIX}")
+    return np.diag(1 / scale)
+
+
+def _neighbour_distance(whitened: np.ndarray, reference: np.ndarray, num_neighbours: int) -> float:
     squares = [
-        np.square(reference[start : start + _CHUNK] - standardised).sum(axis=1)
+        np.square(reference[start : start + _CHUNK] - whitened).sum(axis=1)
         for start in range(0, len(reference), _CHUNK)
     ]
     nearest = np.partition(np.concatenate(squares), num_neighbours - 1)[:num_neighbours]

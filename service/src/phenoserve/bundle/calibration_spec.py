@@ -1,9 +1,11 @@
 """The field `calibration` of the manifest: what stands beside the arrays of `calibration.npz`."""
 
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
+from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.bundle.parts import Name, Part
 
 CALIBRATION_FILE: Final = "calibration.npz"
@@ -42,17 +44,27 @@ class OutOfDistribution(Part):
 
     Attributes:
         num_neighbours: Reference embeddings that a distance is averaged over.
-        max_distance: Largest distance in distribution, in standard deviations of the embedding's numbers.
+        num_components: Whitened components that distances are taken in; None in format 2, which only scaled every
+            number of the embedding.
+        max_distance: Largest distance in distribution, in standard deviations of a component.
         false_positive_rate: Share of the validation controls that `max_distance` was chosen to leave outside.
         num_references: Reference embeddings of training sites in the file.
         num_control_sites: Validation control sites whose distances are in the file.
     """
 
     num_neighbours: Count
+    num_components: Annotated[int, Field(ge=1, le=EMBEDDING_SIZE)] | None = None
     max_distance: Positive
     false_positive_rate: Share
     num_references: Count
     num_control_sites: Count
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_lacks(self, dump: Callable[["OutOfDistribution"], dict[str, Any]]) -> dict[str, Any]:
+        fields = dump(self)
+        if self.num_components is None:
+            del fields["num_components"]
+        return fields
 
     @model_validator(mode="after")
     def _has_enough_neighbours(self) -> "OutOfDistribution":

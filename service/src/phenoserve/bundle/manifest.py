@@ -18,10 +18,10 @@ from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.calibration_spec import CALIBRATION_FILE, CalibrationSpec
 from phenoserve.bundle.parts import Name, Part
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 """The version that is written."""
 
-READABLE_VERSIONS: Final = (1, 2)
+READABLE_VERSIONS: Final = (1, 2, 3)
 MIN_POOLED_SIZE_PX: Final = 32
 """The encoder halves a field five times, so the pooled field must have this many pixels a side."""
 
@@ -185,7 +185,7 @@ class Manifest(Part):
         provenance: Where the model comes from.
     """
 
-    format_version: Literal[1, 2]
+    format_version: Literal[1, 2, 3]
     name: Identifier
     version: Identifier
     created: AwareDatetime
@@ -230,6 +230,11 @@ class Manifest(Part):
             raise ValueError(
                 f"Expected the calibration's thresholds of the treatments {self.treatments}. "
                 f"Received: those of {tuple(known)}"
+            )
+        elif (self.calibration.out_of_distribution.num_components is None) != (self.format_version == 2):
+            raise ValueError(
+                "Expected num_components of the distance in every format but 2, which whitens nothing. "
+                f"Received: {self.calibration.out_of_distribution.num_components} in format {self.format_version}"
             )
         return self
 

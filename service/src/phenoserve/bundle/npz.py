@@ -1,6 +1,7 @@
 """NumPy archives of plain arrays, read without unpickling and without inflating more than they may."""
 
 import io
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -41,9 +42,9 @@ def read_npz(
             return {name: np.asarray(archive[name]) for name in archive.files}
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError) as error:
         raise error_class(f"{file} is not an archive of plain arrays ({error}). {FIX}") from error
-    except (NotImplementedError, RuntimeError, MemoryError) as error:
+    except (NotImplementedError, RuntimeError, MemoryError, tokenize.TokenError, SyntaxError) as error:
         # A method of compression that zipfile lacks; a member it holds encrypted; a header that states more
-        # numbers than memory holds.
+        # numbers than memory holds; a header that NumPy's tokeniser stumbles over.
         raise error_class(f"{file} is not an archive of plain arrays ({error!r}). {FIX}") from error
 
 
