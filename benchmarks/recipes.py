@@ -1,16 +1,17 @@
 """Compares recipes on one simulated screen under leave-experiment-out, at well level and the top three doses.
 
-    phenotrain simulate screen --seed 17 --field-px 256 --wells-per-treatment 6 --control-wells 16
+    phenotrain simulate screen --seed 29 --field-px 256 --wells-per-treatment 6 --control-wells 16
     python benchmarks/recipes.py screen --work recipes.work
 
 Every recipe is cut down in the same way so that the comparison fits two CPU cores: random initial weights
-(ImageNet's need a network), views of a quarter of the side for fields of a quarter of the side, batches of 32 with
-the learning rate divided by the same factor as the batch (Goyal et al. 2017), and the same number of optimiser steps.
-What this says about full-size training on real images is not known. A recipe that is finished is not run again;
-`--work` holds its answers.
+(ImageNet's need a network), views no larger than the fields, which hold a sixteenth of the cells of RxRx2's, batches
+of 32 with the learning rate divided by the square root of the factor (Malladi et al. 2022, for Adam), and the same
+number of optimiser steps. What this says about full-size training on real images is not known. A recipe that is
+finished is not run again; `--work` holds its answers.
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,18 +30,17 @@ from phenotrain.splits import Split, split_sites
 
 NUM_TOP_DOSES = 3
 BATCH_SIZE = 32
-FIELD_SHARE = 4
-"""RxRx2's fields are 1024 px, the screen's a quarter of that."""
 
 VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "default": ("default", {}),
     "reference": ("reference", {}),
     "default, stem = adapter": ("default", {"encoder": {"stem": "adapter"}}),
-    "default, crop scale 0.35 to 1.0": (
+    "default, pairs of one site": ("default", {"simclr": {"positives": "site"}}),
+    "default, batches of all plates": ("default", {"simclr": {"batches": "mixed"}}),
+    "default, crop scale 0.35 to 0.7": (
         "default",
-        {"augmentation": {"crop_scale_min": 0.35, "crop_scale_max": 1.0}},
+        {"augmentation": {"crop_scale_min": 0.35, "crop_scale_max": 0.7}},
     ),
-    "default, crop scale 1": ("default", {"augmentation": {"crop_scale_min": 1.0, "crop_scale_max": 1.0}}),
     "default, no intensity jitter": (
         "default",
         {"augmentation": {"channel_gain": 0.0, "channel_offset": 0.0}},
@@ -51,23 +51,23 @@ VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     ),
     "default, temperature 0.5": ("default", {"simclr": {"temperature": 0.5}}),
     "default, temperature 0.1": ("default", {"simclr": {"temperature": 0.1}}),
-    "default, batches of one plate": ("default", {"simclr": {"batches": "plate"}}),
 }
 
 
-def cut_down(name: str, changes: dict[str, dict[str, Any]], num_steps: int, num_sites: int) -> Recipe:
-    """A recipe at the size of the benchmark."""
+def cut_down(
+    name: str, changes: dict[str, dict[str, Any]], num_steps: int, num_sites: int, field_px: int
+) -> Recipe:
+    """A recipe at the size of the benchmark, for pooled fields of this side."""
     values = load_recipe(name).model_dump()
     for section, keys in changes.items():
         values[section].update(keys)
     simclr = values["simclr"]
-    factor = BATCH_SIZE / simclr["batch_size"]
+    factor = math.sqrt(BATCH_SIZE / simclr["batch_size"])
     simclr.update(
         batch_size=BATCH_SIZE,
         learning_rate=simclr["learning_rate"] * factor,
         final_learning_rate=simclr["final_learning_rate"] * factor,
-        # A view of 32 px is the least that DenseNet121 takes; multiples of 8 keep its maps even.
-        crop_px=max(32, 8 * round(simclr["crop_px"] / FIELD_SHARE / 8)),
+        crop_px=min(simclr["crop_px"], field_px),
         epochs=1,
     )
     values["encoder"]["weights"] = "none"
@@ -92,7 +92,8 @@ def run_variant(
     """Trains one recipe; gives the wells' answers, and the embeddings' profiles for `default`."""
     base, changes = VARIANTS[name]
     is_seen = np.isin(split.roles, ("train", "validation"))
-    recipe = cut_down(base, changes, num_steps, _num_seen(cache, is_seen, task, base))
+    num_seen = _num_seen(cache, is_seen, task, base)
+    recipe = cut_down(base, changes, num_steps, num_seen, min(cache.field_shape[1:]))
     console.print(f"{name}: {recipe.simclr.epochs} epochs")
     learned = learn(cache, split.roles, task, recipe, work, console, with_baselines=name == "default")
     found = {"recipe": recipe.model_dump(mode="json"), "answers": {}, "metrics": {}}
@@ -137,7 +138,7 @@ def main(
     work: Annotated[Path, typer.Option(help="Folder of caches, checkpoints and answers.")] = Path(
         "recipes.work"
     ),
-    steps: Annotated[int, typer.Option(help="Optimiser steps of SimCLR.")] = 120,
+    steps: Annotated[int, typer.Option(help="Optimiser steps of SimCLR.")] = 240,
     only: Annotated[list[str] | None, typer.Option(help="Run only this one; repeatable.")] = None,
 ) -> None:
     """Run what is not finished and print the table."""

@@ -37,11 +37,28 @@ def test_a_batch_from_one_plate_holds_one_plate(sites):
 
 
 def test_a_pair_of_a_well_is_two_sites_of_it(sites):
-    """With `positives = "well"` the views show two different sites of one well."""
-    for pairs in batches(sites, positives="well").epoch(2):
+    """With `positives = "well"` the views show two different sites of one well, and a step has no well twice."""
+    wells = sites["well_id"].to_numpy()
+    dealt = batches(sites, positives="well")
+    steps = dealt.epoch(2)
+    assert len(steps) == dealt.num_steps == 4 * (15 // 8)
+    for pairs in steps:
         assert (pairs.rows_a != pairs.rows_b).all()
-        wells = sites["well_id"].to_numpy()
         assert (wells[pairs.rows_a] == wells[pairs.rows_b]).all()
+        assert len(set(wells[pairs.rows_a])) == len(pairs.rows_a) == 8
+
+
+def test_a_batch_is_no_larger_than_the_wells(sites):
+    """With pairs of wells, a batch of more sites than there are wells takes every well once."""
+    dealt = Batches(sites, np.arange(60), SimclrRecipe(batch_size=32, positives="well"), seed=3)
+    assert [len(pairs.rows_a) for pairs in dealt.epoch(0)] == [15] * 4
+
+
+def test_every_site_is_dealt(sites):
+    """Over the epochs every site of every well is in a step, as first or second of a pair."""
+    dealt = batches(sites, positives="well")
+    seen = {row for epoch in range(12) for pairs in dealt.epoch(epoch) for row in pairs.rows_a}
+    assert seen == set(range(60))
 
 
 def test_a_well_of_one_site_is_paired_with_itself(sites):
@@ -53,7 +70,10 @@ def test_a_well_of_one_site_is_paired_with_itself(sites):
 
 def test_epochs_differ_and_repeat(sites):
     """The draw is a function of seed and epoch: another epoch gives other steps, the same epoch the same."""
-    first, again, second = (batches(sites, batches="plate", positives="well").epoch(e) for e in (0, 0, 1))
+    dealt = Batches(
+        sites, np.arange(60), SimclrRecipe(batch_size=4, batches="plate", positives="well"), seed=3
+    )
+    first, again, second = (dealt.epoch(epoch) for epoch in (0, 0, 1))
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.rows_a, other.rows_a)
         np.testing.assert_array_equal(one.rows_b, other.rows_b)
@@ -64,3 +84,5 @@ def test_a_plate_too_small_for_a_batch_is_named(sites):
     """Batches from one plate need as many sites of every plate as a step takes; the plate is named."""
     with pytest.raises(ValueError, match=r"HUVEC-1 plate 2 has 4 .*batch_size"):
         Batches(sites, np.r_[0:24, 40:60], SimclrRecipe(batch_size=8, batches="plate"), seed=0)
+    with pytest.raises(ValueError, match=r"8 wells of one plate; HUVEC-1 plate 1 has 5"):
+        batches(sites, batches="plate", positives="well")

@@ -25,6 +25,9 @@ class Pairs:
 class Batches:
     """Deals sites out to steps, anew every epoch; a function of seed and epoch alone.
 
+    Where a pair shows two sites of one well, a step has one pair a well: a third site of the well would be contrasted
+    with what it should resemble.
+
     Args:
         sites: Sites table, with `experiment`, `plate` and `well_id`.
         rows: Rows to learn from.
@@ -35,37 +38,51 @@ class Batches:
         num_steps: Steps of an epoch. What does not fill a batch is left to another epoch's draw.
 
     Raises:
-        ValueError: If batches come from one plate and a plate has too few sites for one.
+        ValueError: If batches come from one plate and a plate has too few sites (or wells) for one.
     """
 
     def __init__(self, sites: pd.DataFrame, rows: np.ndarray, recipe: SimclrRecipe, *, seed: int) -> None:
         self._rows, self._seed, self._recipe = np.sort(rows), seed, recipe
-        self._batch_size = min(recipe.batch_size, len(rows))
+        wells = sites["well_id"].to_numpy(dtype=str)[self._rows]
+        self._well_of = pd.Series(wells, index=self._rows)
+        by_well = pd.Series(self._rows).groupby(wells)
+        self._members = {str(well): members.to_numpy() for well, members in by_well}
         names = plate_names(sites)[self._rows] if recipe.batches == "plate" else np.zeros(len(rows), np.int64)
         groups, group_of = np.unique(names, return_inverse=True)
         self._groups = [self._rows[group_of == group] for group in range(len(groups))]
+        self._batch_size = min(recipe.batch_size, self._num_apart(self._rows))
+        what = "sites" if recipe.positives == "site" else "wells"
         for group, members in zip(groups, self._groups, strict=True):
-            if len(members) < self._batch_size:
+            if self._num_apart(members) < self._batch_size:
                 raise ValueError(
-                    f"A step takes {self._batch_size} sites of one plate; {group} has {len(members)} to learn from. "
-                    'Lower `simclr.batch_size`, or set `simclr.batches = "mixed"`.'
+                    f"A step takes {self._batch_size} {what} of one plate; {group} has {self._num_apart(members)} to "
+                    'learn from. Lower `simclr.batch_size`, or set `simclr.batches = "mixed"`.'
                 )
-        wells = sites["well_id"].to_numpy(dtype=str)[self._rows]
-        by_well = pd.Series(self._rows).groupby(wells)
-        self._well_of = dict(zip(self._rows.tolist(), wells.tolist(), strict=True))
-        self._members = {str(well): members.to_numpy() for well, members in by_well}
-        self.num_steps = sum(len(members) // self._batch_size for members in self._groups)
+        self.num_steps = sum(
+            len(part) // self._batch_size for members in self._groups for part in self._parts(members)
+        )
 
     def epoch(self, epoch: int) -> list[Pairs]:
         """The steps of one epoch, in order."""
         rng = np.random.default_rng([self._seed, epoch])
         dealt: list[np.ndarray] = []
         for members in self._groups:
-            order = rng.permutation(members)
-            num_batches = len(order) // self._batch_size
-            dealt.extend(np.split(order[: num_batches * self._batch_size], num_batches))
+            for part in self._parts(rng.permutation(members)):
+                whole = len(part) // self._batch_size * self._batch_size
+                dealt.extend(part[:whole].reshape(-1, self._batch_size))
         # Sorted reads walk the memory map forwards; the order within a batch does not matter to NT-Xent.
         return [self._paired(np.sort(dealt[index]), rng) for index in rng.permutation(len(dealt))]
+
+    def _num_apart(self, members: np.ndarray) -> int:
+        """How many of these sites may share a step."""
+        return len(self._parts(members)[0])
+
+    def _parts(self, members: np.ndarray) -> list[np.ndarray]:
+        """All sites, or one site of every well, then another of every well that has one, and so on."""
+        if self._recipe.positives == "site":
+            return [members]
+        turn = self._well_of[members].groupby(self._well_of[members].to_numpy()).cumcount().to_numpy()
+        return [members[turn == number] for number in range(turn.max() + 1)]
 
     def _paired(self, rows: np.ndarray, rng: np.random.Generator) -> Pairs:
         if self._recipe.positives == "site":

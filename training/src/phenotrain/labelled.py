@@ -49,10 +49,6 @@ class Labelled:
         """One role's `classifier_data`."""
         return classifier_data(self.sites, self.rows[role], embeddings, self.task)
 
-    def versus_control(self, role: str, embeddings: np.ndarray) -> HeadData:
-        """One role's `versus_control_data`."""
-        return versus_control_data(self.sites, self.rows[role], embeddings, self.task)
-
 
 def labelled_rows(
     sites: pd.DataFrame, roles: np.ndarray, role: str, task: Task, recipe: HeadsRecipe, *, seed: int

@@ -11,6 +11,7 @@ from phenoserve.bundle import Calibration
 from phenotrain.baselines import Baselines
 from phenotrain.cache import FieldCache
 from phenotrain.calibrate import calibrate
+from phenotrain.cross_fit import cross_fit_folds
 from phenotrain.embed import FieldEncoder, settle_head_statistics
 from phenotrain.evaluate import ModelPredictions, Predictions
 from phenotrain.forest import fit_forest
@@ -89,7 +90,8 @@ def learn(
         embeddings = fields.embed(cache, np.arange(len(cache)), on_site=on_site)
     settle_head_statistics(networks.projection_head, embeddings[unlabelled])
     with uncounted_step("Heads, forest and calibration", console):
-        heads = fit_two_heads(labelled, embeddings, recipe.heads, seed=seed)
+        folds = cross_fit_folds(labelled.sites, labelled.rows["fitted"], task, seed=seed)
+        heads = fit_two_heads(labelled, embeddings, recipe.heads, seed=seed, folds=folds)
         forest, by_forest = _forest(labelled, embeddings, recipe)
         calibration = calibrate(labelled, roles, embeddings, heads, recipe.calibration, seed=seed)
     baselines = Baselines(cache, labelled, unlabelled, fields, recipe, work, console)
