@@ -5,8 +5,9 @@
 
 Every recipe is cut down in the same way so that the comparison fits two CPU cores: random initial weights
 (ImageNet's need a network), views no larger than the fields, which hold a sixteenth of the cells of RxRx2's, batches
-of 32 with the learning rate divided by the square root of the factor (Malladi et al. 2022, for Adam), and the same
-number of optimiser steps. What this says about full-size training on real images is not known. A recipe that is
+of 32 with the learning rate divided by the square root of the factor (Malladi et al. 2022, for Adam), about the same
+number of optimiser steps, and none spent on the plates of the three lowest doses, where the simulated treatments do
+nothing. What this says about full-size training on real images is not known. A recipe that is
 finished is not run again; `--work` holds its answers.
 """
 
@@ -21,12 +22,15 @@ from rich.console import Console
 
 from phenotrain.cache import FieldCache, build_cache
 from phenotrain.datasets import load_description
+from phenotrain.doses import top_doses
 from phenotrain.evaluate import Answers, Interval, answers_at_wells, balanced_accuracy_difference, evaluate
 from phenotrain.labelled import Task
 from phenotrain.learn import learn
+from phenotrain.matching import balanced_rows
 from phenotrain.profiles.findings import find_profiles
 from phenotrain.recipe import Recipe, load_recipe
-from phenotrain.splits import Split, split_sites
+from phenotrain.simclr import num_steps_of
+from phenotrain.splits import UNUSED, Split, split_sites
 
 NUM_TOP_DOSES = 3
 BATCH_SIZE = 32
@@ -49,15 +53,14 @@ VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         "default",
         {"augmentation": {"channel_gain": 0.3, "channel_offset": 0.3}},
     ),
+    "default, stains dropped 0.3": ("default", {"augmentation": {"channel_drop": 0.3}}),
     "default, temperature 0.5": ("default", {"simclr": {"temperature": 0.5}}),
     "default, temperature 0.1": ("default", {"simclr": {"temperature": 0.1}}),
 }
 
 
-def cut_down(
-    name: str, changes: dict[str, dict[str, Any]], num_steps: int, num_sites: int, field_px: int
-) -> Recipe:
-    """A recipe at the size of the benchmark, for pooled fields of this side."""
+def cut_down(name: str, changes: dict[str, dict[str, Any]], field_px: int) -> Recipe:
+    """A recipe at the size of the benchmark, for pooled fields of this side; one epoch."""
     values = load_recipe(name).model_dump()
     for section, keys in changes.items():
         values[section].update(keys)
@@ -72,18 +75,24 @@ def cut_down(
     )
     values["encoder"]["weights"] = "none"
     values["heads"]["num_top_doses"] = NUM_TOP_DOSES
-    recipe = Recipe.model_validate(values)
-    steps_an_epoch = max(1, num_sites // BATCH_SIZE)
-    return recipe.changed(simclr={**simclr, "epochs": max(1, round(num_steps / steps_an_epoch))})
+    return Recipe.model_validate(values)
 
 
-def _num_seen(cache: FieldCache, is_seen: np.ndarray, task: Task, base: str) -> int:
-    """Sites that SimCLR sees: all that are not tested on, or so many a class as the recipe draws."""
-    most = load_recipe(base).simclr.sites_per_class
-    treatments = cache.sites["treatment"].to_numpy(dtype=str)[is_seen]
-    if most == 0:
-        return len(treatments)
-    return sum(min(most, int((treatments == name).sum())) for name in task.treatments)
+def of_top_doses(cache: FieldCache, split: Split, task: Task) -> np.ndarray:
+    """Roles to learn from: training and validation sites on plates of the lower doses take no part."""
+    is_kept = (split.roles == "test") | top_doses(cache.sites, task.control, NUM_TOP_DOSES)
+    return np.where(is_kept, split.roles, UNUSED)
+
+
+def lengthened(recipe: Recipe, cache: FieldCache, roles: np.ndarray, task: Task, num_steps: int) -> Recipe:
+    """The recipe with as many epochs as make about this many optimiser steps of SimCLR."""
+    rows = np.flatnonzero(np.isin(roles, ("train", "validation")))
+    if recipe.simclr.sites_per_class:
+        rows = balanced_rows(
+            cache.sites, rows, task.treatments, task.control, recipe.simclr.sites_per_class, recipe.seed
+        )
+    num_epochs = max(1, round(num_steps / num_steps_of(cache, rows, recipe)))
+    return recipe.changed(simclr={**recipe.simclr.model_dump(), "epochs": num_epochs})
 
 
 def run_variant(
@@ -91,11 +100,10 @@ def run_variant(
 ) -> dict[str, Any]:
     """Trains one recipe; gives the wells' answers, and the embeddings' profiles for `default`."""
     base, changes = VARIANTS[name]
-    is_seen = np.isin(split.roles, ("train", "validation"))
-    num_seen = _num_seen(cache, is_seen, task, base)
-    recipe = cut_down(base, changes, num_steps, num_seen, min(cache.field_shape[1:]))
+    roles = of_top_doses(cache, split, task)
+    recipe = lengthened(cut_down(base, changes, min(cache.field_shape[1:])), cache, roles, task, num_steps)
     console.print(f"{name}: {recipe.simclr.epochs} epochs")
-    learned = learn(cache, split.roles, task, recipe, work, console, with_baselines=name == "default")
+    learned = learn(cache, roles, task, recipe, work, console, with_baselines=name == "default")
     found = {"recipe": recipe.model_dump(mode="json"), "answers": {}, "metrics": {}}
     metrics = evaluate(
         cache.sites,
@@ -138,7 +146,7 @@ def main(
     work: Annotated[Path, typer.Option(help="Folder of caches, checkpoints and answers.")] = Path(
         "recipes.work"
     ),
-    steps: Annotated[int, typer.Option(help="Optimiser steps of SimCLR.")] = 240,
+    steps: Annotated[int, typer.Option(help="Optimiser steps of SimCLR.")] = 150,
     only: Annotated[list[str] | None, typer.Option(help="Run only this one; repeatable.")] = None,
 ) -> None:
     """Run what is not finished and print the table."""

@@ -116,6 +116,18 @@ def test_channel_gain_and_offset_are_affine_per_stain(fields):
     assert len(set(np.round(slopes, 6))) == len(slopes)
 
 
+def test_stains_are_dropped_each_for_itself_as_often_as_stated(fields):
+    """A dropped stain is zero, its mean, everywhere; the others are as they were; the stated share is dropped."""
+    kept = []
+    for seed in range(200):
+        dropped = view(fields, (3, seed), channel_drop=0.3)
+        same = view(fields, (3, seed))
+        is_kept = np.abs(dropped).max(axis=(1, 2)) > 0
+        np.testing.assert_array_equal(dropped, same * is_kept[:, np.newaxis, np.newaxis])
+        kept.append(is_kept)
+    assert np.mean(kept) == pytest.approx(0.7, abs=3 * np.sqrt(0.21 / np.size(kept)))
+
+
 def test_brightening_keeps_the_darkest_pixel_dark(fields):
     """Brightening scales the distance to the field's darkest pixel by one factor in [1, 1 + s] for all stains."""
     floor = tf.reduce_min(fields, axis=[1, 2], keepdims=True).numpy()

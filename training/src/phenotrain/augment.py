@@ -22,7 +22,7 @@ def draw_view(
     Returns:
         `(site, crop_px, crop_px, channel)` float32.
     """
-    seeds = tf.unstack(tf.random.split(seed, num=10), num=10)
+    seeds = tf.unstack(tf.random.split(seed, num=11), num=11)
     views = _crop(fields, seeds[0:3], crop_px, strengths)
     one_a_site = tf.stack([tf.shape(fields)[0], 1, 1, 1])
     if strengths.flips:
@@ -41,6 +41,11 @@ def draw_view(
             tf.stack([2, tf.shape(views)[0], 1, 1, tf.shape(views)[3]]), seeds[8]
         )
         views = views * (1.0 + strengths.channel_gain * draws[0]) + strengths.channel_offset * draws[1]
+    if strengths.channel_drop > 0:
+        draws = tf.random.stateless_uniform(
+            tf.stack([tf.shape(views)[0], 1, 1, tf.shape(views)[3]]), seeds[10]
+        )
+        views = views * tf.cast(draws >= strengths.channel_drop, views.dtype)
     if strengths.noise > 0:
         views += strengths.noise * tf.random.stateless_normal(tf.shape(views), seeds[9])
     return views

@@ -87,6 +87,8 @@ class AugmentationRecipe(_Section):
     """Gain of each stain for itself, N(1, s)."""
     channel_offset: NotNegative = 0.1
     """Offset of each stain for itself, N(0, s)."""
+    channel_drop: Share = 0.0
+    """Probability of each stain for itself to be missing, its mean everywhere."""
     noise: NotNegative = 0.0
     """Gaussian noise of each pixel, N(0, s)."""
 
