@@ -44,6 +44,8 @@ class ErrorCode(StrEnum):
     TOO_MANY_REQUESTS = "too_many_requests"
     INTERNAL_ERROR = "internal_error"
     NOT_READY = "not_ready"
+    DEADLINE_PASSED = "deadline_passed"
+    WORKER_DIED = "worker_died"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ ERRORS: MappingProxyType[ErrorCode, ErrorKind] = MappingProxyType(
         ErrorCode.TOO_MANY_REQUESTS: ErrorKind(429, "The service is at its limit of requests"),
         ErrorCode.INTERNAL_ERROR: ErrorKind(500, "The service failed"),
         ErrorCode.NOT_READY: ErrorKind(503, "The service is not ready"),
+        ErrorCode.DEADLINE_PASSED: ErrorKind(503, "The answer was not there in time"),
+        ErrorCode.WORKER_DIED: ErrorKind(503, "The worker that held the stack died"),
     }
 )
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from phenoserve.engine import Engine
 from phenoserve.http.keys import read_api_keys
 from phenoserve.http.metrics import Metrics, MetricsMiddleware
 from phenoserve.http.openapi import add_key_schemes, add_problem_schema
@@ -15,7 +14,7 @@ from phenoserve.http.operations import operations_router
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
 from phenoserve.http.service import Service
 from phenoserve.http.stack_routes import stack_router
-from phenoserve.inference import Scheduler
+from phenoserve.scheduling import Engines, Scheduler
 from phenoserve.settings import Settings
 
 
@@ -38,20 +37,20 @@ class App(FastAPI):
         return self.openapi_schema
 
 
-def create_app(engine: Engine, settings: Settings) -> App:
-    """Build the application over a loaded engine.
+def create_app(engines: Engines, settings: Settings) -> App:
+    """Build the application over a loaded bundle.
 
     Its lifespan replays the golden stacks in the background, and ends the threads. The app must be run with it.
 
     Args:
-        engine: The engine that answers.
+        engines: The bundle, loaded.
         settings: The service's settings.
 
     Raises:
         ApiKeysError: If there is a file of API keys and it cannot be used.
     """
     digests = () if settings.api_keys_file is None else read_api_keys(settings.api_keys_file)
-    scheduler = Scheduler(engine, num_workers=settings.num_workers, max_in_flight=settings.max_in_flight)
+    scheduler = Scheduler(engines, settings)
     service = Service(scheduler, settings, Metrics(scheduler), digests)
 
     @asynccontextmanager

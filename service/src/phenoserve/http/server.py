@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -34,6 +35,9 @@ class DrainingServer(uvicorn.Server):
                 port=settings.port,
                 log_config=None,
                 access_log=False,
+                # Named, as `auto` would fall back to slower ones without a word.
+                http="httptools",
+                loop="uvloop" if sys.platform != "win32" else "asyncio",
                 timeout_graceful_shutdown=settings.shutdown_timeout_s,
             )
         )
