@@ -34,6 +34,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "body_timeout_s": ("7.5", 7.5),
     "deadline_s": ("6.5", 6.5),
     "api_keys_file": ("keys.txt", Path("keys.txt")),
+    "admin_keys_file": ("admin.txt", Path("admin.txt")),
     "drain_s": ("8", 8),
     "shutdown_timeout_s": ("9", 9),
     "log_level": ("debug", "debug"),
@@ -73,6 +74,7 @@ def test_the_bundle_may_stand_in_the_environment(tiny_bundle, served, monkeypatc
         (["--port", "99999"], 2, "PHENOSERVE_PORT"),
         (["--max-body-mib", "0"], 2, "--max-body-mib"),
         (["--api-keys-file", "/nowhere/keys"], 1, "/nowhere/keys"),
+        (["--admin-keys-file", "/nowhere/admin"], 1, "/nowhere/admin"),
     ],
 )
 def test_an_impossible_setting_ends_in_a_sentence(tiny_bundle, flags, exit_code, told) -> None:

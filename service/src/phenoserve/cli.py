@@ -2,6 +2,10 @@
 
 import inspect
 import logging
+import os
+import signal
+import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -11,13 +15,14 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from phenoserve.bundle import BundleError
+from phenoserve.bundle import BundleError, read_bundle
 from phenoserve.engine import Device, EngineError
 from phenoserve.http import create_app
 from phenoserve.http.keys import ApiKeysError
-from phenoserve.http.server import DrainingServer
+from phenoserve.http.server import DrainingServer, page_url
 from phenoserve.scheduling import load_engines
 from phenoserve.settings import Settings
+from phenoserve.supervisor import READY_BYTE, Supervisor
 from phenoserve.tune import TuneReport
 from phenoserve.tune import tune as tune_bundle
 from phenoserve.verify import VerifyReport
@@ -25,6 +30,10 @@ from phenoserve.verify import verify as verify_bundle
 
 FAILURE: Final = 1
 USAGE_ERROR: Final = 2
+BACKLOG: Final = 2048
+"""Connections that may wait for a worker to accept them, as for a lone process."""
+
+ENV_FILE_VARIABLE: Final = "PHENOSERVE_ENV_FILE"
 
 app = typer.Typer(
     help="Serves what phenotrain learned from fluorescence microscopy.",
@@ -39,9 +48,12 @@ EnvFileOption = Annotated[
     Path | None,
     typer.Option(
         help="File of settings as NAME=VALUE lines, such as `phenoserve tune` writes.",
-        envvar="PHENOSERVE_ENV_FILE",
+        envvar=ENV_FILE_VARIABLE,
     ),
 ]
+
+
+InheritedOption = Annotated[int | None, typer.Option(hidden=True, help="Set by the supervisor.")]
 
 
 def _with_settings_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -70,7 +82,13 @@ def _flag(name: str) -> inspect.Parameter:
 
 @app.command()
 @_with_settings_flags
-def serve(bundle: BundleArgument, env_file: EnvFileOption = None, **flags: Any) -> None:
+def serve(
+    bundle: BundleArgument,
+    env_file: EnvFileOption = None,
+    door_fd: InheritedOption = None,
+    ready_fd: InheritedOption = None,
+    **flags: Any,
+) -> None:
     """Serve a bundle over HTTP until SIGTERM or Ctrl-C.
 
     Every flag is also a variable of the environment, named in brackets with its default, and may stand in the
@@ -78,19 +96,64 @@ def serve(bundle: BundleArgument, env_file: EnvFileOption = None, **flags: Any) 
     """
     settings = _settings(env_file, {name: value for name, value in flags.items() if value is not None})
     _set_up_logging(settings.log_level)
+    is_worker = door_fd is not None and ready_fd is not None
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    if settings.workers > 1 and not is_worker:
+        raise typer.Exit(_supervise(bundle, settings))
+    supervisor_pid = os.getppid() if is_worker else None
     try:
-        engines = load_engines(bundle, settings)
-        application = create_app(engines, settings)
+        engines = load_engines(read_bundle(bundle), settings)
+        application = create_app(
+            engines,
+            settings,
+            bundle_path=bundle,
+            tell_others=lambda: None if supervisor_pid is None else os.kill(supervisor_pid, signal.SIGHUP),
+        )
     except (BundleError, EngineError, ApiKeysError) as error:
         _fail(str(error), FAILURE)
 
     def announce(url: str) -> None:
+        if ready_fd is not None:
+            os.write(ready_fd, READY_BYTE)
+            return
         manifest = engines.bundle.manifest
         typer.echo(
             f"{manifest.name} {manifest.version} on {engines.active_device} at {url} (documentation: {url}docs)"
         )
 
-    DrainingServer(application, settings, announce).run()
+    server = DrainingServer(application, settings, announce, supervisor_pid)
+    server.run(None if door_fd is None else [socket.socket(fileno=door_fd)])
+
+
+def _supervise(bundle: Path, settings: Settings) -> int:
+    """Keep several processes of `serve` on one port; the exit code."""
+    try:
+        manifest = read_bundle(bundle).manifest
+        door = socket.create_server(
+            (settings.host, settings.port),
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+            backlog=BACKLOG,
+        )
+    except (BundleError, OSError) as error:
+        _fail(str(error), FAILURE)
+    url = page_url(settings.host, door.getsockname()[1])
+    typer.echo(
+        f"{manifest.name} {manifest.version} on {settings.workers} workers at {url} (documentation: {url}docs)"
+    )
+
+    def command(door_fd: int, ready_fd: int) -> list[str]:
+        program = [sys.executable, "-m", "phenoserve", "serve", str(bundle)]
+        return [*program, "--door-fd", str(door_fd), "--ready-fd", str(ready_fd)]
+
+    unfiled = {name: value for name, value in os.environ.items() if name != ENV_FILE_VARIABLE}
+    return Supervisor(
+        command,
+        num_workers=settings.workers,
+        door=door,
+        environment=unfiled | settings.environment(),
+        stop_s=settings.drain_s + settings.shutdown_timeout_s,
+    ).run()
 
 
 @app.command()

@@ -82,6 +82,10 @@ class Settings(BaseSettings):
             description="File of SHA-256 digests (hex) of API keys, one a line; no key is asked for if unset."
         ),
     ] = None
+    admin_keys_file: Annotated[
+        Path | None,
+        Field(description="File like that of API keys, of keys for /admin; there is no /admin if unset."),
+    ] = None
     drain_s: Annotated[
         float,
         Field(
@@ -94,6 +98,11 @@ class Settings(BaseSettings):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severity that is logged.")
     ] = "info"
+
+    def environment(self) -> dict[str, str]:
+        """The settings as variables of the environment that a process with the same settings reads."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {f"PHENOSERVE_{name.upper()}": str(value) for name, value in values.items()}
 
     @property
     def max_body_bytes(self) -> int:

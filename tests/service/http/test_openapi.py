@@ -74,6 +74,7 @@ def test_every_header_is_documented(page) -> None:
         "Authorization",
         "Content-Type",
         "X-API-Key",
+        "X-Timeout-Ms",
         "Retry-After",
         "Server-Timing",
         "Allow",

@@ -111,6 +111,7 @@ CASES: dict[str, list[dict[str, object]]] = {
     "field_too_small": [post(content=tiff(six()[:, :63]))],
     "non_finite_pixels": [post(content=tiff(not_finite()))],
     "no_finite_answer": [post(content=tiff(overflowing()))],
+    "bundle_refused": [{"method": "POST", "url": "/admin/reload", "headers": {"x-api-key": "right"}}],
     "too_many_requests": [post(content=tiff(six()))],
     "internal_error": [post(content=tiff(six()))],
     "deadline_passed": [keyed(**{"x-timeout-ms": "20"})],
@@ -155,9 +156,13 @@ async def test_the_code_is_reached(code: str, engine: Engine, tmp_path) -> None:
     if code in {"key_missing", "key_wrong"}:
         settings["api_keys_file"] = tmp_path / "keys"
         settings["api_keys_file"].write_text(f"# the office\n{hashlib.sha256(b'right').hexdigest()}\n")
+    if code == "bundle_refused":
+        settings["admin_keys_file"] = tmp_path / "keys"
+        settings["admin_keys_file"].write_text(hashlib.sha256(b"right").hexdigest())
     kinds = {"internal_error": BrokenEngine, "worker_died": DyingEngine, "deadline_passed": HeldEngine}
     served = kinds[code](engine) if code in kinds else engine
-    app = create_app(Engines.of(served), Settings(**settings))
+    nowhere = tmp_path / "nowhere" if code == "bundle_refused" else None
+    app = create_app(Engines.of(served), Settings(**settings), bundle_path=nowhere)
     async with asking(app) as client:
         if code in {"internal_error", "worker_died"}:
             served.is_broken = True

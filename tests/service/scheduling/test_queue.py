@@ -77,10 +77,10 @@ def test_a_closed_queue_fails_what_waits(loop) -> None:
     queue = WorkQueue(9, 9, 9)
     work = work_of(loop)
     queue.offer(work)
-    reason = WorkerDiedError("gone")
-    queue.close(reason)
+    queue.close(WorkerDiedError("gone"))
     loop.run_until_complete(asyncio.wait([work.future]))
-    assert work.future.exception() is reason
+    assert isinstance(work.future.exception(), WorkerDiedError)
+    assert str(work.future.exception()) == "gone"
     assert queue.take() is None
-    with pytest.raises(WorkerDiedError):
+    with pytest.raises(WorkerDiedError, match="gone"):
         queue.offer(work_of(loop))

@@ -54,15 +54,10 @@ class Metrics:
         in_flight.set_function(lambda: scheduler.admission.num_requests)
         ready = Gauge("phenoserve_ready", "Whether the service is ready.", registry=self._registry)
         ready.set_function(lambda: scheduler.readiness is Readiness.READY)
-        bundle = scheduler.engines.bundle
-        Info("phenoserve", "The bundle served and the device it runs on.", registry=self._registry).info(
-            {
-                "bundle": bundle.manifest.name,
-                "version": bundle.manifest.version,
-                "digest": bundle.digest,
-                "device": scheduler.engines.active_device,
-            }
+        self._served = Info(
+            "phenoserve", "The bundle served and the device it runs on.", registry=self._registry
         )
+        self._scheduler = scheduler
         ProcessCollector(registry=self._registry)
 
     def observe(self, times: StageTimes, num_stacks: int) -> None:
@@ -73,6 +68,16 @@ class Metrics:
 
     def text(self) -> bytes:
         """Everything, as Prometheus scrapes it."""
+        engines = self._scheduler.engines
+        manifest = engines.bundle.manifest
+        self._served.info(
+            {
+                "bundle": manifest.name,
+                "version": manifest.version,
+                "digest": engines.bundle.digest,
+                "device": engines.active_device,
+            }
+        )
         return generate_latest(self._registry)
 
 

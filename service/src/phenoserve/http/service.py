@@ -20,6 +20,7 @@ from phenoserve.http.metrics import Metrics
 from phenoserve.http.negotiation import negotiate
 from phenoserve.http.problems import RequestError
 from phenoserve.http.render import JSON, NPY, Answered, Render, npy_file
+from phenoserve.http.timeout import read_timeout
 from phenoserve.scheduling import (
     DeadlineError,
     Engines,
@@ -41,9 +42,6 @@ NOT_READY = {
     Readiness.DRAINING: "The service is about to stop.",
 }
 """Why the service is not ready, by its readiness."""
-
-MAX_DIGITS: Final = 18
-"""Digits of a timeout that are looked at: more than any limit has."""
 
 
 @dataclass(frozen=True)
@@ -214,30 +212,6 @@ def _scheduling_errors_as_problems() -> Generator[None]:
         yield
     except SchedulingError as error:
         raise RequestError(SCHEDULING_CODES[type(error)], f"{error}. Try again later.") from error
-
-
-def read_timeout(request: Request, longest_s: float) -> float:
-    """Read how long a client will wait for its answer, from `X-Timeout-Ms`.
-
-    Args:
-        request: The request.
-        longest_s: What it may wait at most, in seconds; taken if it does not say.
-
-    Returns:
-        Seconds, at most `longest_s`.
-
-    Raises:
-        RequestError: `invalid_parameter` if it is not a whole number of at least 1.
-    """
-    text = request.headers.get("x-timeout-ms")
-    if text is None:
-        return longest_s
-    if not (text.isascii() and text.isdecimal() and int(text[:MAX_DIGITS]) > 0):
-        raise RequestError(
-            ErrorCode.INVALID_PARAMETER,
-            f"X-Timeout-Ms is {text[:40]!r}; expected a whole number of milliseconds, at least 1.",
-        )
-    return min(int(text[:MAX_DIGITS]) / 1e3, longest_s)
 
 
 def _assemble(bodies: Sequence[bytes], media_type: str, *, is_multipart: bool) -> bytes:

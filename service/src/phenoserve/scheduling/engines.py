@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
 
 from phenoserve.answers import Answers
-from phenoserve.bundle import Bundle, read_bundle
+from phenoserve.bundle import Bundle
 from phenoserve.engine import ActiveDevice, Engine
 from phenoserve.scheduling.plan import Plan
 from phenoserve.settings import Settings
@@ -81,18 +80,17 @@ class Engines:
                 self.answer([stack] * size, is_alone=False)
 
 
-def load_engines(path: Path, settings: Settings) -> Engines:
-    """Read and verify a bundle, and load it as the settings say.
+def load_engines(bundle: Bundle, settings: Settings) -> Engines:
+    """Load a bundle as the settings say.
 
     Args:
-        path: The bundle's folder.
+        bundle: The bundle, read and verified.
         settings: The service's settings.
 
     Raises:
-        BundleError: If the bundle cannot be trusted or read.
+        BundleError: If the graph's file changed since the bundle was read.
         EngineError: If it cannot be loaded on the device.
     """
-    bundle = read_bundle(path)
     on_cpu = Plan.of(settings, "cpu")
     is_shared = on_cpu.num_threads == on_cpu.num_threads_alone
     alone = Engine.load(

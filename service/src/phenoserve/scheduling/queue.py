@@ -77,7 +77,7 @@ class WorkQueue:
         """
         with self._changed:
             if self._closed_by is not None:
-                raise self._closed_by
+                raise _again(self._closed_by)
             num_bytes = self.num_bytes + work.stack.nbytes
             if self._waiting and (self.num_waiting >= self._max_stacks or num_bytes > self._max_bytes):
                 return False
@@ -130,13 +130,18 @@ class WorkQueue:
             reason: Why; the first one stands.
         """
         with self._changed:
-            self._closed_by = self._closed_by or reason
+            reason = self._closed_by = self._closed_by or reason
             waiting, self._waiting = list(self._waiting), deque[Work]()
             self.num_bytes = 0
             self._changed.notify_all()
         for work in waiting:
-            work.fail(self._closed_by)
+            work.fail(_again(reason))
 
     def _remove(self, work: Work) -> None:
         self._waiting.remove(work)
         self.num_bytes -= work.stack.nbytes
+
+
+def _again(error: SchedulingError) -> SchedulingError:
+    """An error like this one: an exception that is raised again and again keeps every traceback."""
+    return type(error)(*error.args)

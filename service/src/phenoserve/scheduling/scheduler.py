@@ -61,6 +61,7 @@ class Scheduler:
         self._pool = ThreadPoolExecutor(self.plan.num_decoders, thread_name_prefix="decode")
         self._decode_places = asyncio.Semaphore(self.plan.num_decoders)
         self._turn = asyncio.Lock()
+        self._replacing = asyncio.Lock()
         self._room = asyncio.Event()
 
     def start(self) -> None:
@@ -152,6 +153,27 @@ class Scheduler:
             if self.readiness is Readiness.STARTING:
                 self.readiness = readiness
             logger.info("Golden stacks replayed on %s: %s", self.engines.active_device, readiness)
+
+    async def replace(self, load: Callable[[], Engines]) -> None:
+        """Load another bundle beside the one that serves, prove it, and switch to it between two requests.
+
+        A request that was let in before is answered by the bundle it came for. Whatever is raised, nothing has changed.
+
+        Args:
+            load: Loads the bundle; called on a thread.
+
+        Raises:
+            EngineError: If the new bundle cannot answer its golden stacks, or not as it must.
+            Exception: Whatever `load` raises.
+        """
+        async with self._replacing:
+            if self.proof is not None:
+                await self.proof
+            engines = await asyncio.to_thread(load)
+            await asyncio.to_thread(engines.prove)
+            self.engines = engines
+            if self.readiness is Readiness.GOLDEN_MISMATCH:
+                self.readiness = Readiness.READY
 
     def _note_death(self) -> None:
         self._room.set()  # whoever waits for room is to hear that there will be none

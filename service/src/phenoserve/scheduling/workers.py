@@ -72,15 +72,14 @@ class Workers:
 
     def _bury(self, batch: Batch | None) -> None:
         """Tell everybody who waits for a worker that died, and close the queue when it was the last."""
-        error = WorkerDiedError("The worker that ran the inference died; the log says more")
-        for work in [] if batch is None else batch.works:
-            work.fail(error)
         with self._lock:
             self._num_alive -= 1
             is_last = self._num_alive == 0
         if is_last:
             self._queue.close(WorkerDiedError("No worker is left to run inferences; the log says more"))
-        self._on_death()
+        self._on_death()  # before its callers hear of it, the service is not ready any more
+        for work in [] if batch is None else batch.works:
+            work.fail(WorkerDiedError("The worker that ran the inference died; the log says more"))
 
     def _answer(self, batch: Batch) -> None:
         """Answer a batch; if it fails, each of its stacks by itself, so that one cannot fail the others."""
