@@ -179,6 +179,30 @@ async def test_the_work_of_a_client_that_left_is_dropped(engine: Engine) -> None
     assert not any((batch[:, 0, 0, 0] == 99).any() for batch in held.asked)
 
 
+async def test_a_connection_that_closes_is_noticed(engine: Engine, listen) -> None:
+    """On a real connection too, a client that leaves while its stack waits has it dropped."""
+    held = HeldEngine(engine)
+    app = create_app(Engines.of(held), Settings(**ONE_WORKER))
+    scheduler = app.service.scheduler
+    body = encode_tiff(stack_of(97))
+    head = (
+        f"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: image/tiff\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with listen(app) as listening:
+        held.gate.clear()
+        async with httpx.AsyncClient(base_url=listening.url) as client, anyio.create_task_group() as tasks:
+            num_asked = held.num_asked
+            tasks.start_soon(post_all, client, [stack_of(1)])
+            await until(lambda: held.num_asked == num_asked + 1)
+            stream = await anyio.connect_tcp(client.base_url.host, client.base_url.port)
+            await stream.send(head.encode() + body)
+            await until(lambda: scheduler.queue.num_waiting == 1)
+            await stream.aclose()
+            await until(lambda: scheduler.queue.num_waiting == 0 and scheduler.admission.num_requests == 1)
+            held.gate.set()
+    assert not any((batch[:, 0, 0, 0] == 97).any() for batch in held.asked)
+
+
 async def test_what_is_late_is_never_run(engine: Engine) -> None:
     """A stack whose deadline passes while it waits is answered 503 at that time, and never run."""
     held = HeldEngine(engine)

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -14,6 +15,9 @@ from phenoserve.scheduling.errors import DeadlineError, StoppedError, WorkerDied
 from phenoserve.scheduling.queue import Batch, WorkQueue
 from phenoserve.scheduling.work import Outcome, Work
 from phenoserve.verify import require_golden
+
+JOIN_LIMIT_S: Final = 10.0
+"""Seconds at the end for the inferences that run: far more than one takes, unless it hangs in a driver."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +44,7 @@ class Workers:
         self._on_death = on_death
         self._num_alive = num_workers
         self._lock = threading.Lock()
-        # As daemons they cannot keep a process alive that was told to end while one hangs in a driver.
+        # Daemons, as one that hangs in a driver must not keep alive a process that was told to end.
         self._threads = [
             threading.Thread(target=self._run, name=f"inference-{index}", daemon=True)
             for index in range(num_workers)
@@ -52,10 +56,12 @@ class Workers:
             thread.start()
 
     def join(self) -> None:
-        """Wait until all threads have ended; the queue must be closed."""
+        """Wait for `JOIN_LIMIT_S` at most until all threads have ended; the queue must be closed."""
+        deadline = time.monotonic() + JOIN_LIMIT_S
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                logger.error("%s still runs and is left behind", thread.name)
 
     def _run(self) -> None:
         batch: Batch | None = None
