@@ -125,7 +125,7 @@ def main() -> None:
                     if number:
                         found[name].append(phase)
             table.add_row(str(concurrency), *summary(found["served"], found["limit"]))
-    Console().print(table)
+    Console(width=110).print(table)
 
 
 def summary(served_rounds: list[Phase], limit_rounds: list[Phase]) -> list[str]:
