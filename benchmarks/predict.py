@@ -48,7 +48,7 @@ def draw_tiff(num_channels: int, size_px: int, compression: str | None) -> bytes
 
 
 @contextmanager
-def served(bundle: Path, device: str) -> Iterator[httpx.Client]:
+def served(bundle: Path, device: str, *options: str) -> Iterator[httpx.Client]:
     """Run the service on a free port of this machine until the block ends."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -57,6 +57,7 @@ def served(bundle: Path, device: str) -> Iterator[httpx.Client]:
     if program is None:
         sys.exit(f"No command `phenoserve` beside {sys.executable}: run this with the environment of `make`.")
     command = [program, "serve", str(bundle), "--host", "127.0.0.1", "--port", str(port), "--device", device]
+    command += options
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  (our own command)
         try:

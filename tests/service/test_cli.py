@@ -17,38 +17,29 @@ VALUES: dict[str, tuple[str, object]] = {
     "host": ("0.0.0.0", "0.0.0.0"),
     "port": ("8123", 8123),
     "device": ("cpu", "cpu"),
+    "workers": ("2", 2),
+    "num_inferences": ("4", 4),
     "num_threads": ("3", 3),
-    "num_workers": ("4", 4),
+    "num_threads_alone": ("2", 2),
+    "max_batch": ("7", 7),
+    "num_decoders": ("5", 5),
+    "max_queue": ("12", 12),
+    "max_queue_mib": ("12.5", 12.5),
     "max_in_flight": ("5", 5),
+    "max_in_flight_mib": ("9.5", 9.5),
     "max_body_mib": ("1.5", 1.5),
     "max_decoded_mib": ("2.5", 2.5),
     "max_field_mpx": ("3.5", 3.5),
     "max_stacks": ("6", 6),
     "body_timeout_s": ("7.5", 7.5),
+    "deadline_s": ("6.5", 6.5),
     "api_keys_file": ("keys.txt", Path("keys.txt")),
+    "admin_keys_file": ("admin.txt", Path("admin.txt")),
     "drain_s": ("8", 8),
     "shutdown_timeout_s": ("9", 9),
     "log_level": ("debug", "debug"),
 }
 """A text and the value it means, for every setting."""
-
-
-@pytest.fixture
-def served(monkeypatch) -> list[Settings]:
-    """The settings that `serve` would serve with: everything but the port is real."""
-    seen: list[Settings] = []
-
-    class NoServer:
-        def __init__(self, _app: object, settings: Settings, _announce: object) -> None:
-            seen.append(settings)
-
-        def run(self) -> None:
-            """Return at once."""
-
-    monkeypatch.setattr(cli, "DrainingServer", NoServer)
-    monkeypatch.setattr("phenoserve.http.app.read_api_keys", lambda _: ())
-    monkeypatch.setattr(cli, "_set_up_logging", lambda _: None)
-    return seen
 
 
 def test_every_setting_is_tried() -> None:
@@ -83,6 +74,7 @@ def test_the_bundle_may_stand_in_the_environment(tiny_bundle, served, monkeypatc
         (["--port", "99999"], 2, "PHENOSERVE_PORT"),
         (["--max-body-mib", "0"], 2, "--max-body-mib"),
         (["--api-keys-file", "/nowhere/keys"], 1, "/nowhere/keys"),
+        (["--admin-keys-file", "/nowhere/admin"], 1, "/nowhere/admin"),
     ],
 )
 def test_an_impossible_setting_ends_in_a_sentence(tiny_bundle, flags, exit_code, told) -> None:
@@ -138,6 +130,6 @@ def test_a_mismatch_fails_verify(tiny_bundle, monkeypatch) -> None:
 
 
 def test_the_module_is_the_command(capsys) -> None:
-    """The command is a typer application with two commands."""
+    """The command is a typer application with three commands."""
     commands = typer.main.get_command(cli.app).commands
-    assert set(commands) == {"serve", "verify"}
+    assert set(commands) == {"serve", "tune", "verify"}

@@ -1,7 +1,11 @@
-"""The command `phenoserve`: serve a bundle, or verify one."""
+"""The command `phenoserve`: serve a bundle, verify one, or tune the service to this machine."""
 
 import inspect
 import logging
+import os
+import signal
+import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -12,16 +16,24 @@ from rich.console import Console
 from rich.table import Table
 
 from phenoserve.bundle import BundleError, read_bundle
-from phenoserve.engine import Device, Engine, EngineError
+from phenoserve.engine import Device, EngineError
 from phenoserve.http import create_app
 from phenoserve.http.keys import ApiKeysError
-from phenoserve.http.server import DrainingServer
+from phenoserve.http.server import DrainingServer, page_url
+from phenoserve.scheduling import load_engines
 from phenoserve.settings import Settings
+from phenoserve.supervisor import READY_BYTE, Supervisor
+from phenoserve.tune import TuneReport
+from phenoserve.tune import tune as tune_bundle
 from phenoserve.verify import VerifyReport
 from phenoserve.verify import verify as verify_bundle
 
 FAILURE: Final = 1
 USAGE_ERROR: Final = 2
+BACKLOG: Final = 2048
+"""Connections that may wait for a worker to accept them, as for a lone process."""
+
+ENV_FILE_VARIABLE: Final = "PHENOSERVE_ENV_FILE"
 
 app = typer.Typer(
     help="Serves what phenotrain learned from fluorescence microscopy.",
@@ -32,6 +44,16 @@ app = typer.Typer(
 BundleArgument = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.", envvar="PHENOSERVE_BUNDLE")
 ]
+EnvFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of settings as NAME=VALUE lines, such as `phenoserve tune` writes.",
+        envvar=ENV_FILE_VARIABLE,
+    ),
+]
+
+
+InheritedOption = Annotated[int | None, typer.Option(hidden=True, help="Set by the supervisor.")]
 
 
 def _with_settings_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -60,26 +82,97 @@ def _flag(name: str) -> inspect.Parameter:
 
 @app.command()
 @_with_settings_flags
-def serve(bundle: BundleArgument, **flags: Any) -> None:
+def serve(
+    bundle: BundleArgument,
+    env_file: EnvFileOption = None,
+    door_fd: InheritedOption = None,
+    ready_fd: InheritedOption = None,
+    **flags: Any,
+) -> None:
     """Serve a bundle over HTTP until SIGTERM or Ctrl-C.
 
-    Every flag is also a variable of the environment, named in brackets with its default; the flag wins.
+    Every flag is also a variable of the environment, named in brackets with its default, and may stand in the
+    env file; a flag wins over the environment, which wins over the file.
     """
-    settings = _settings({name: value for name, value in flags.items() if value is not None})
+    settings = _settings(env_file, {name: value for name, value in flags.items() if value is not None})
     _set_up_logging(settings.log_level)
+    is_worker = door_fd is not None and ready_fd is not None
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    if settings.workers > 1 and not is_worker:
+        raise typer.Exit(_supervise(bundle, settings))
+    supervisor_pid = os.getppid() if is_worker else None
     try:
-        engine = Engine.load(read_bundle(bundle), device=settings.device, num_threads=settings.num_threads)
-        application = create_app(engine, settings)
+        engines = load_engines(read_bundle(bundle), settings)
+        application = create_app(
+            engines,
+            settings,
+            bundle_path=bundle,
+            tell_others=lambda: None if supervisor_pid is None else os.kill(supervisor_pid, signal.SIGHUP),
+        )
     except (BundleError, EngineError, ApiKeysError) as error:
         _fail(str(error), FAILURE)
 
     def announce(url: str) -> None:
-        manifest = engine.bundle.manifest
+        if ready_fd is not None:
+            os.write(ready_fd, READY_BYTE)
+            return
+        manifest = engines.bundle.manifest
         typer.echo(
-            f"{manifest.name} {manifest.version} on {engine.active_device} at {url} (documentation: {url}docs)"
+            f"{manifest.name} {manifest.version} on {engines.active_device} at {url} (documentation: {url}docs)"
         )
 
-    DrainingServer(application, settings, announce).run()
+    server = DrainingServer(application, settings, announce, supervisor_pid)
+    server.run(None if door_fd is None else [socket.socket(fileno=door_fd)])
+
+
+def _supervise(bundle: Path, settings: Settings) -> int:
+    """Keep several processes of `serve` on one port; the exit code."""
+    try:
+        manifest = read_bundle(bundle).manifest
+        door = socket.create_server(
+            (settings.host, settings.port),
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+            backlog=BACKLOG,
+        )
+    except (BundleError, OSError) as error:
+        _fail(str(error), FAILURE)
+    url = page_url(settings.host, door.getsockname()[1])
+    typer.echo(
+        f"{manifest.name} {manifest.version} on {settings.workers} workers at {url} (documentation: {url}docs)"
+    )
+
+    def command(door_fd: int, ready_fd: int) -> list[str]:
+        program = [sys.executable, "-m", "phenoserve", "serve", str(bundle)]
+        return [*program, "--door-fd", str(door_fd), "--ready-fd", str(ready_fd)]
+
+    unfiled = {name: value for name, value in os.environ.items() if name != ENV_FILE_VARIABLE}
+    return Supervisor(
+        command,
+        num_workers=settings.workers,
+        door=door,
+        environment=unfiled | settings.environment(),
+        stop_s=settings.drain_s + settings.shutdown_timeout_s,
+    ).run()
+
+
+@app.command()
+def tune(
+    bundle: BundleArgument,
+    out: Annotated[Path, typer.Option(help="Env file to write.")] = Path("phenoserve.env"),
+    device: Annotated[Device, typer.Option(help="Where to measure.", envvar="PHENOSERVE_DEVICE")] = "auto",
+    seconds: Annotated[
+        float, typer.Option(min=0.01, max=60, help="Seconds of each measurement; there are a few dozen.")
+    ] = 1.0,
+) -> None:
+    """Measure on an idle machine how a bundle runs fastest, and write it as settings for `serve --env-file`."""
+    try:
+        report = tune_bundle(bundle, device, seconds)
+        out.write_text(report.env_file(), "utf-8")
+    except (BundleError, EngineError, OSError) as error:
+        _fail(str(error), FAILURE)
+    _print_tuning(report)
+    typer.echo(f"Written to {out}. Serve with: phenoserve serve {bundle} --env-file {out}")
 
 
 @app.command()
@@ -99,6 +192,26 @@ def verify(
         _fail("The bundle does not answer its golden stacks as it must.", FAILURE)
 
 
+def _print_tuning(report: TuneReport) -> None:
+    height, width = report.field_px
+    table = Table(title=f"{report.active_device}, fields of {height} by {width} px", title_justify="left")
+    for heading in ("inferences", "threads each", "stacks each", "stacks a second", "ms an inference", ""):
+        table.add_column(heading)
+    for found in report.measured:
+        candidate = found.candidate
+        table.add_row(
+            str(candidate.num_inferences),
+            str(candidate.num_threads),
+            str(candidate.batch),
+            f"{found.stacks_per_s:.2f}",
+            f"{1e3 * found.batch_s:.1f}",
+            "best" if candidate == report.best else "",
+        )
+    Console().print(table)
+    for threads, seconds in report.alone_s.items():
+        typer.echo(f"A lone stack on {threads} threads: {1e3 * seconds:.1f} ms")
+
+
 def _print_report(report: VerifyReport) -> None:
     manifest = report.bundle.manifest
     table = Table(title=f"{manifest.name} {manifest.version} on {report.active_device}", title_justify="left")
@@ -116,9 +229,11 @@ def _print_report(report: VerifyReport) -> None:
     Console().print(table)
 
 
-def _settings(flags: dict[str, Any]) -> Settings:
+def _settings(env_file: Path | None, flags: dict[str, Any]) -> Settings:
+    if env_file is not None and not env_file.is_file():
+        _fail(f"The env file {env_file} is not there. Write it with `phenoserve tune`.", USAGE_ERROR)
     try:
-        return Settings(**flags)
+        return Settings(_env_file=env_file, **flags)  # pyright: ignore[reportCallIssue] (pydantic-settings takes it)
     except ValidationError as error:
         faults = [
             f"{name} is {fault['input']!r}: {fault['msg']}"

@@ -41,9 +41,12 @@ class ErrorCode(StrEnum):
     FIELD_TOO_SMALL = "field_too_small"
     NON_FINITE_PIXELS = "non_finite_pixels"
     NO_FINITE_ANSWER = "no_finite_answer"
+    BUNDLE_REFUSED = "bundle_refused"
     TOO_MANY_REQUESTS = "too_many_requests"
     INTERNAL_ERROR = "internal_error"
     NOT_READY = "not_ready"
+    DEADLINE_PASSED = "deadline_passed"
+    WORKER_DIED = "worker_died"
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,12 @@ ERRORS: MappingProxyType[ErrorCode, ErrorKind] = MappingProxyType(
         ErrorCode.FIELD_TOO_SMALL: ErrorKind(422, "The field is smaller than the network can see"),
         ErrorCode.NON_FINITE_PIXELS: ErrorKind(422, "The stack has pixels that are not finite"),
         ErrorCode.NO_FINITE_ANSWER: ErrorKind(422, "The stack's intensities give no finite answer"),
+        ErrorCode.BUNDLE_REFUSED: ErrorKind(422, "The new bundle is refused, and the old one serves on"),
         ErrorCode.TOO_MANY_REQUESTS: ErrorKind(429, "The service is at its limit of requests"),
         ErrorCode.INTERNAL_ERROR: ErrorKind(500, "The service failed"),
         ErrorCode.NOT_READY: ErrorKind(503, "The service is not ready"),
+        ErrorCode.DEADLINE_PASSED: ErrorKind(503, "The answer was not there in time"),
+        ErrorCode.WORKER_DIED: ErrorKind(503, "The worker that held the stack died"),
     }
 )
 

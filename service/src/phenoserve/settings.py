@@ -25,16 +25,41 @@ class Settings(BaseSettings):
         Literal["auto", "cpu", "cuda"],
         Field(description="Where to run: cuda refuses to start without it, auto says what it got."),
     ] = "auto"
+    workers: Annotated[
+        int, Field(ge=1, le=256, description="Processes that serve, each with all of these limits to itself.")
+    ] = 1
+    num_inferences: Annotated[
+        int | None,
+        Field(ge=1, le=256, description="Inferences at the same time; one a core if unset, one on a GPU."),
+    ] = None
     num_threads: Annotated[
         int | None,
-        Field(ge=1, description="Threads of one inference on the CPU; all available cores if unset."),
+        Field(ge=1, description="Threads of an inference on the CPU while others run or wait; 1 if unset."),
     ] = None
-    num_workers: Annotated[
-        int, Field(ge=1, le=64, description="Stacks that are decoded and answered at the same time.")
-    ] = 2
+    num_threads_alone: Annotated[
+        int | None,
+        Field(ge=1, description="Threads of an inference on the CPU that is alone; every core if unset."),
+    ] = None
+    max_batch: Annotated[
+        int | None, Field(ge=1, le=256, description="Stacks of one inference; 1 if unset, 16 on a GPU.")
+    ] = None
+    num_decoders: Annotated[
+        int | None,
+        Field(ge=1, le=256, description="Threads that decode stacks and draw answers; one a core if unset."),
+    ] = None
+    max_queue: Annotated[
+        int, Field(ge=1, description="Decoded stacks that wait for an inference; beyond that, 429.")
+    ] = 64
+    max_queue_mib: Annotated[
+        float, Field(gt=0, description="MiB of decoded stacks that wait for an inference; beyond that, 429.")
+    ] = 512
     max_in_flight: Annotated[
         int, Field(ge=1, description="Requests with a stack in flight; more are answered 429.")
-    ] = 16
+    ] = 64
+    max_in_flight_mib: Annotated[
+        float,
+        Field(gt=0, description="MiB of all bodies in flight, taken before they are read; beyond that, 429."),
+    ] = 512
     max_body_mib: Annotated[
         float, Field(gt=0, description="Largest body of a request, in MiB; more is answered 413.")
     ] = 128
@@ -48,11 +73,18 @@ class Settings(BaseSettings):
     body_timeout_s: Annotated[
         float, Field(gt=0, description="Seconds a body may take to arrive; then 408.")
     ] = 60
+    deadline_s: Annotated[
+        float, Field(gt=0, description="Seconds from the end of a body to its answer; then 503.")
+    ] = 30
     api_keys_file: Annotated[
         Path | None,
         Field(
             description="File of SHA-256 digests (hex) of API keys, one a line; no key is asked for if unset."
         ),
+    ] = None
+    admin_keys_file: Annotated[
+        Path | None,
+        Field(description="File like that of API keys, of keys for /admin; there is no /admin if unset."),
     ] = None
     drain_s: Annotated[
         float,
@@ -67,10 +99,25 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"], Field(description="Least severity that is logged.")
     ] = "info"
 
+    def environment(self) -> dict[str, str]:
+        """The settings as variables of the environment that a process with the same settings reads."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {f"PHENOSERVE_{name.upper()}": str(value) for name, value in values.items()}
+
     @property
     def max_body_bytes(self) -> int:
-        """Largest body in bytes."""
-        return int(self.max_body_mib * MIB)
+        """Largest body in bytes; one that all bodies together may not take can never be read."""
+        return int(min(self.max_body_mib, self.max_in_flight_mib) * MIB)
+
+    @property
+    def max_in_flight_bytes(self) -> int:
+        """Bytes of all bodies in flight."""
+        return int(self.max_in_flight_mib * MIB)
+
+    @property
+    def max_queue_bytes(self) -> int:
+        """Bytes of decoded stacks that wait."""
+        return int(self.max_queue_mib * MIB)
 
     @property
     def stack_limits(self) -> StackLimits:

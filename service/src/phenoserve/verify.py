@@ -7,7 +7,11 @@ import numpy as np
 
 from phenoserve.answers import Answers
 from phenoserve.bundle import Bundle, Tolerance, read_bundle
-from phenoserve.engine import ActiveDevice, Device, Engine
+from phenoserve.engine import ActiveDevice, Device, Engine, EngineError
+
+
+class GoldenMismatchError(EngineError):
+    """Raised when a golden stack is answered otherwise than the bundle says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,29 @@ def replay_golden(engine: Engine) -> tuple[Difference, ...]:
         for index, (stack, expected) in enumerate(zip(golden.stacks, golden.answers, strict=True))
         for difference in compare(index, engine.answer(stack[np.newaxis]), expected, tolerance)
     )
+
+
+def require_golden(engine: Engine) -> None:
+    """Replay the golden stacks and refuse an engine that answers otherwise.
+
+    Args:
+        engine: The loaded engine.
+
+    Raises:
+        GoldenMismatchError: If an output lies outside its allowance; the message names all that do.
+        EngineError: If the engine cannot answer.
+    """
+    wrong = [difference for difference in replay_golden(engine) if not difference.ok]
+    if wrong:
+        told = "; ".join(
+            f"stack {difference.stack}, {difference.output}: off by {difference.difference:.3g}, allowed "
+            f"{difference.allowed:.3g}"
+            for difference in wrong
+        )
+        raise GoldenMismatchError(
+            f"On {engine.active_device} the golden stacks of {engine.bundle.path} are not answered as they must be: "
+            f"{told}. Export the bundle again, or serve it on the device it was made on."
+        )
 
 
 def compare(stack: int, answers: Answers, golden: Answers, tolerance: Tolerance) -> tuple[Difference, ...]:

@@ -46,10 +46,10 @@ def test_a_driver_without_its_libraries_is_no_device(tiny_bundle, monkeypatch, c
     if outcome == "raises":
         real = session_module._session
 
-        def raising(model, providers, num_threads):
+        def raising(model, providers, num_threads, **options):
             if len(providers) > 1:
                 raise GraphError("no cuDNN")
-            return real(model, providers, num_threads)
+            return real(model, providers, num_threads, **options)
 
         monkeypatch.setattr(session_module, "_session", raising)
     bundle = read_bundle(tiny_bundle)

@@ -1,3 +1,4 @@
+import io
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -5,16 +6,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
+import anyio
 import httpx
 import numpy as np
 import pytest
+import tifffile
 
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
 from phenoserve.http import create_app
 from phenoserve.http.app import App
 from phenoserve.http.server import DrainingServer
-from phenoserve.inference import Readiness
+from phenoserve.scheduling import Engines, Readiness
 from phenoserve.settings import Settings
 
 START_LIMIT_S = 30
@@ -38,6 +41,19 @@ def array(engine) -> np.ndarray:
     return generator.gamma(2.0, 300.0, (num_channels, 130, 70)).astype(np.uint16)
 
 
+async def until(is_so: Callable[[], bool]) -> None:
+    with anyio.fail_after(10):
+        while not is_so():  # noqa: ASYNC110  (a counter has no event to wait for)
+            await anyio.sleep(0.01)
+
+
+def encode_tiff(array: np.ndarray) -> bytes:
+    """A stack as a plain TIFF."""
+    file = io.BytesIO()
+    tifffile.imwrite(file, array, photometric="minisblack")
+    return file.getvalue()
+
+
 @asynccontextmanager
 async def asking(app: App) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an app in process, its lifespan running and its golden stacks replayed."""
@@ -55,7 +71,7 @@ def ask(engine) -> Callable:
     """Gives a client of a fresh app with these settings; a context manager."""
 
     def start(with_engine: Engine | None = None, **settings: object):
-        return asking(create_app(with_engine or engine, Settings(**settings)))
+        return asking(create_app(Engines.of(with_engine or engine), Settings(**settings)))
 
     return start
 
@@ -92,7 +108,7 @@ def listen() -> type[Listening]:
 def server(engine) -> Iterator[Listening]:
     """The real server on a free port, with bodies of at most a second and a MiB."""
     settings = {"body_timeout_s": 1, "max_body_mib": 1}
-    with Listening(create_app(engine, Settings(**settings)), **settings) as listening:
+    with Listening(create_app(Engines.of(engine), Settings(**settings)), **settings) as listening:
         yield listening
 
 

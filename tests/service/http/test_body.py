@@ -80,9 +80,9 @@ def test_a_client_that_leaves_is_nobody_s_failure(server, caplog) -> None:
         connection.sendall(HEAD + b"II*\0")
         time.sleep(0.05)
     deadline = time.monotonic() + 10
-    while server.app.service.scheduler.num_in_flight and time.monotonic() < deadline:
+    while server.app.service.scheduler.admission.num_requests and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert server.app.service.scheduler.num_in_flight == 0
+    assert server.app.service.scheduler.admission.num_requests == 0
     assert httpx.get(server.url + "livez").json() == {"status": "alive"}
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR or record.exc_info]
 

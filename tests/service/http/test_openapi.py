@@ -8,6 +8,7 @@ import pytest
 
 from phenoserve.errors import ERRORS
 from phenoserve.http import create_app
+from phenoserve.scheduling import Engines
 from phenoserve.settings import Settings
 
 DOCS = Path(__file__).parents[3] / "docs" / "http-api.md"
@@ -16,7 +17,7 @@ STACK_ROUTES = ("/predict", "/embed", "/explain")
 
 @pytest.fixture(scope="module")
 def document(engine) -> dict:
-    return create_app(engine, Settings()).openapi()
+    return create_app(Engines.of(engine), Settings()).openapi()
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,7 @@ def test_every_header_is_documented(page) -> None:
         "Authorization",
         "Content-Type",
         "X-API-Key",
+        "X-Timeout-Ms",
         "Retry-After",
         "Server-Timing",
         "Allow",
@@ -107,7 +109,7 @@ def test_the_document_asks_for_a_key_where_the_service_does(engine, document, tm
     """With API keys, `/bundle` and the stack routes name both ways to send one; without, no route does."""
     keys = tmp_path / "keys"
     keys.write_text("0" * 64)
-    guarded = create_app(engine, Settings(api_keys_file=keys)).openapi()
+    guarded = create_app(Engines.of(engine), Settings(api_keys_file=keys)).openapi()
     schemes = guarded["components"]["securitySchemes"]
     assert {scheme["type"] for scheme in schemes.values()} == {"http", "apiKey"}
     asking = {path: told["security"] for _, path, told in operations(guarded) if "security" in told}

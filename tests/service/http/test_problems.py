@@ -13,10 +13,11 @@ import tifffile
 from phenoserve.engine import Engine
 from phenoserve.errors import ERRORS, ErrorCode
 from phenoserve.http import create_app
-from phenoserve.inference import Readiness
+from phenoserve.scheduling import Engines, Readiness
 from phenoserve.settings import Settings
 
 from .conftest import asking
+from .engines import HeldEngine
 from .problem import assert_problem
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +69,7 @@ CASES: dict[str, list[dict[str, object]]] = {
         post(url="/embed?kind=latent"),
         post(url="/predict?channel=DNA"),
         post(url="/explain?stains=perhaps"),
+        *[keyed(**{"x-timeout-ms": text}) for text in ("0", "-1", "1.5", "soon", "")],
         post(url="/explain?stains=true", headers={**TIFF, "accept": "image/tiff"}),
     ],
     "unknown_treatment": [post(url="/explain?treatment=aspirin")],
@@ -109,8 +111,11 @@ CASES: dict[str, list[dict[str, object]]] = {
     "field_too_small": [post(content=tiff(six()[:, :63]))],
     "non_finite_pixels": [post(content=tiff(not_finite()))],
     "no_finite_answer": [post(content=tiff(overflowing()))],
+    "bundle_refused": [{"method": "POST", "url": "/admin/reload", "headers": {"x-api-key": "right"}}],
     "too_many_requests": [post(content=tiff(six()))],
     "internal_error": [post(content=tiff(six()))],
+    "deadline_passed": [keyed(**{"x-timeout-ms": "20"})],
+    "worker_died": [post(content=tiff(six()))] * 3,
     "not_ready": [post(content=tiff(six())), {"method": "GET", "url": "/readyz"}],
 }
 """Requests that lead to each code."""
@@ -122,11 +127,21 @@ class BrokenEngine(Engine):
     """Fails in a way that nobody foresaw, once its golden stacks are replayed."""
 
     is_broken = False
+    error: type[BaseException] = ZeroDivisionError
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.bundle, engine._graph)
 
     def answer(self, stacks):  # noqa: D102  (the parent's)
         if self.is_broken:
-            raise ZeroDivisionError("secret: /srv/bundle/model.onnx")
+            raise self.error("secret: /srv/bundle/model.onnx")
         return super().answer(stacks)
+
+
+class DyingEngine(BrokenEngine):
+    """Ends the thread that runs it."""
+
+    error = SystemExit
 
 
 def test_every_code_has_a_case() -> None:
@@ -141,23 +156,32 @@ async def test_the_code_is_reached(code: str, engine: Engine, tmp_path) -> None:
     if code in {"key_missing", "key_wrong"}:
         settings["api_keys_file"] = tmp_path / "keys"
         settings["api_keys_file"].write_text(f"# the office\n{hashlib.sha256(b'right').hexdigest()}\n")
-    served = BrokenEngine(engine.bundle, engine._graph) if code == "internal_error" else engine
-    app = create_app(served, Settings(**settings))
+    if code == "bundle_refused":
+        settings["admin_keys_file"] = tmp_path / "keys"
+        settings["admin_keys_file"].write_text(hashlib.sha256(b"right").hexdigest())
+    kinds = {"internal_error": BrokenEngine, "worker_died": DyingEngine, "deadline_passed": HeldEngine}
+    served = kinds[code](engine) if code in kinds else engine
+    nowhere = tmp_path / "nowhere" if code == "bundle_refused" else None
+    app = create_app(Engines.of(served), Settings(**settings), bundle_path=nowhere)
     async with asking(app) as client:
-        if code == "internal_error":
+        if code in {"internal_error", "worker_died"}:
             served.is_broken = True
+        if code == "deadline_passed":
+            served.gate.clear()
         if code == "not_ready":
             app.service.scheduler.readiness = Readiness.GOLDEN_MISMATCH
         if code == "too_many_requests":
-            app.service.scheduler.num_in_flight = app.service.settings.max_in_flight
+            app.service.scheduler.admission.num_requests = app.service.settings.max_in_flight
         for request in CASES[code]:
             assert_problem(await client.request(**request), code)
+        if code == "deadline_passed":
+            served.gate.set()
 
 
 async def test_an_incident_tells_nothing_but_its_id(engine: Engine, caplog) -> None:
     """An unforeseen failure is logged once, traceback and all, under the id that is all the answer tells."""
-    served = BrokenEngine(engine.bundle, engine._graph)
-    async with asking(create_app(served, Settings())) as client:
+    served = BrokenEngine(engine)
+    async with asking(create_app(Engines.of(served), Settings())) as client:
         served.is_broken = True
         with caplog.at_level(logging.ERROR):
             response = await client.post("/explain", content=tiff(six()), headers=TIFF)
@@ -172,7 +196,7 @@ async def test_a_known_key_is_let_in(engine: Engine, tmp_path) -> None:
     """A key whose digest is in the file is let in, by either header."""
     keys = tmp_path / "keys"
     keys.write_text(hashlib.sha256("schlüssel".encode()).hexdigest())
-    async with asking(create_app(engine, Settings(api_keys_file=keys))) as client:
+    async with asking(create_app(Engines.of(engine), Settings(api_keys_file=keys))) as client:
         for headers in ({"x-api-key": "schlüssel".encode()}, {"authorization": "Bearer schlüssel".encode()}):
             assert (await client.get("/bundle", headers=headers)).status_code == 200
 
@@ -181,14 +205,14 @@ async def test_health_needs_no_key(engine: Engine, tmp_path) -> None:
     """Health, metrics, page and documentation are open where keys are asked for."""
     keys = tmp_path / "keys"
     keys.write_text(hashlib.sha256(b"key").hexdigest())
-    async with asking(create_app(engine, Settings(api_keys_file=keys))) as client:
+    async with asking(create_app(Engines.of(engine), Settings(api_keys_file=keys))) as client:
         for path in ("/livez", "/readyz", "/metrics", "/", "/docs", "/openapi.json"):
             assert (await client.get(path)).status_code == 200
 
 
 async def test_errors_are_problems_whatever_is_accepted(engine: Engine) -> None:
     """An error is a problem even for a client that accepts only pictures."""
-    async with asking(create_app(engine, Settings())) as client:
+    async with asking(create_app(Engines.of(engine), Settings())) as client:
         response: httpx.Response = await client.post(
             "/explain", content=b"no", headers={**TIFF, "accept": "image/png"}
         )

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +17,11 @@ import tifffile
 from phenoserve.bundle import Golden
 from phenoserve.engine import Engine
 from phenoserve.http import create_app
-from phenoserve.inference import Readiness
+from phenoserve.scheduling import Engines, Readiness
 from phenoserve.settings import Settings
 
-from .conftest import asking
+from .conftest import asking, until
+from .engines import HeldEngine
 from .problem import assert_problem
 
 HEADERS = {"content-type": "image/tiff"}
@@ -34,33 +34,11 @@ def tiff(array) -> bytes:
     return file.getvalue()
 
 
-class HeldEngine(Engine):
-    """Answers only while its gate is open."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine.bundle, engine._graph)
-        self.gate = threading.Event()
-        self.num_asked = 0
-        self.gate.set()
-
-    def answer(self, stacks):  # noqa: D102  (the parent's)
-        self.num_asked += 1
-        if not self.gate.wait(30):
-            raise TimeoutError
-        return super().answer(stacks)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
-        while not is_so():  # noqa: ASYNC110  (a counter has no event to wait for)
-            await anyio.sleep(0.01)
-
-
 @pytest.mark.anyio
 async def test_requests_beyond_the_limit_are_told_to_come_back(engine, tiff) -> None:
     """With n in flight the next request is refused at once with 429; the n are answered."""
     held = HeldEngine(engine)
-    app = create_app(held, Settings(max_in_flight=3, num_workers=2))
+    app = create_app(Engines.of(held), Settings(max_in_flight=3))
     answers: list[httpx.Response] = []
     async with asking(app) as client, anyio.create_task_group() as tasks:
         held.gate.clear()
@@ -70,19 +48,19 @@ async def test_requests_beyond_the_limit_are_told_to_come_back(engine, tiff) -> 
 
         for _ in range(3):
             tasks.start_soon(post)
-        await until(lambda: app.service.scheduler.num_in_flight == 3)
+        await until(lambda: app.service.scheduler.admission.num_requests == 3)
         assert_problem(await client.post("/embed", content=tiff, headers=HEADERS), "too_many_requests")
         assert (await client.get("/livez")).status_code == 200
         held.gate.set()
     assert [answer.status_code for answer in answers] == [200] * 3
-    assert app.service.scheduler.num_in_flight == 0
+    assert app.service.scheduler.admission.num_requests == 0
 
 
 @pytest.mark.anyio
 async def test_an_attribution_does_not_hold_up_the_end(engine, tiff) -> None:
     """When the service ends, an attribution gives up before its next pass, and its request is told so."""
     held = HeldEngine(engine)
-    app = create_app(held, Settings())
+    app = create_app(Engines.of(held), Settings())
     answers: list[httpx.Response] = []
     async with asking(app) as client, anyio.create_task_group() as tasks:
         held.gate.clear()
@@ -104,7 +82,7 @@ async def test_the_service_is_not_ready_before_the_golden_stacks_match(engine, t
     """Until the replay is done /readyz and the stack routes answer 503, /livez 200; afterwards all answer."""
     held = HeldEngine(engine)
     held.gate.clear()
-    app = create_app(held, Settings())
+    app = create_app(Engines.of(held), Settings())
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
@@ -125,7 +103,7 @@ async def test_a_bundle_that_answers_otherwise_never_gets_ready(engine, tiff, ca
     golden = engine.bundle.golden
     wrong = replace(golden.answers[0], logits=golden.answers[0].logits + 1)
     bundle = replace(engine.bundle, golden=Golden(golden.stacks[:1], (wrong,)))
-    app = create_app(Engine(bundle, engine._graph), Settings())
+    app = create_app(Engines.of(Engine(bundle, engine._graph)), Settings())
     async with asking(app) as client:
         assert app.service.scheduler.readiness is Readiness.GOLDEN_MISMATCH
         assert_problem(await client.get("/readyz"), "not_ready")

@@ -2,6 +2,7 @@
 
 from phenoclient.client import AsyncClient, Client
 from phenoclient.errors import (
+    BundleRefusedError,
     InternalServiceError,
     KeyMissingError,
     KeyRefusedError,
@@ -49,6 +50,7 @@ __all__ = [
     "NO_RETRIES",
     "AsyncClient",
     "BundleName",
+    "BundleRefusedError",
     "Client",
     "Distance",
     "Embedding",

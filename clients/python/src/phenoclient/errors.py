@@ -21,6 +21,7 @@ The tree:
       - TooLargeError
       - UnsupportedMediaError
       - UnusableStackError
+      - BundleRefusedError
       - OverloadedError
     + ServiceFailureError
       - InternalServiceError
@@ -154,6 +155,10 @@ class UnusableStackError(RequestRefusedError):
     """What was sent is a TIFF, but not a stack that the bundle can answer (422)."""
 
 
+class BundleRefusedError(RequestRefusedError):
+    """The service was told to load its bundle again, and refused the one it found (422)."""
+
+
 class OverloadedError(RequestRefusedError):
     """The service has no room for another request now, and retrying did not help (429)."""
 
@@ -167,4 +172,4 @@ class InternalServiceError(ServiceFailureError):
 
 
 class ServiceUnavailableError(ServiceFailureError):
-    """The service is starting, stopping or not ready, and retrying did not help (503)."""
+    """The service is not ready, was too slow or lost the stack's worker, and retrying did not help (503)."""

@@ -36,9 +36,12 @@ ERRORS_BY_CODE: Mapping[str, type[errors.ServiceError]] = MappingProxyType(
         "field_too_small": errors.UnusableStackError,
         "non_finite_pixels": errors.UnusableStackError,
         "no_finite_answer": errors.UnusableStackError,
+        "bundle_refused": errors.BundleRefusedError,
         "too_many_requests": errors.OverloadedError,
         "internal_error": errors.InternalServiceError,
         "not_ready": errors.ServiceUnavailableError,
+        "deadline_passed": errors.ServiceUnavailableError,
+        "worker_died": errors.ServiceUnavailableError,
     }
 )
 

@@ -32,20 +32,23 @@ class Engine:
         self._graph = graph
 
     @classmethod
-    def load(cls, bundle: Bundle, *, device: Device = "auto", num_threads: int | None = None) -> "Engine":
+    def load(
+        cls, bundle: Bundle, *, device: Device = "auto", num_threads: int | None = None, may_spin: bool = True
+    ) -> "Engine":
         """Load a bundle's graph on a device.
 
         Args:
             bundle: The bundle, as read by `phenoserve.bundle.read_bundle`.
             device: `cpu`; `cuda`; or `auto`, which takes CUDA where it really starts and the CPU elsewhere.
             num_threads: Threads of one call on the CPU; all cores that affinity and cgroups leave by default.
+            may_spin: Whether these threads may spin while they wait; not where several calls share the cores.
 
         Raises:
             DeviceUnavailableError: If `cuda` is asked for and cannot be had.
             GraphError: If the graph cannot be loaded, or does not fit the manifest.
             BundleFileError: If the graph's file changed since the bundle was read.
         """
-        graph = Graph.load(bundle.read_model(), device=device, num_threads=num_threads)
+        graph = Graph.load(bundle.read_model(), device=device, num_threads=num_threads, may_spin=may_spin)
         graph.require_sizes(_sizes(len(bundle.manifest.input.channels), len(bundle.manifest.treatments)))
         return cls(bundle, graph)
 

@@ -25,7 +25,9 @@ class Graph:
         self.active_device: ActiveDevice = active_device
 
     @classmethod
-    def load(cls, model: bytes, *, device: Device = "auto", num_threads: int | None = None) -> "Graph":
+    def load(
+        cls, model: bytes, *, device: Device = "auto", num_threads: int | None = None, may_spin: bool = True
+    ) -> "Graph":
         """Load a graph.
 
         Args:
@@ -33,12 +35,13 @@ class Graph:
             device: `cpu`; `cuda`; or `auto`, which takes CUDA where a session really starts on it, and
                 the CPU elsewhere.
             num_threads: Threads of one call on the CPU; all available cores by default.
+            may_spin: Whether these threads may spin while they wait; not where several calls share the cores.
 
         Raises:
             DeviceUnavailableError: If `cuda` is asked for and cannot be had.
             GraphError: If ONNX Runtime refuses the graph, or it is not one of the format.
         """
-        session, active_device = open_session(model, device, num_threads)
+        session, active_device = open_session(model, device, num_threads, may_spin=may_spin)
         _require_interface(session)
         return cls(session, active_device)
 

@@ -72,7 +72,9 @@ RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
 )
 
 
-def open_session(model: bytes, device: Device, num_threads: int | None) -> tuple[Session, ActiveDevice]:
+def open_session(
+    model: bytes, device: Device, num_threads: int | None, *, may_spin: bool = True
+) -> tuple[Session, ActiveDevice]:
     """Open a session on a device; one at a time, however many threads ask.
 
     Args:
@@ -80,6 +82,8 @@ def open_session(model: bytes, device: Device, num_threads: int | None) -> tuple
         device: `cpu`; `cuda`; or `auto`, which takes CUDA where a session really starts on it, and
             the CPU elsewhere.
         num_threads: Threads of one call on the CPU; all available cores by default.
+        may_spin: Whether these threads may wait for work without giving up their core: faster for a lone call,
+            slower for calls that share the cores.
 
     Returns:
         The session and the device it is on.
@@ -94,14 +98,19 @@ def open_session(model: bytes, device: Device, num_threads: int | None) -> tuple
             return session, "cuda"
         if device == "cuda":
             raise DeviceUnavailableError(_why_no_cuda())
-        return _session(model, [_CPU_PROVIDER], num_threads), "cpu"
+        return _session(model, [_CPU_PROVIDER], num_threads, may_spin=may_spin), "cpu"
 
 
-def _session(model: bytes, providers: list[Any], num_threads: int | None) -> Session:
+def _session(
+    model: bytes, providers: list[Any], num_threads: int | None, *, may_spin: bool = True
+) -> Session:
     options = _runtime.SessionOptions()
     # Without counts ONNX Runtime takes every core of the machine, and pins threads to cores it may not have.
     options.intra_op_num_threads = num_threads or available_cores()
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if may_spin else "0")
+    # Threads that spin on after a call would take cores from the calls of another session.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     # Fields differ in size: the arena would keep memory for each for ever, and a memory plan fits but one.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False

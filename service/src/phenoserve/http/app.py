@@ -1,21 +1,24 @@
 """Builds the application: every part takes what it needs, none of them is global."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
-from phenoserve.engine import Engine
+from phenoserve.http.admin import admin_router
+from phenoserve.http.farewell import FarewellMiddleware
 from phenoserve.http.keys import read_api_keys
 from phenoserve.http.metrics import Metrics, MetricsMiddleware
 from phenoserve.http.openapi import add_key_schemes, add_problem_schema
 from phenoserve.http.operations import operations_router
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
+from phenoserve.http.reload import Reloader
 from phenoserve.http.service import Service
 from phenoserve.http.stack_routes import stack_router
-from phenoserve.inference import Scheduler
+from phenoserve.scheduling import Engines, Scheduler
 from phenoserve.settings import Settings
 
 
@@ -24,44 +27,63 @@ class App(FastAPI):
 
     Attributes:
         service: Scheduler, settings and metrics.
+        reloader: Loads the bundle's folder again.
     """
 
-    def __init__(self, service: Service, **options: Any) -> None:
+    def __init__(self, service: Service, reloader: Reloader, **options: Any) -> None:
         super().__init__(**options)
         self.service = service
+        self.reloader = reloader
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         if self.openapi_schema is None:
             document = add_problem_schema(super().openapi())
-            self.openapi_schema = add_key_schemes(document) if self.service.key_digests else document
+            is_open = not self.service.key_digests
+            if not is_open or self.service.settings.admin_keys_file is not None:
+                document = add_key_schemes(document, is_open=is_open)
+            self.openapi_schema = document
         return self.openapi_schema
 
 
-def create_app(engine: Engine, settings: Settings) -> App:
-    """Build the application over a loaded engine.
+def create_app(
+    engines: Engines,
+    settings: Settings,
+    *,
+    bundle_path: Path | None = None,
+    tell_others: Callable[[], None] = lambda: None,
+) -> App:
+    """Build the application over a loaded bundle.
 
-    Its lifespan replays the golden stacks in the background, and ends the threads. The app must be run with it.
+    Its lifespan replays the golden stacks, and ends the threads. The app must be run with it. A lone process replays
+    them in the background and says meanwhile that it is not ready; one of several takes no connection before.
 
     Args:
-        engine: The engine that answers.
+        engines: The bundle, loaded.
         settings: The service's settings.
+        bundle_path: Where the bundle is reloaded from; the folder it was read from by default.
+        tell_others: Called after a reload by `/admin/reload`, for the processes that serve the same bundle.
 
     Raises:
-        ApiKeysError: If there is a file of API keys and it cannot be used.
+        ApiKeysError: If there is a file of API keys or admin keys and it cannot be used.
     """
     digests = () if settings.api_keys_file is None else read_api_keys(settings.api_keys_file)
-    scheduler = Scheduler(engine, num_workers=settings.num_workers, max_in_flight=settings.max_in_flight)
+    admin_digests = () if settings.admin_keys_file is None else read_api_keys(settings.admin_keys_file)
+    scheduler = Scheduler(engines, settings)
     service = Service(scheduler, settings, Metrics(scheduler), digests)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         scheduler.start()
+        if settings.workers > 1 and scheduler.proof is not None:
+            await scheduler.proof
         yield
         await scheduler.stop()
 
+    reloader = Reloader(bundle_path or engines.bundle.path, scheduler, settings)
     app = App(
         service,
+        reloader,
         title="phenoserve",
         version=version("phenoserve"),
         summary="What a treatment did to the cells of a multi-channel fluorescence image.",
@@ -71,7 +93,10 @@ def create_app(engine: Engine, settings: Settings) -> App:
     )
     app.include_router(stack_router(service))
     app.include_router(operations_router(service))
+    if admin_digests:
+        app.include_router(admin_router(service, reloader, admin_digests, tell_others))
     install_problem_handlers(app)
     app.add_middleware(IncidentMiddleware)
+    app.add_middleware(FarewellMiddleware, scheduler=scheduler)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     return app

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final
 
 from fastapi import Request
@@ -72,33 +73,60 @@ def check_media_type(request: Request) -> bytes | None:
     return boundary
 
 
-async def read_upload(request: Request, settings: Settings) -> Upload:
-    """Read a whole body into one buffer.
+@dataclass(frozen=True)
+class UploadHead:
+    """What is known of a body before it is read.
+
+    Attributes:
+        boundary: Boundary of a multipart body; None for a raw TIFF.
+        num_bytes: Its length; None where the request does not say.
+    """
+
+    boundary: bytes | None
+    num_bytes: int | None
+
+
+def read_head(request: Request, settings: Settings) -> UploadHead:
+    """Check what a body claims to be, before it is read.
 
     Args:
         request: The request, its body untouched.
+        settings: `max_body_bytes`.
+
+    Raises:
+        RequestError: `unsupported_media_type`, `malformed_request` or `body_too_large`.
+    """
+    boundary = check_media_type(request)
+    declared = request.headers.get("content-length", "")
+    num_bytes = int(declared) if declared.isascii() and declared.isdigit() else None
+    if num_bytes is not None and num_bytes > settings.max_body_bytes:
+        raise _too_large(settings.max_body_bytes)
+    return UploadHead(boundary, num_bytes)
+
+
+async def read_upload(request: Request, head: UploadHead, settings: Settings) -> Upload:
+    """Read a whole body into one buffer, preallocated where its length is known.
+
+    Args:
+        request: The request, its body untouched.
+        head: What `read_head` said.
         settings: `max_body_bytes` and `body_timeout_s`.
 
     Raises:
-        RequestError: `unsupported_media_type`, `malformed_request`, `body_too_large` or `body_too_slow`.
+        RequestError: `body_too_large` or `body_too_slow`.
         ClientDisconnect: If the client leaves before the end.
     """
-    boundary = check_media_type(request)
-    limit = settings.max_body_bytes
-    declared = request.headers.get("content-length", "")
-    expected = int(declared) if declared.isascii() and declared.isdigit() else 0
-    if expected > limit:
-        raise _too_large(limit)
-    buffer = bytearray(expected)  # the operating system gives the pages as bytes arrive
+    # BytesIO writes into bytes that it alone holds, and gives them back whole: the body is never copied. The zeroed
+    # pages of `bytes(n)` take no memory before they are written.
+    buffer = BytesIO(bytes(head.num_bytes or 0))
     size = 0
     try:
         async with asyncio.timeout(settings.body_timeout_s):
             async for chunk in request.stream():
-                stop = size + len(chunk)
-                if stop > limit:
-                    raise _too_large(limit)
-                buffer[size:stop] = chunk
-                size = stop
+                size += len(chunk)
+                if size > settings.max_body_bytes:
+                    raise _too_large(settings.max_body_bytes)
+                buffer.write(chunk)
     except TimeoutError as error:
         # What is still to come is not waited for either: the connection ends with the answer.
         raise RequestError(
@@ -106,7 +134,8 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
             f"{size} bytes arrived in {settings.body_timeout_s:g} s. Send the whole body within that time.",
             {"Connection": "close"},
         ) from error
-    return Upload(bytes(memoryview(buffer)[:size]), boundary)
+    buffer.truncate(size)
+    return Upload(buffer.getvalue(), head.boundary)
 
 
 def _too_large(limit: int) -> RequestError:

@@ -14,7 +14,7 @@ from prometheus_client import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from phenoserve.inference import Readiness, Scheduler, StageTimes
+from phenoserve.scheduling import Readiness, Scheduler, StageTimes
 
 STAGE_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 UNMATCHED: Final = "unmatched"
@@ -51,18 +51,13 @@ class Metrics:
             registry=self._registry,
         )
         in_flight = Gauge("phenoserve_in_flight", "Requests with a stack in flight.", registry=self._registry)
-        in_flight.set_function(lambda: scheduler.num_in_flight)
+        in_flight.set_function(lambda: scheduler.admission.num_requests)
         ready = Gauge("phenoserve_ready", "Whether the service is ready.", registry=self._registry)
         ready.set_function(lambda: scheduler.readiness is Readiness.READY)
-        bundle = scheduler.engine.bundle
-        Info("phenoserve", "The bundle served and the device it runs on.", registry=self._registry).info(
-            {
-                "bundle": bundle.manifest.name,
-                "version": bundle.manifest.version,
-                "digest": bundle.digest,
-                "device": scheduler.engine.active_device,
-            }
+        self._served = Info(
+            "phenoserve", "The bundle served and the device it runs on.", registry=self._registry
         )
+        self._scheduler = scheduler
         ProcessCollector(registry=self._registry)
 
     def observe(self, times: StageTimes, num_stacks: int) -> None:
@@ -73,6 +68,16 @@ class Metrics:
 
     def text(self) -> bytes:
         """Everything, as Prometheus scrapes it."""
+        engines = self._scheduler.engines
+        manifest = engines.bundle.manifest
+        self._served.info(
+            {
+                "bundle": manifest.name,
+                "version": manifest.version,
+                "digest": engines.bundle.digest,
+                "device": engines.active_device,
+            }
+        )
         return generate_latest(self._registry)
 
 

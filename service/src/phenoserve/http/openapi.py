@@ -66,12 +66,20 @@ def add_problem_schema(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def add_key_schemes(document: dict[str, Any]) -> dict[str, Any]:
-    """Say how a key is sent, and on which routes: those that may answer 401."""
+def add_key_schemes(document: dict[str, Any], *, is_open: bool) -> dict[str, Any]:
+    """Say how a key is sent, and on which routes: those that may answer 401.
+
+    Args:
+        document: The OpenAPI document; it is changed.
+        is_open: Whether only the routes under `/admin` ask for keys.
+
+    Returns:
+        The document.
+    """
     document.setdefault("components", {})["securitySchemes"] = KEY_SCHEMES
-    for methods in document["paths"].values():
+    for path, methods in document["paths"].items():
         for told in methods.values():
-            if "401" in told["responses"]:
+            if "401" in told["responses"] and (path.startswith("/admin/") or not is_open):
                 told["security"] = [{name: []} for name in KEY_SCHEMES]
     return document
 

@@ -10,7 +10,7 @@ from phenoserve.http.landing import landing_page
 from phenoserve.http.openapi import problem_responses
 from phenoserve.http.problems import RequestError
 from phenoserve.http.service import NOT_READY, Service
-from phenoserve.inference import Readiness
+from phenoserve.scheduling import Readiness
 
 
 def operations_router(service: Service) -> APIRouter:
@@ -24,9 +24,11 @@ def operations_router(service: Service) -> APIRouter:
         responses=problem_responses(401, 403),
     )
     async def bundle() -> schemas.BundleAnswer:
-        served = service.engine.bundle
+        engines = service.engines
         return schemas.BundleAnswer(
-            manifest=served.manifest.dump(), digest=served.digest, device=service.engine.active_device
+            manifest=engines.bundle.manifest.dump(),
+            digest=engines.bundle.digest,
+            device=engines.active_device,
         )
 
     @router.get("/livez", summary="Whether the process answers at all")
@@ -50,7 +52,7 @@ def operations_router(service: Service) -> APIRouter:
 
     @router.get("/", summary="The page", response_class=HTMLResponse)
     async def page(request: Request) -> HTMLResponse:
-        engine = service.engine
-        return HTMLResponse(landing_page(engine.bundle, engine.active_device, str(request.base_url)))
+        engines = service.engines
+        return HTMLResponse(landing_page(engines.bundle, engines.active_device, str(request.base_url)))
 
     return router

@@ -1,6 +1,6 @@
 """The bodies of the answers, as they stand in the OpenAPI document."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -142,6 +142,15 @@ class BundleAnswer(_Body):
     manifest: dict[str, Any] = Field(description="manifest.json as it stands in the bundle")
     digest: str
     device: ActiveDevice
+
+
+class ReloadAnswer(_Body):
+    """Answer of `POST /admin/reload`."""
+
+    status: Literal["reloaded", "unchanged"] = Field(
+        description="unchanged if that very bundle served already"
+    )
+    bundle: BundleName
 
 
 class Status(_Body):

@@ -1,32 +1,60 @@
-"""Runs the application under uvicorn, and drains it when the process is told to stop."""
+"""Runs the application under uvicorn: address, signals, and an end at which nothing accepted is lost."""
 
 import asyncio
 import logging
+import os
 import signal
+import socket
+import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
 from phenoserve.http.app import App
+from phenoserve.http.problems import RequestError
+from phenoserve.scheduling import Readiness
 from phenoserve.settings import Settings
 
+LAST_CALL_S: Final = 0.3
+"""Seconds between closing the door and closing idle connections, for requests that are on their way on them."""
+
 logger = logging.getLogger(__name__)
+
+
+def page_url(host: str, port: int) -> str:
+    """The address of the page, for whoever runs the service on this machine.
+
+    Args:
+        host: Address that is listened on.
+        port: Port that is listened on.
+    """
+    host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 (compared, not bound)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 class DrainingServer(uvicorn.Server):
     """A uvicorn server that first stops being ready, serves on for a while, then finishes what is in flight.
 
-    A second signal ends the wait; after it, SIGINT also ends the requests in flight.
+    SIGTERM and SIGINT begin the end; a second one ends the wait, and after it SIGINT also ends the requests in
+    flight. SIGHUP loads the bundle's folder again.
 
     Args:
         app: The application.
         settings: Address, and how long to drain.
         on_listening: Called with the address of the page once the port is open.
+        supervisor_pid: Process without which there is no point in serving; None where nobody supervises.
     """
 
-    def __init__(self, app: App, settings: Settings, on_listening: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        app: App,
+        settings: Settings,
+        on_listening: Callable[[str], None],
+        supervisor_pid: int | None = None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -34,6 +62,9 @@ class DrainingServer(uvicorn.Server):
                 port=settings.port,
                 log_config=None,
                 access_log=False,
+                # Named, as `auto` would fall back to slower ones without a word.
+                http="httptools",
+                loop="uvloop" if sys.platform != "win32" else "asyncio",
                 timeout_graceful_shutdown=settings.shutdown_timeout_s,
             )
         )
@@ -41,30 +72,92 @@ class DrainingServer(uvicorn.Server):
         self._host = settings.host
         self._on_listening = on_listening
         self._drain_s = settings.drain_s
+        self._supervisor_pid = supervisor_pid
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_draining = False
+        self._reloading: set[asyncio.Task[None]] = set()
 
-    async def startup(self, sockets: list[Any] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen."""
         self._loop = asyncio.get_running_loop()
+        if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+            self._loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
         await super().startup(sockets)
         if self.started:
-            host = "127.0.0.1" if self._host in {"0.0.0.0", "::"} else self._host  # noqa: S104 (compared, not bound)
-            port = self.servers[0].sockets[0].getsockname()[1]
-            self._on_listening(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+            self._on_listening(page_url(self._host, self.servers[0].sockets[0].getsockname()[1]))
+            if self._supervisor_pid is not None:
+                self._begin_reload()  # the others may have been told of a new bundle while this one was loading
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after what sends no signal, ten times a second."""
+        is_orphan = self._supervisor_pid is not None and os.getppid() != self._supervisor_pid
+        is_lame = (
+            self._supervisor_pid is not None
+            and self._app.service.scheduler.readiness is Readiness.WORKER_DIED
+        )
+        if (is_orphan or is_lame) and not self._is_draining:
+            why = "The supervisor is gone" if is_orphan else "A worker that runs inferences died"
+            self._begin_end(asyncio.get_running_loop(), why)
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal to stop."""
         del frame  # where the signal came in does not matter
         if self._is_draining or self._loop is None:
-            self._stop(sig)
+            self.force_exit = self.should_exit and sig == signal.SIGINT
+            self.should_exit = True
             return
+        self._begin_end(self._loop, signal.Signals(sig).name)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door so that nobody who came in is left standing, then finish what is in flight."""
+        self._app.service.scheduler.drain()
+        doors = [
+            socket.socket(fileno=os.dup(door.fileno())) for server in self.servers for door in server.sockets
+        ]
+        for server in self.servers:
+            server.close()
+        for door in doors:
+            await self._let_in_the_last(door)
+        await asyncio.sleep(0 if self.force_exit else LAST_CALL_S)
+        if self._reloading:
+            await asyncio.wait(self._reloading)
+        await super().shutdown(sockets)
+
+    async def _let_in_the_last(self, door: socket.socket) -> None:
+        """Serve the connections that the system accepted before the door closed: closing it would reset them."""
+        loop = asyncio.get_running_loop()
+        door.setblocking(False)
+        with door:
+            while True:
+                try:
+                    connection, _ = door.accept()
+                except BlockingIOError:
+                    return
+                connection.setblocking(False)
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    def _begin_end(self, loop: asyncio.AbstractEventLoop, why: str) -> None:
+        """Stop being ready, and close later; the parent class would close at once and raise the signal again."""
         self._is_draining = True
         self._app.service.scheduler.drain()
-        logger.info("%s: not ready any more, closing in %g s", signal.Signals(sig).name, self._drain_s)
-        self._loop.call_soon_threadsafe(self._loop.call_later, self._drain_s, self._stop, sig)
+        logger.info("%s: not ready any more, closing in %g s", why, self._drain_s)
+        loop.call_soon_threadsafe(loop.call_later, self._drain_s, self._stop)
 
-    def _stop(self, sig: int) -> None:
-        """Close the door; the parent class would also raise the signal again, an end by error."""
-        self.force_exit = self.should_exit and sig == signal.SIGINT
+    def _stop(self) -> None:
         self.should_exit = True
+
+    def _begin_reload(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._reload())
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
+
+    async def _reload(self) -> None:
+        try:
+            await self._app.reloader.reload()
+        except RequestError:
+            logger.debug("SIGHUP changed nothing")  # the reloader said why

@@ -1,31 +1,44 @@
 """Answers requests that carry stacks: checks them, reads them, schedules them, words the answer."""
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
-import numpy as np
 from fastapi import Request, Response
-from jaxtyping import Float32, Shaped
 
-from phenoserve.attribution import stain_attribution
-from phenoserve.engine import Engine, NonFiniteAnswerError
+from phenoserve.engine import NonFiniteAnswerError
 from phenoserve.errors import ErrorCode
-from phenoserve.http.body import Upload, read_upload
-from phenoserve.http.channels import order_channels, parse_channels
+from phenoserve.http.body import Upload, read_head, read_upload
+from phenoserve.http.channels import OrderedStack, order_channels, parse_channels
+from phenoserve.http.departure import unless_client_leaves
 from phenoserve.http.keys import check_api_key
 from phenoserve.http.metrics import Metrics
 from phenoserve.http.negotiation import negotiate
 from phenoserve.http.problems import RequestError
 from phenoserve.http.render import JSON, NPY, Answered, Render, npy_file
-from phenoserve.inference import FullError, Readiness, Scheduler, StageTimes
+from phenoserve.http.timeout import read_timeout
+from phenoserve.scheduling import (
+    DeadlineError,
+    Engines,
+    FullError,
+    Readiness,
+    Scheduler,
+    SchedulingError,
+    StageTimes,
+    StoppedError,
+    WorkerDiedError,
+)
 from phenoserve.settings import Settings
 from phenoserve.stack import read_stack
 
 NOT_READY = {
     Readiness.STARTING: "The golden stacks are being replayed; try again in a moment.",
     Readiness.GOLDEN_MISMATCH: "The bundle does not answer its golden stacks here as it must; the log says more.",
+    Readiness.WORKER_DIED: "A worker that runs inferences died; the log says more. Start the service again.",
     Readiness.DRAINING: "The service is about to stop.",
 }
 """Why the service is not ready, by its readiness."""
@@ -48,9 +61,9 @@ class Service:
     key_digests: tuple[bytes, ...]
 
     @property
-    def engine(self) -> Engine:
-        """The engine."""
-        return self.scheduler.engine
+    def engines(self) -> Engines:
+        """The bundle that new requests are answered from."""
+        return self.scheduler.engines
 
     def require_key(self, request: Request) -> None:
         """Raise `key_missing` or `key_wrong` unless the request may come in."""
@@ -64,6 +77,7 @@ class Service:
     async def answer(
         self,
         request: Request,
+        engines: Engines,
         renders: dict[str, Render],
         channels: str | None,
         *,
@@ -73,78 +87,131 @@ class Service:
 
         Args:
             request: The request, its key checked and its body unread.
+            engines: The bundle to answer from, whatever is loaded meanwhile.
             renders: How to word the answer, by media type, the default first.
             channels: The `channels` parameter.
             attribute_stains: Whether the answer needs the stain attribution.
 
         Raises:
             ServiceError: For everything that is wrong with the request; see `docs/http-api.md`.
+            ClientDisconnect: If the client leaves.
         """
         media_type = negotiate(request.headers.get("accept"), list(renders))
-        stated = parse_channels(channels, self.engine.bundle.manifest.input)
-        self.require_ready()
-        try:
-            with self.scheduler.admit():
-                upload = await read_upload(request, self.settings)
-                answer_one = partial(self._answer_one, stated, attribute_stains=attribute_stains)
-                job = self._job(upload, answer_one, renders[media_type], media_type)
-                outcome = await self.scheduler.run(job)
-        except FullError as error:
-            limit = self.settings.max_in_flight
-            raise RequestError(
-                ErrorCode.TOO_MANY_REQUESTS, f"{limit} requests are in flight already; try again later."
-            ) from error
-        bodies = outcome.result
-        self.metrics.observe(outcome.times, len(bodies))
-        content = _assemble(bodies, media_type, is_multipart=upload.boundary is not None)
-        return Response(
-            content, media_type=media_type, headers={"Server-Timing": outcome.times.server_timing()}
+        job = _Job(
+            engines=engines,
+            stated=parse_channels(channels, engines.bundle.manifest.input),
+            render=renders[media_type],
+            media_type=media_type,
+            attribute_stains=attribute_stains,
+            allowed_s=read_timeout(request, self.settings.deadline_s),
         )
+        self.require_ready()
+        head = read_head(request, self.settings)
+        most = self.settings.max_body_bytes if head.num_bytes is None else head.num_bytes
+        with _scheduling_errors_as_problems(), self.scheduler.admit(most) as lease:
+            upload = await read_upload(request, head, self.settings)
+            lease.shrink(len(upload.content))
+            bodies = await unless_client_leaves(request, self._answer_in_time(upload, job))
+        self.metrics.observe(job.times, len(bodies))
+        content = _assemble(bodies, media_type, is_multipart=upload.boundary is not None)
+        return Response(content, media_type=media_type, headers={"Server-Timing": job.times.server_timing()})
 
-    def _job(
-        self,
-        upload: Upload,
-        answer_one: Callable[[bytes, StageTimes], Answered],
-        render: Render,
-        media_type: str,
-    ) -> Callable[[StageTimes], list[bytes]]:
-        """The work on one request's stacks, one after the other, all or nothing."""
-
-        def work(times: StageTimes) -> list[bytes]:
-            tiffs = upload.stacks(self.settings.max_stacks)
-            if len(tiffs) > 1 and media_type not in (JSON, NPY):
-                raise RequestError(
-                    ErrorCode.NOT_ACCEPTABLE,
-                    f"{media_type} shows one stack; {len(tiffs)} were sent. Send them one by one.",
-                )
-            return [render(answer_one(tiff, times)) for tiff in tiffs]
-
-        return work
-
-    def _answer_one(
-        self, stated: Sequence[str] | None, tiff: bytes, times: StageTimes, *, attribute_stains: bool
-    ) -> Answered:
-        bundle = self.engine.bundle
-        began = time.perf_counter()
-        stack = read_stack(tiff, self.settings.stack_limits)
-        ordered = order_channels(stack, stated, bundle.manifest.input)
-        decoded = time.perf_counter()
-        times.decode_s += decoded - began
+    async def _answer_in_time(self, upload: Upload, job: "_Job") -> list[bytes]:
+        """Answer all stacks of a body, all or nothing, or give up at the deadline."""
+        deadline = time.monotonic() + job.allowed_s
+        limit = asyncio.timeout(job.allowed_s)
         try:
-            answers = self.engine.answer(ordered.array[np.newaxis])
-            attribution = stain_attribution(self._logits, ordered.array) if attribute_stains else None
+            async with limit:
+                return await self._answer_all(upload, job, deadline)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise DeadlineError(f"The answer was not there within {job.allowed_s:g} s") from error
+
+    async def _answer_all(self, upload: Upload, job: "_Job", deadline: float) -> list[bytes]:
+        tiffs = [upload.content]
+        if upload.boundary is not None:
+            tiffs = await self.scheduler.run(partial(upload.stacks, self.settings.max_stacks))
+        if len(tiffs) > 1 and job.media_type not in (JSON, NPY):
+            raise RequestError(
+                ErrorCode.NOT_ACCEPTABLE,
+                f"{job.media_type} shows one stack; {len(tiffs)} were sent. Send them one by one.",
+            )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                answering = [tasks.create_task(self._answer_one(tiff, job, deadline)) for tiff in tiffs]
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+        return [task.result() for task in answering]
+
+    async def _answer_one(self, tiff: bytes, job: "_Job", deadline: float) -> bytes:
+        """Decode one stack, have it answered, and word the answer."""
+        bundle, times = job.engines.bundle, job.times
+        arrived = time.perf_counter()
+        async with self.scheduler.decode_place():
+
+            def decode() -> OrderedStack:
+                began = time.perf_counter()
+                times.queue_s += began - arrived
+                ordered = order_channels(
+                    read_stack(tiff, self.settings.stack_limits), job.stated, bundle.manifest.input
+                )
+                times.decode_s += time.perf_counter() - began
+                return ordered
+
+            ordered = await self.scheduler.run(decode)
+            work = await self.scheduler.submit(
+                job.engines, ordered.array, attribute_stains=job.attribute_stains, deadline=deadline
+            )
+        try:
+            outcome = await self.scheduler.outcome(work)
         except NonFiniteAnswerError as error:
             raise RequestError(ErrorCode.NO_FINITE_ANSWER, str(error)) from error
-        times.inference_s += time.perf_counter() - decoded
-        return Answered(bundle, ordered, answers, attribution)
+        times.queue_s += outcome.queue_s
+        times.inference_s += outcome.inference_s
+        return await self.scheduler.run(
+            partial(job.render, Answered(bundle, ordered, outcome.answers, outcome.attribution))
+        )
 
-    def _logits(
-        self, stacks: Shaped[np.ndarray, "batch channel y x"]
-    ) -> Float32[np.ndarray, "batch treatment"]:
-        """The logits of a batch, one of the many that an attribution takes: the end need not wait for the rest."""
-        if self.scheduler.has_stopped:
-            raise RequestError(ErrorCode.NOT_READY, NOT_READY[Readiness.DRAINING])
-        return self.engine.answer(stacks).logits
+
+@dataclass(frozen=True)
+class _Job:
+    """What one request asks for.
+
+    Attributes:
+        engines: The bundle to answer from.
+        stated: Stains in the order of the files' channels, as the request says; None if it does not.
+        render: Words an answer.
+        media_type: What it is worded as.
+        attribute_stains: Whether the answer needs the stain attribution.
+        allowed_s: Seconds from the end of the body to the answer.
+        times: Where the time went so far.
+    """
+
+    engines: Engines
+    stated: Sequence[str] | None
+    render: Render
+    media_type: str
+    attribute_stains: bool
+    allowed_s: float
+    times: StageTimes = field(default_factory=StageTimes)
+
+
+SCHEDULING_CODES: Final[dict[type[SchedulingError], ErrorCode]] = {
+    FullError: ErrorCode.TOO_MANY_REQUESTS,
+    DeadlineError: ErrorCode.DEADLINE_PASSED,
+    WorkerDiedError: ErrorCode.WORKER_DIED,
+    StoppedError: ErrorCode.NOT_READY,
+}
+"""What a client is told when nothing is wrong with its request; all of it can be tried again."""
+
+
+@contextmanager
+def _scheduling_errors_as_problems() -> Generator[None]:
+    try:
+        yield
+    except SchedulingError as error:
+        raise RequestError(SCHEDULING_CODES[type(error)], f"{error}. Try again later.") from error
 
 
 def _assemble(bodies: Sequence[bytes], media_type: str, *, is_multipart: bool) -> bytes:

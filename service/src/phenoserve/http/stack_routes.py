@@ -12,6 +12,7 @@ from phenoserve.http.negotiation import negotiate
 from phenoserve.http.openapi import STACK_BODY, stack_responses
 from phenoserve.http.problems import RequestError
 from phenoserve.http.service import Service
+from phenoserve.scheduling import Engines
 
 EXPLAIN_TYPES: Final = (render.JSON, render.PNG, render.TIFF)
 """Media types of `/explain`, the default first."""
@@ -59,7 +60,9 @@ def stack_router(service: Service) -> APIRouter:
         openapi_extra=STACK_BODY,
     )
     async def predict(request: Request, query: Annotated[StackQuery, Query()]) -> Response:
-        return await service.answer(request, {render.JSON: render.predict_json}, query.channels)
+        return await service.answer(
+            request, service.engines, {render.JSON: render.predict_json}, query.channels
+        )
 
     @router.post(
         "/embed",
@@ -69,7 +72,7 @@ def stack_router(service: Service) -> APIRouter:
     )
     async def embed(request: Request, query: Annotated[EmbedQuery, Query()]) -> Response:
         renders = {render.JSON: render.embed_json(query.kind), render.NPY: render.embed_raw(query.kind)}
-        return await service.answer(request, renders, query.channels)
+        return await service.answer(request, service.engines, renders, query.channels)
 
     @router.post(
         "/explain",
@@ -78,25 +81,26 @@ def stack_router(service: Service) -> APIRouter:
         openapi_extra=STACK_BODY,
     )
     async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> Response:
-        treatments = service.engine.bundle.manifest.treatments
+        engines = service.engines
+        treatments = engines.bundle.manifest.treatments
         if query.treatment is not None and query.treatment not in treatments:
             raise RequestError(
                 ErrorCode.UNKNOWN_TREATMENT,
                 f"treatment is {query.treatment!r}; the bundle knows {', '.join(treatments)}.",
             )
         if query.stains:
-            _require_attributable(service, request.headers.get("accept"))
+            _require_attributable(engines, request.headers.get("accept"))
         renders = {
             render.JSON: render.explain_json(query.treatment),
             render.PNG: render.explain_png(query.treatment),
             render.TIFF: render.explain_tiff(query.treatment),
         }
-        return await service.answer(request, renders, query.channels, attribute_stains=query.stains)
+        return await service.answer(request, engines, renders, query.channels, attribute_stains=query.stains)
 
     return router
 
 
-def _require_attributable(service: Service, accept: str | None) -> None:
+def _require_attributable(engines: Engines, accept: str | None) -> None:
     """Refuse an attribution that no answer can hold, or that takes too many passes."""
     if negotiate(accept, EXPLAIN_TYPES) == render.TIFF:
         raise RequestError(
@@ -104,7 +108,7 @@ def _require_attributable(service: Service, accept: str | None) -> None:
             f"stains is true, and {render.TIFF} holds the heatmap alone. Accept {render.JSON} for the numbers, or "
             f"{render.PNG} for bars below the overlay; or leave stains out.",
         )
-    num_stains = len(service.engine.bundle.manifest.input.channels)
+    num_stains = len(engines.bundle.manifest.input.channels)
     if num_stains > MAX_CHANNELS:
         raise RequestError(
             ErrorCode.INVALID_PARAMETER,

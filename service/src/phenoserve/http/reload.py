@@ -1,0 +1,55 @@
+"""Loads the bundle's folder again while the service runs."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from phenoserve.bundle import BundleError, read_bundle
+from phenoserve.engine import EngineError
+from phenoserve.errors import ErrorCode
+from phenoserve.http.problems import RequestError
+from phenoserve.scheduling import Readiness, Scheduler, load_engines
+from phenoserve.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reloader:
+    """Reads the bundle that stands where the first one was read, and switches to it.
+
+    Attributes:
+        path: The bundle's folder, or a link to it: what is reloaded is what stands there now.
+        scheduler: What serves.
+        settings: How the bundle is loaded.
+    """
+
+    path: Path
+    scheduler: Scheduler
+    settings: Settings
+
+    async def reload(self) -> bool:
+        """Load and verify the bundle beside the one that serves, and switch.
+
+        Returns:
+            Whether another bundle serves now; the one that serves already is not loaded again.
+
+        Raises:
+            RequestError: `bundle_refused`; the old one serves on. It is logged as well.
+        """
+        try:
+            bundle = await asyncio.to_thread(read_bundle, self.path)
+            is_served = bundle.digest == self.scheduler.engines.bundle.digest
+            if is_served and self.scheduler.readiness is not Readiness.GOLDEN_MISMATCH:
+                logger.info("%s is the bundle that serves already", self.path)
+                return False
+            await self.scheduler.replace(partial(load_engines, bundle, self.settings))
+        except (BundleError, EngineError) as error:
+            digest = self.scheduler.engines.bundle.digest
+            logger.error("The new bundle is refused, %s serves on: %s", digest, error)  # noqa: TRY400  (its message says all)
+            raise RequestError(ErrorCode.BUNDLE_REFUSED, str(error)) from error
+        manifest = bundle.manifest
+        logger.info("Switched to %s %s (%s)", manifest.name, manifest.version, bundle.digest)
+        return True
