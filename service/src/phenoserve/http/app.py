@@ -8,10 +8,12 @@ from typing import Any
 from fastapi import FastAPI
 
 from phenoserve.engine import Engine
+from phenoserve.http.example_routes import example_router
 from phenoserve.http.keys import read_api_keys
 from phenoserve.http.metrics import Metrics, MetricsMiddleware
 from phenoserve.http.openapi import add_key_schemes, add_problem_schema
 from phenoserve.http.operations import operations_router
+from phenoserve.http.page_routes import page_router
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
 from phenoserve.http.service import Service
 from phenoserve.http.stack_routes import stack_router
@@ -71,6 +73,8 @@ def create_app(engine: Engine, settings: Settings) -> App:
     )
     app.include_router(stack_router(service))
     app.include_router(operations_router(service))
+    app.include_router(example_router(service))
+    app.include_router(page_router())
     install_problem_handlers(app)
     app.add_middleware(IncidentMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
