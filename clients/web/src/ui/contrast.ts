@@ -59,10 +59,10 @@ export class Contrast {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Counts by their logarithm, as most pixels are background. */
+/** Counts by their square root, as most pixels are background. */
 function histogramOf({ histogram }: Channel): SVGSVGElement {
   const picture = document.createElementNS(SVG, "svg");
-  const heights = Array.from(histogram, (count) => Math.log1p(count));
+  const heights = Array.from(histogram, (count) => Math.sqrt(count));
   const top = Math.max(...heights, 1);
   picture.setAttribute("viewBox", `0 0 ${heights.length} 1`);
   picture.setAttribute("preserveAspectRatio", "none");

@@ -53,16 +53,15 @@ export class HeatmapControls {
     this.drawRamp();
   }
 
-  /** Offers the panels of a new stack; there is no heatmap yet. */
+  /** Offers the panels of the picture that is shown now; the answer may have come before it. */
   showStains(names: string[]): void {
-    this.explanations = null;
-    this.element.hidden = true;
     this.over.select.replaceChildren(
       make("option", { value: "all" }, "every panel"),
       make("option", { value: "composite" }, "the composite"),
       ...names.map((name, index) => make("option", { value: String(index) }, name)),
     );
     this.viewer.heat.over = "all";
+    this.layOver();
   }
 
   /** Takes every treatment's heatmap, and shows the predicted one's. */
@@ -77,9 +76,11 @@ export class HeatmapControls {
     this.pick(explanations[this.treatment] ? this.treatment : prediction.prediction.treatment);
   }
 
-  /** Forgets the treatment picked before, so that the next stack starts with its predicted one. */
+  /** Forgets the stack before: the next one starts with its predicted treatment. */
   forget(): void {
+    this.explanations = null;
     this.treatment = "";
+    this.element.hidden = true;
   }
 
   /** Shows a treatment's heatmap, if there are any. */

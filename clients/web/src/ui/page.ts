@@ -76,9 +76,9 @@ export class Page {
     const reduced = factor > 1 ? `, shown at 1 / ${factor} of its scale` : "";
     this.intake.addFacts(`${channels.length} channels of ${height} × ${width} pixels, ${dtype}${reduced}`);
     this.workspace.hidden = false;
-    this.heatmap.showStains(names);
     const canvases = this.cards.show(shown, names);
     this.viewer.setStack(shown, this.composite.canvas, canvases);
+    this.heatmap.showStains(names);
     this.workspace.classList.remove("is-without-picture");
   }
 

@@ -1,4 +1,4 @@
-import type { Prediction } from "../service/types";
+import type { Prediction, TreatmentProbability } from "../service/types";
 import { byId, make } from "./dom";
 import { probability } from "./numbers";
 
@@ -38,10 +38,10 @@ export class PredictionPanel {
     this.section.replaceChildren(
       make("h2", { id: "prediction-title" }, "Prediction"),
       make(
-        "p",
-        { class: "headline", role: "status" },
-        make("strong", {}, answer.prediction.treatment),
-        ` ${probability(answer.prediction.probability)}`,
+        "dl",
+        { class: "headlines", role: "status" },
+        ...headline("Classifier", answer.prediction),
+        ...headline("Forest", answer.forest),
       ),
       ...trust(answer),
       make(
@@ -89,6 +89,13 @@ export class PredictionPanel {
       bar(answer.forest.probabilities[name] ?? 0, "is-forest"),
     );
   }
+}
+
+function headline(judge: string, { treatment, probability: share }: TreatmentProbability): HTMLElement[] {
+  return [
+    make("dt", {}, judge),
+    make("dd", {}, make("strong", {}, treatment), make("span", {}, probability(share))),
+  ];
 }
 
 function bar(value: number, kind: string): HTMLElement {

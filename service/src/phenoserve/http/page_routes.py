@@ -20,7 +20,9 @@ PAGE_HEADERS: Final = {
 """The page loads nothing but what the service sends it, and sends nothing elsewhere."""
 
 FOREVER: Final = "public, max-age=31536000, immutable"
-"""For files whose names hold a digest of their content."""
+"""For files whose names hold a digest of their content: all but the licences."""
+
+LICENCES: Final = "THIRD_PARTY.txt"
 
 MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -46,10 +48,9 @@ def page_router() -> APIRouter:
     async def asset(name: str) -> Response:
         if name not in assets:
             raise RequestError(ErrorCode.NOT_FOUND, f"The page has no file {name!r}.")
+        caching = {"Cache-Control": "no-cache" if name == LICENCES else FOREVER}
         return Response(
-            assets[name],
-            media_type=MEDIA_TYPES[Path(name).suffix],
-            headers=PAGE_HEADERS | {"Cache-Control": FOREVER},
+            assets[name], media_type=MEDIA_TYPES[Path(name).suffix], headers=PAGE_HEADERS | caching
         )
 
     return router
