@@ -34,8 +34,9 @@ def wait_for_answer(page: Page) -> None:
 
 
 def settle(page: Page) -> None:
-    """Let the frame that is due be painted."""
+    """Let the frame that is due be painted, and sharpened where it was painted coarsely first."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.wait_for_function("() => !document.querySelector('.surface canvas[aria-busy=true]')")
 
 
 def panels(page: Page) -> list[np.ndarray]:

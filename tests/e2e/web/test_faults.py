@@ -1,9 +1,11 @@
 """What the page says when something is wrong: the service's own words, and a way on."""
 
+from collections.abc import Callable
 from hashlib import sha256
 
 import numpy as np
 import pytest
+from playwright.sync_api import Route
 
 from phenoserve.errors import ERRORS, ErrorCode
 
@@ -18,6 +20,10 @@ def with_nan() -> np.ndarray:
     stack = STACK.astype(np.float32)
     stack[0, 5, 5] = np.nan
     return stack
+
+
+def answering(status: int, body: dict) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(status=status, json=body)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +64,7 @@ def test_every_code_is_told_and_can_be_tried_again(page):
             "code": code,
             "detail": "As said.",
         }
-        page.route(
-            "**/predict", lambda route, kind=kind, body=body: route.fulfill(status=kind.status, json=body)
-        )
+        page.route("**/predict", answering(kind.status, body))
         send(page, ("site.tif", tiff_of(STACK)))
         notice = page.locator(".is-problem")
         notice.wait_for()
@@ -126,14 +130,13 @@ def test_what_the_page_cannot_show_is_answered_all_the_same(page):
 
 
 def test_waiting_is_shown(page):
-    """While the service takes its time, a progress bar and a line that screen readers speak say so."""
-    page.route("**/predict", lambda route: None)
-    send(page, ("site.tif", tiff_of(STACK)))
-    status = page.locator("#progress [role=status]")
-    status.wait_for()
-    page.get_by_text("The service looks at the stack").wait_for()
-    assert page.get_by_role("progressbar").is_visible()
-    page.unroute("**/predict")
+    """While an answer is on its way, a progress bar and a line that screen readers speak say what is waited for."""
+    for route, words in (("**/predict", "Uploading"), ("**/explain*", "The service explains its answer")):
+        page.route(route, lambda held: None)
+        send(page, ("site.tif", tiff_of(STACK)))
+        page.locator("#progress [role=status]").get_by_text(words).wait_for()
+        assert page.get_by_role("progressbar").is_visible()
+        page.unroute(route)
     send(page, ("site.tif", tiff_of(STACK)))
     wait_for_answer(page)
 

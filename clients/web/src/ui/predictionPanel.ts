@@ -38,10 +38,14 @@ export class PredictionPanel {
     this.section.replaceChildren(
       make("h2", { id: "prediction-title" }, "Prediction"),
       make(
-        "dl",
-        { class: "headlines", role: "status" },
-        ...headline("Classifier", answer.prediction),
-        ...headline("Forest", answer.forest),
+        "div",
+        { role: "status" },
+        make(
+          "dl",
+          { class: "headlines" },
+          ...headline("Classifier", answer.prediction),
+          ...headline("Forest", answer.forest),
+        ),
       ),
       ...trust(answer),
       make(

@@ -4,7 +4,7 @@ import { type ColourMapName, colourTable } from "./colourMaps";
 import { parseColour } from "./colours";
 import { listenToGestures } from "./gestures";
 import { Painter, type Panel, type StainLayer } from "./painter";
-import { shelves } from "./shelves";
+import { type Place, shelves } from "./shelves";
 import { type View, WHOLE_FIELD, windowOf } from "./view";
 
 /** How one stain is shown. */
@@ -25,6 +25,11 @@ export interface HeatStyle {
 
 const MAX_PIXEL_RATIO = 2;
 
+/** Without a GPU a paint takes longer than this; what the hand moves is then painted at half the scale first. */
+const SLOW_PAINT_MS = 30;
+const COARSE = 2;
+const SHARPEN_AFTER_MS = 150;
+
 /** Keeps the panels of one stack drawn: the composite, and one for each stain, all of the same part of the field. */
 export class Viewer {
   stains: StainStyle[] = [];
@@ -39,6 +44,8 @@ export class Viewer {
   private heatmap: { map: Heatmap; top: number } | null = null;
   private view: View = WHOLE_FIELD;
   private isPending = false;
+  private isSlow = false;
+  private sharpening: number | undefined;
 
   constructor() {
     this.listenToLoss();
@@ -85,7 +92,9 @@ export class Viewer {
     this.isPending = true;
     requestAnimationFrame(() => {
       this.isPending = false;
-      this.paint();
+      window.clearTimeout(this.sharpening);
+      this.paint(this.isSlow ? COARSE : 1);
+      if (this.isSlow) this.sharpening = window.setTimeout(() => this.paint(1), SHARPEN_AFTER_MS);
     });
   }
 
@@ -119,19 +128,19 @@ export class Viewer {
     });
   }
 
-  private paint(): void {
+  /** Paints every panel, one pixel standing for `coarseness` along each axis. */
+  private paint(coarseness: number): void {
+    const began = performance.now();
     const ratio = Math.min(MAX_PIXEL_RATIO, window.devicePixelRatio);
     const sizes = this.panels.map((panel) => ({
-      width: Math.max(1, Math.round(panel.clientWidth * ratio)),
-      height: Math.max(1, Math.round(panel.clientHeight * ratio)),
+      width: Math.max(1, Math.round((panel.clientWidth * ratio) / coarseness)),
+      height: Math.max(1, Math.round((panel.clientHeight * ratio) / coarseness)),
     }));
     const { places, size } = shelves(sizes);
     const layers = this.stains.map((style, channel) => this.layer(style, channel));
-    const panels = places.map((place, index): Panel => {
-      const stains =
-        index === 0
-          ? layers.filter((_, channel) => this.stains[channel]?.isOn)
-          : this.alone(layers, index - 1);
+    const composite = layers.filter((_, channel) => this.stains[channel]?.isOn);
+    const drawn = places.map((place, index): Panel => {
+      const stains = index === 0 ? composite : this.alone(layers, index - 1);
       return {
         place,
         stains,
@@ -139,17 +148,21 @@ export class Viewer {
         opacity: this.opacityOver(index - 1),
       };
     });
-    this.painter.draw(panels, size, windowOf(this.view));
+    this.painter.draw(drawn, size, windowOf(this.view));
     this.panels.forEach((panel, index) => {
       const place = places[index];
-      if (!place) return;
-      if (panel.width !== place.width) panel.width = place.width;
-      if (panel.height !== place.height) panel.height = place.height;
-      const { x, y, width, height } = place;
-      panel
-        .getContext("2d", { alpha: false })
-        ?.drawImage(this.painter.canvas, x, y, width, height, 0, 0, width, height);
+      if (place) this.copy(panel, place, coarseness);
     });
+    if (coarseness === 1) this.isSlow = performance.now() - began > SLOW_PAINT_MS;
+  }
+
+  private copy(panel: HTMLCanvasElement, { x, y, width, height }: Place, coarseness: number): void {
+    panel.ariaBusy = String(coarseness > 1);
+    const [wide, high] = [width * coarseness, height * coarseness];
+    if (coarseness === 1 && panel.width !== wide) panel.width = wide;
+    if (coarseness === 1 && panel.height !== high) panel.height = high;
+    const context = panel.getContext("2d", { alpha: false });
+    context?.drawImage(this.painter.canvas, x, y, width, height, 0, 0, panel.width, panel.height);
   }
 
   private alone(layers: StainLayer[], channel: number): StainLayer[] {
