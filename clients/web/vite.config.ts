@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
-import { thirdParty } from "./thirdParty";
+import { licenceList } from "./licences";
 
-const licences = thirdParty();
+const licences = licenceList();
 
 export default defineConfig({
   // Relative addresses hold behind a proxy that adds a prefix.

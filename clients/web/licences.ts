@@ -5,7 +5,7 @@ import type { Plugin } from "vite";
 const PACKAGE = /^(.*\/node_modules\/((?:@[^/]+\/)?[^/]+))\//;
 
 /** Two plugins: one notes which packages end up in the bundle, the other writes their licences beside it. */
-export function thirdParty(): { collect: Plugin; write: Plugin } {
+export function licenceList(): { collect: Plugin; write: Plugin } {
   const folders = new Map<string, string>();
   return {
     collect: {
