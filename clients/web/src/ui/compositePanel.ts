@@ -28,7 +28,7 @@ export class CompositePanel {
           { class: "buttons", role: "group", "aria-label": "Zoom of all panels" },
           button("−", "Zoom out", () => viewer.changeView((view) => zoomedAt(view, 1 / 1.5))),
           button("+", "Zoom in", () => viewer.changeView((view) => zoomedAt(view, 1.5))),
-          button("Fit", "Show the whole field", () => viewer.changeView(() => WHOLE_FIELD)),
+          button("Fit", "Fit the whole field", () => viewer.changeView(() => WHOLE_FIELD)),
         ),
       ),
       make("div", { class: "surface", tabindex: "0", role: "group", "aria-label": label }, this.canvas),
