@@ -1,11 +1,6 @@
 """What the OpenAPI document says about bodies and errors, which the routes read and write by hand."""
 
-from collections.abc import Sequence
-from functools import reduce
-from operator import or_
 from typing import Any, Final
-
-from pydantic import BaseModel
 
 from phenoserve.errors import ERRORS
 from phenoserve.http.body import MULTIPART, PART_NAME, RAW_TYPES
@@ -46,18 +41,18 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _codes(status), "content": _PROBLEM_CONTENT} for status in statuses}
 
 
-def stack_responses(answers: Sequence[type[BaseModel]], *others: str) -> dict[int | str, Any]:
+def stack_responses(answers: object, *others: str) -> dict[int | str, Any]:
     """Every answer of a route that takes stacks, and all errors.
 
     Args:
-        answers: Models of its JSON: of a raw body, and of a multipart request.
+        answers: Union of the models of its JSON: of a raw body, and of a multipart request.
         others: Its other media types.
     """
     statuses = sorted({kind.status for kind in ERRORS.values()} - {404, 405})
     content: dict[str, Any] = {other: {"schema": BINARY} for other in others}
     return problem_responses(*statuses) | {
         200: {
-            "model": reduce(or_, answers),
+            "model": answers,
             "description": f"The answer; the `answers` of each part for a {MULTIPART} request.",
             "content": content | {JSON: {}},
         }

@@ -61,7 +61,7 @@ def stack_router(service: Service) -> APIRouter:
     @router.post(
         "/predict",
         summary="Which treatment a stack shows",
-        responses=stack_responses([schemas.PredictAnswer, schemas.PredictAnswers]),
+        responses=stack_responses(schemas.PredictAnswer | schemas.PredictAnswers),
         openapi_extra=STACK_BODY,
     )
     async def predict(request: Request, query: Annotated[StackQuery, Query()]) -> Response:
@@ -70,7 +70,7 @@ def stack_router(service: Service) -> APIRouter:
     @router.post(
         "/embed",
         summary="The numbers the encoder sees a stack as",
-        responses=stack_responses([schemas.EmbedAnswer, schemas.EmbedAnswers], render.NPY),
+        responses=stack_responses(schemas.EmbedAnswer | schemas.EmbedAnswers, render.NPY),
         openapi_extra=STACK_BODY,
     )
     async def embed(request: Request, query: Annotated[EmbedQuery, Query()]) -> Response:
@@ -81,7 +81,7 @@ def stack_router(service: Service) -> APIRouter:
         "/explain",
         summary="Where in a stack the evidence for a treatment lies",
         responses=stack_responses(
-            [schemas.ExplainAnswer, schemas.ExplainAllAnswer, schemas.ExplainAnswers], render.PNG, render.TIFF
+            schemas.ExplainAnswer | schemas.ExplainAllAnswer | schemas.ExplainAnswers, render.PNG, render.TIFF
         ),
         openapi_extra=STACK_BODY,
     )
