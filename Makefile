@@ -12,10 +12,13 @@ export UV_PYTHON ?= $(USABLE)
 endif
 
 RUN := $(UV) run --no-sync
+# Node where it is new enough for Vite; the page that is committed needs none.
+NODE := $(shell node -e 'const [major, minor] = process.versions.node.split(".").map(Number); console.log(major > 20 || (major === 20 && minor >= 19) ? "yes" : "")' 2>/dev/null)
+WEB_PACKAGES := $(if $(NODE),clients/web/node_modules/.installed)
 SCREEN := demo/screen
 BUNDLE := demo/bundle
 
-.PHONY: help setup demo serve test test-fast test-slow check format clean
+.PHONY: help setup demo serve test test-fast test-slow check web page chromium format clean
 
 help:  ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,7 +43,7 @@ demo: setup  ## Simulate a screen, train, export, serve, and ask the service abo
 serve:  ## Serve the demo's bundle until Ctrl-C.
 	$(RUN) phenoserve serve $(BUNDLE) --port $(PORT)
 
-test: setup check  ## The full test suite, as CI runs it.
+test: setup check web chromium  ## The full test suite, as CI runs it.
 	$(RUN) pytest -n auto --dist worksteal
 
 test-fast: setup  ## Tests of seconds only.
@@ -57,9 +60,29 @@ check: setup  ## Lint, types, import contracts, spelling, lock.
 	$(RUN) codespell
 	$(UV) lock --check
 
+web: $(WEB_PACKAGES)  ## Lint, type-check and test the page's source; without Node, say so.
+ifeq ($(NODE),)
+	@echo "The page's source is not checked: it needs Node 20.19 or newer."
+else
+	cd clients/web && npm run --silent check && npm run --silent test
+endif
+
+page: clients/web/node_modules/.installed  ## Build the page into the service (needs Node 20.19 or newer).
+	cd clients/web && npm run --silent build
+
+clients/web/node_modules/.installed: clients/web/package-lock.json
+	cd clients/web && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# Only where it may: on a machine of one's own the browser tests are skipped instead, and say why.
+chromium:  ## Install Debian's Chromium for the browser tests, where there is none and apt-get may.
+	@if ! command -v chromium chromium-browser google-chrome >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  { apt-get update -q && apt-get install -qy --no-install-recommends chromium; } || echo "Chromium cannot be installed: the browser tests will be skipped."; \
+	fi
+
 format: setup  ## Sort imports and format.
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
 clean:  ## Remove the environment and everything the demo made.
-	rm -rf .venv .tools demo
+	rm -rf .venv .tools demo clients/web/node_modules

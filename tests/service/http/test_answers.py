@@ -196,13 +196,3 @@ async def test_the_bundle_route_tells_the_manifest_and_the_device(ask, engine: E
         "digest": engine.bundle.digest,
         "device": "cpu",
     }
-
-
-async def test_the_page_leads_to_the_documentation(ask, engine: Engine) -> None:
-    """The page names the bundle and every treatment, escaped, and links to /docs."""
-    async with ask() as client:
-        response = await client.get("/")
-    assert response.headers["content-type"].startswith("text/html")
-    assert 'href="docs"' in response.text
-    for treatment in engine.bundle.manifest.treatments:
-        assert treatment in response.text

@@ -44,7 +44,10 @@ def test_every_route_is_documented(document, page) -> None:
 def test_every_parameter_is_documented(document, page) -> None:
     """Each query parameter of each route is named in the page."""
     names = {
-        parameter["name"] for _, _, told in operations(document) for parameter in told.get("parameters", [])
+        parameter["name"]
+        for _, _, told in operations(document)
+        for parameter in told.get("parameters", [])
+        if parameter["in"] == "query"
     }
     assert names == {"channels", "kind", "treatment", "stains"}
     for name in names:
@@ -106,14 +109,14 @@ def test_every_reference_of_the_document_resolves(document) -> None:
 
 
 def test_the_document_asks_for_a_key_where_the_service_does(engine, document, tmp_path) -> None:
-    """With API keys, `/bundle` and the stack routes name both ways to send one; without, no route does."""
+    """With API keys, bundle, examples and stack routes name both ways to send one; without, no route does."""
     keys = tmp_path / "keys"
     keys.write_text("0" * 64)
     guarded = create_app(Engines.of(engine), Settings(api_keys_file=keys)).openapi()
     schemes = guarded["components"]["securitySchemes"]
     assert {scheme["type"] for scheme in schemes.values()} == {"http", "apiKey"}
     asking = {path: told["security"] for _, path, told in operations(guarded) if "security" in told}
-    assert set(asking) == {*STACK_ROUTES, "/bundle"}
+    assert set(asking) == {*STACK_ROUTES, "/bundle", "/examples", "/examples/{index}.tif"}
     assert all(ways == [{name: []} for name in schemes] for ways in asking.values())
     assert "securitySchemes" not in document["components"]
     assert not any("security" in told for _, _, told in operations(document))

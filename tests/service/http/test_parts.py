@@ -1,11 +1,8 @@
-"""Keys, media types and the page, each alone."""
-
-from dataclasses import replace
+"""Keys and media types, each alone."""
 
 import pytest
 
 from phenoserve.http.keys import ApiKeysError, read_api_keys
-from phenoserve.http.landing import landing_page
 from phenoserve.http.negotiation import negotiate
 from phenoserve.http.problems import RequestError
 
@@ -40,11 +37,3 @@ def test_what_is_not_accepted_is_not_given(accept: str) -> None:
     with pytest.raises(RequestError) as caught:
         negotiate(accept, ["a/b"])
     assert caught.value.code == "not_acceptable"
-
-
-def test_the_page_escapes_what_the_bundle_says(engine) -> None:
-    """A treatment's name is text on the page, whatever it looks like."""
-    manifest = engine.bundle.manifest.model_copy(update={"treatments": ("<script>", "EMPTY")})
-    page = landing_page(replace(engine.bundle, manifest=manifest), "cpu", "http://x/")
-    assert "&lt;script&gt;" in page
-    assert "<script>" not in page

@@ -9,11 +9,13 @@ from typing import Any
 from fastapi import FastAPI
 
 from phenoserve.http.admin import admin_router
+from phenoserve.http.example_routes import example_router
 from phenoserve.http.farewell import FarewellMiddleware
 from phenoserve.http.keys import read_api_keys
 from phenoserve.http.metrics import Metrics, MetricsMiddleware
 from phenoserve.http.openapi import add_key_schemes, add_problem_schema
 from phenoserve.http.operations import operations_router
+from phenoserve.http.page_routes import page_router
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
 from phenoserve.http.reload import Reloader
 from phenoserve.http.service import Service
@@ -93,8 +95,10 @@ def create_app(
     )
     app.include_router(stack_router(service))
     app.include_router(operations_router(service))
+    app.include_router(example_router(service))
     if admin_digests:
         app.include_router(admin_router(service, reloader, admin_digests, tell_others))
+    app.include_router(page_router())
     install_problem_handlers(app)
     app.add_middleware(IncidentMiddleware)
     app.add_middleware(FarewellMiddleware, scheduler=scheduler)

@@ -2,8 +2,6 @@
 
 from typing import Any, Final
 
-from pydantic import BaseModel
-
 from phenoserve.errors import ERRORS
 from phenoserve.http.body import MULTIPART, PART_NAME, RAW_TYPES
 from phenoserve.http.problems import PROBLEM_TYPE
@@ -43,13 +41,18 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _codes(status), "content": _PROBLEM_CONTENT} for status in statuses}
 
 
-def stack_responses(single: type[BaseModel], several: type[BaseModel], *others: str) -> dict[int | str, Any]:
-    """Every answer of a route that takes stacks: its JSON, its other media types, and all errors."""
+def stack_responses(answers: object, *others: str) -> dict[int | str, Any]:
+    """Every answer of a route that takes stacks, and all errors.
+
+    Args:
+        answers: Union of the models of its JSON: of a raw body, and of a multipart request.
+        others: Its other media types.
+    """
     statuses = sorted({kind.status for kind in ERRORS.values()} - {404, 405})
     content: dict[str, Any] = {other: {"schema": BINARY} for other in others}
     return problem_responses(*statuses) | {
         200: {
-            "model": single | several,
+            "model": answers,
             "description": f"The answer; the `answers` of each part for a {MULTIPART} request.",
             "content": content | {JSON: {}},
         }

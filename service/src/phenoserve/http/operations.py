@@ -1,12 +1,10 @@
-"""The routes that take no stacks: the bundle, health, metrics, the page."""
+"""The routes about the service itself: the bundle, health, metrics."""
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from phenoserve.errors import ErrorCode
 from phenoserve.http import schemas
-from phenoserve.http.landing import landing_page
 from phenoserve.http.openapi import problem_responses
 from phenoserve.http.problems import RequestError
 from phenoserve.http.service import NOT_READY, Service
@@ -49,10 +47,5 @@ def operations_router(service: Service) -> APIRouter:
     @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-    @router.get("/", summary="The page", response_class=HTMLResponse)
-    async def page(request: Request) -> HTMLResponse:
-        engines = service.engines
-        return HTMLResponse(landing_page(engines.bundle, engines.active_device, str(request.base_url)))
 
     return router

@@ -110,26 +110,33 @@ def explain_json(treatment: str | None) -> Render:
     def render(answered: Answered) -> bytes:
         prediction = _most_probable(answered.probabilities())
         explained = treatment or prediction.treatment
-        values = _heatmap(answered, explained)
-        cell_px = float(answered.bundle.manifest.input.min_size_px)
-        height, width = values.shape
         body = schemas.ExplainAnswer(
             bundle=_bundle_name(answered),
             stack=_summary(answered),
             treatment=explained,
             prediction=prediction,
-            heatmap=schemas.Heatmap(
-                values=values.tolist(),
-                height=height,
-                width=width,
-                scale_px=(cell_px, cell_px),
-                max=float(values.max()),
-            ),
+            heatmap=_heatmap_body(answered, explained),
             stains=_stains(answered, explained),
         )
         return body.model_dump_json().encode()
 
     return render
+
+
+def explain_all_json(answered: Answered) -> bytes:
+    """Body of `/explain` as JSON, of every treatment: they all came from one pass."""
+    body = schemas.ExplainAllAnswer(
+        bundle=_bundle_name(answered),
+        stack=_summary(answered),
+        prediction=_most_probable(answered.probabilities()),
+        explanations={
+            treatment: schemas.Explanation(
+                heatmap=_heatmap_body(answered, treatment), stains=_stains(answered, treatment)
+            )
+            for treatment in answered.bundle.manifest.treatments
+        },
+    )
+    return body.model_dump_json().encode()
 
 
 def explain_png(treatment: str | None) -> Render:
@@ -185,6 +192,19 @@ def _calibrated(answered: Answered, probabilities: dict[str, float]) -> _Calibra
         ),
         in_distribution=calibration.in_distribution(distance),
         distance=schemas.Distance(value=distance, percentile=calibration.percentile(distance)),
+    )
+
+
+def _heatmap_body(answered: Answered, treatment: str) -> schemas.Heatmap:
+    values = _heatmap(answered, treatment)
+    cell_px = float(answered.bundle.manifest.input.min_size_px)
+    height, width = values.shape
+    return schemas.Heatmap(
+        values=values.tolist(),
+        height=height,
+        width=width,
+        scale_px=(cell_px, cell_px),
+        max=float(values.max()),
     )
 
 

@@ -118,6 +118,20 @@ class ExplainAnswer(Answer):
     stains: StainAttribution | None = Field(description="null unless `stains` was true")
 
 
+class Explanation(_Body):
+    """What speaks for one treatment."""
+
+    heatmap: Heatmap
+    stains: StainAttribution | None = Field(description="null unless `stains` was true")
+
+
+class ExplainAllAnswer(Answer):
+    """Answer of `/explain` as JSON where `treatment` is `*`."""
+
+    prediction: TreatmentProbability
+    explanations: dict[str, Explanation] = Field(description="by treatment, in the order of the logits")
+
+
 class PredictAnswers(_Body):
     """Answer of `/predict` to a multipart request, in the order of its parts."""
 
@@ -133,7 +147,22 @@ class EmbedAnswers(_Body):
 class ExplainAnswers(_Body):
     """Answer of `/explain` to a multipart request, in the order of its parts."""
 
-    answers: list[ExplainAnswer]
+    answers: list[ExplainAnswer] | list[ExplainAllAnswer]
+
+
+class Example(_Body):
+    """One example stack of the bundle."""
+
+    url: str = Field(description="where its TIFF is, relative to the service's address")
+    height: int = Field(description="pixels")
+    width: int = Field(description="pixels")
+    dtype: str
+
+
+class ExamplesAnswer(_Body):
+    """Answer of `GET /examples`."""
+
+    examples: list[Example]
 
 
 class BundleAnswer(_Body):

@@ -17,6 +17,9 @@ from phenoserve.scheduling import Engines
 EXPLAIN_TYPES: Final = (render.JSON, render.PNG, render.TIFF)
 """Media types of `/explain`, the default first."""
 
+ALL_TREATMENTS: Final = "*"
+"""The value of `treatment` that explains every one of them."""
+
 
 class StackQuery(BaseModel):
     """Parameters of every route that takes stacks; an unknown one is refused, as it is a slip of the pen."""
@@ -41,7 +44,10 @@ class EmbedQuery(StackQuery):
 class ExplainQuery(StackQuery):
     """Parameters of `/explain`."""
 
-    treatment: str | None = Field(None, description="The treatment to explain; the predicted one by default.")
+    treatment: str | None = Field(
+        None,
+        description="The treatment to explain; the predicted one by default, `*` all of them (as JSON).",
+    )
     stains: bool = Field(
         False,
         description="Also tell how much each stain adds to the treatment's logit: exact Shapley values, at the cost "
@@ -56,7 +62,7 @@ def stack_router(service: Service) -> APIRouter:
     @router.post(
         "/predict",
         summary="Which treatment a stack shows",
-        responses=stack_responses(schemas.PredictAnswer, schemas.PredictAnswers),
+        responses=stack_responses(schemas.PredictAnswer | schemas.PredictAnswers),
         openapi_extra=STACK_BODY,
     )
     async def predict(request: Request, query: Annotated[StackQuery, Query()]) -> Response:
@@ -67,7 +73,7 @@ def stack_router(service: Service) -> APIRouter:
     @router.post(
         "/embed",
         summary="The numbers the encoder sees a stack as",
-        responses=stack_responses(schemas.EmbedAnswer, schemas.EmbedAnswers, render.NPY),
+        responses=stack_responses(schemas.EmbedAnswer | schemas.EmbedAnswers, render.NPY),
         openapi_extra=STACK_BODY,
     )
     async def embed(request: Request, query: Annotated[EmbedQuery, Query()]) -> Response:
@@ -77,27 +83,53 @@ def stack_router(service: Service) -> APIRouter:
     @router.post(
         "/explain",
         summary="Where in a stack the evidence for a treatment lies",
-        responses=stack_responses(schemas.ExplainAnswer, schemas.ExplainAnswers, render.PNG, render.TIFF),
+        responses=stack_responses(
+            schemas.ExplainAnswer | schemas.ExplainAllAnswer | schemas.ExplainAnswers, render.PNG, render.TIFF
+        ),
         openapi_extra=STACK_BODY,
     )
     async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> Response:
         engines = service.engines
         treatments = engines.bundle.manifest.treatments
-        if query.treatment is not None and query.treatment not in treatments:
+        if query.treatment == ALL_TREATMENTS:
+            _require_json(request.headers.get("accept"))
+        elif query.treatment is not None and query.treatment not in treatments:
             raise RequestError(
                 ErrorCode.UNKNOWN_TREATMENT,
                 f"treatment is {query.treatment!r}; the bundle knows {', '.join(treatments)}.",
             )
         if query.stains:
             _require_attributable(engines, request.headers.get("accept"))
-        renders = {
-            render.JSON: render.explain_json(query.treatment),
-            render.PNG: render.explain_png(query.treatment),
-            render.TIFF: render.explain_tiff(query.treatment),
-        }
-        return await service.answer(request, engines, renders, query.channels, attribute_stains=query.stains)
+        return await service.answer(
+            request,
+            engines,
+            _explain_renders(query.treatment),
+            query.channels,
+            attribute_stains=query.stains,
+        )
 
     return router
+
+
+def _explain_renders(treatment: str | None) -> dict[str, render.Render]:
+    if treatment == ALL_TREATMENTS:
+        return {render.JSON: render.explain_all_json}
+    return {
+        render.JSON: render.explain_json(treatment),
+        render.PNG: render.explain_png(treatment),
+        render.TIFF: render.explain_tiff(treatment),
+    }
+
+
+def _require_json(accept: str | None) -> None:
+    """Refuse a picture or map of every treatment."""
+    media_type = negotiate(accept, EXPLAIN_TYPES)
+    if media_type != render.JSON:
+        raise RequestError(
+            ErrorCode.INVALID_PARAMETER,
+            f"treatment is {ALL_TREATMENTS!r}, and {media_type} shows one treatment. Accept {render.JSON}, or name "
+            "one.",
+        )
 
 
 def _require_attributable(engines: Engines, accept: str | None) -> None:

@@ -1,0 +1,40 @@
+import { Problem, readProblem } from "./problem";
+
+export interface Request {
+  method: "GET" | "POST";
+  url: string;
+  accept: string;
+  key: string | null;
+  body?: Blob;
+  signal?: AbortSignal;
+  /** Called with the share of the body that was sent, 0 to 1. */
+  onUpload?: (share: number) => void;
+}
+
+/** Sends one request. XMLHttpRequest, as fetch does not tell how much of a body was sent. */
+export function send(request: Request): Promise<ArrayBuffer> {
+  return new Promise((resolve, reject) => {
+    const call = new XMLHttpRequest();
+    call.open(request.method, request.url);
+    call.responseType = "arraybuffer";
+    call.setRequestHeader("Accept", request.accept);
+    if (request.key) call.setRequestHeader("X-API-Key", request.key);
+    if (request.body) call.setRequestHeader("Content-Type", "image/tiff");
+    call.upload.onprogress = (event) => {
+      if (event.lengthComputable) request.onUpload?.(event.loaded / event.total);
+    };
+    call.onload = () => {
+      const content = call.response as ArrayBuffer;
+      if (call.status === 200) resolve(content);
+      else reject(readProblem(call.status, new TextDecoder().decode(content)));
+    };
+    call.onerror = () =>
+      reject(
+        new Problem("The service does not answer", "The connection failed. Is the service still running?"),
+      );
+    call.onabort = () =>
+      reject(new DOMException("A newer request took the place of this one.", "AbortError"));
+    request.signal?.addEventListener("abort", () => call.abort());
+    call.send(request.body ?? null);
+  });
+}

@@ -1,0 +1,196 @@
+import type { Api } from "./service/api";
+import { Problem } from "./service/problem";
+import type { BundleInfo, Example, StackSummary } from "./service/types";
+import { inNameOrder } from "./stack/join";
+import { readStackAside } from "./stack/reader";
+import type { ShownStack, StackFile } from "./stack/reading";
+import type { Sent } from "./ui/downloadPanel";
+import { fileSize } from "./ui/numbers";
+import type { Page } from "./ui/page";
+
+/** What happens to one stack after another: read here and asked about there, at the same time where that can be. */
+export class Session {
+  private bundle: BundleInfo | null = null;
+  private current = new AbortController();
+  private shown: ShownStack | null = null;
+  private sent: Sent | null = null;
+  /** Stain of every channel: the bundle's order until the service has told the one it took. */
+  private names: string[] = [];
+  private origin: StackSummary["channel_order"] | null = null;
+  private isPictureSettled = false;
+
+  constructor(
+    private readonly api: Api,
+    private readonly page: Page,
+  ) {}
+
+  /** Learns what is served; asks for a key until the service takes it. */
+  async begin(): Promise<void> {
+    try {
+      this.bundle = await this.api.bundle();
+      this.page.showBundle(this.bundle);
+      this.page.intake.showExamples(await this.api.examples());
+    } catch (error) {
+      await this.onProblem(error, () => this.begin());
+    }
+  }
+
+  /** Takes one TIFF, or a file a channel. */
+  async openFiles(files: File[]): Promise<void> {
+    const signal = this.renew();
+    const ordered = inNameOrder(files);
+    const [first] = ordered;
+    if (!first) return;
+    try {
+      if (ordered.length === 1) await this.openTiff(first.name, first, false, signal);
+      else await this.openChannels(ordered, signal);
+    } catch (error) {
+      await this.onProblem(error, () => this.openFiles(files), signal);
+    }
+  }
+
+  async openExample(example: Example, name: string): Promise<void> {
+    const signal = this.renew();
+    try {
+      this.page.progress.wait(`Fetching ${name}`);
+      const content = new Blob([await this.api.example(example.url, signal)], { type: "image/tiff" });
+      await this.openTiff(`${name.toLowerCase().replace(" ", "-")}.tif`, content, true, signal);
+    } catch (error) {
+      await this.onProblem(error, () => this.openExample(example, name), signal);
+    }
+  }
+
+  /** Asks again about the same stack, its channels in another order. */
+  async reorder(channels: string[]): Promise<void> {
+    if (!this.sent) return;
+    const signal = this.renew();
+    await this.ask({ ...this.sent, channels }, signal);
+  }
+
+  async attributeStains(): Promise<void> {
+    const { sent } = this;
+    if (!sent) return;
+    const { signal } = this.current;
+    this.page.attribution.wait();
+    try {
+      this.page.progress.wait("The service attributes the answer to the stains");
+      const options = { signal };
+      this.page.attribution.show(await this.api.explainAll(sent.content, sent.channels, true, options));
+      this.page.progress.end();
+    } catch (error) {
+      if (!signal.aborted) this.page.attribution.offer(this.bundle?.manifest.input.channels.length ?? 0);
+      await this.onProblem(error, () => this.attributeStains(), signal);
+    }
+  }
+
+  /** Ends what is under way for the stack before. */
+  private renew(): AbortSignal {
+    this.current.abort();
+    this.current = new AbortController();
+    this.page.notices.clear();
+    this.page.progress.end();
+    return this.current.signal;
+  }
+
+  private async openTiff(name: string, content: Blob, isOurs: boolean, signal: AbortSignal): Promise<void> {
+    this.startStack(name, content.size);
+    const files = [{ name, content: await content.arrayBuffer() }];
+    // The service reads more kinds of TIFF than the page can show, so it is asked whatever becomes of the picture.
+    const picture = this.showPicture(files, signal, () => {}).catch((error: Error) => {
+      if (signal.aborted) return;
+      this.page.cannotShow(error.message);
+      this.settlePicture();
+    });
+    await Promise.all([picture, this.ask({ fileName: name, content, channels: null, isOurs }, signal)]);
+  }
+
+  private async openChannels(ordered: File[], signal: AbortSignal): Promise<void> {
+    const bytes = ordered.reduce((sum, { size }) => sum + size, 0);
+    this.startStack(`${ordered.length} files, ${ordered[0]?.name} …`, bytes);
+    const files = await Promise.all(
+      ordered.map(async (file) => ({ name: file.name, content: await file.arrayBuffer() })),
+    );
+    const onShare = (share: number) => this.page.progress.share("Reading the files", share);
+    const content = await this.showPicture(files, signal, onShare).catch((error: Error) => {
+      throw new Problem("The files are not one stack that can be read here", error.message);
+    });
+    if (content) await this.ask({ fileName: "stack.tif", content, channels: null, isOurs: true }, signal);
+  }
+
+  private startStack(name: string, bytes: number): void {
+    this.names = this.bundle?.manifest.input.channels ?? [];
+    [this.shown, this.sent, this.origin, this.isPictureSettled] = [null, null, null, false];
+    this.page.startStack(name, fileSize(bytes));
+  }
+
+  /** Shows the stack itself; gives it as one TIFF where it came as several files. */
+  private async showPicture(
+    files: StackFile[],
+    signal: AbortSignal,
+    onShare: (share: number) => void,
+  ): Promise<Blob | null> {
+    const { shown, joined } = await readStackAside(files, signal, onShare);
+    if (signal.aborted) return null;
+    this.shown = shown;
+    this.page.showPicture(shown, this.names);
+    this.settlePicture();
+    return joined;
+  }
+
+  /** Asks for the prediction, then for every treatment's map. */
+  private async ask(sent: Sent, signal: AbortSignal): Promise<void> {
+    const { progress } = this.page;
+    const onUpload = (share: number) => {
+      if (share < 1) progress.share("Uploading", share);
+      else progress.wait("The service looks at the stack");
+    };
+    try {
+      progress.share("Uploading", 0);
+      const prediction = await this.api.predict(sent.content, sent.channels, { signal, onUpload });
+      this.sent = sent;
+      this.takeOrder(prediction.stack);
+      this.page.showPrediction(prediction, sent);
+      progress.wait("The service explains its answer");
+      const explanations = await this.api.explainAll(sent.content, sent.channels, false, { signal });
+      this.page.showExplanations(explanations, prediction);
+      progress.end();
+    } catch (error) {
+      await this.onProblem(error, () => this.ask(sent, signal), signal);
+    }
+  }
+
+  private takeOrder({ channels, channel_order: origin }: StackSummary): void {
+    const isOther = channels.join() !== this.names.join();
+    this.names = channels;
+    this.origin = origin;
+    if (isOther && this.shown) this.page.showPicture(this.shown, channels);
+    this.offerOrder();
+  }
+
+  private settlePicture(): void {
+    this.isPictureSettled = true;
+    this.offerOrder();
+  }
+
+  /** Another order is asked about anew, which would end a picture that is still being read. */
+  private offerOrder(): void {
+    if (this.isPictureSettled && this.origin) this.page.order.show(this.names, this.origin);
+  }
+
+  /** Asks for a key and goes on, or tells what went wrong. */
+  private async onProblem(
+    error: unknown,
+    tryAgain: () => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (signal?.aborted) return;
+    this.page.progress.end();
+    const problem = error instanceof Problem ? error : new Problem("The page failed", String(error));
+    if (problem.needsKey) {
+      this.api.key = await this.page.askForKey(problem);
+      await tryAgain();
+    } else {
+      this.page.showProblem(problem, tryAgain);
+    }
+  }
+}

@@ -1,0 +1,169 @@
+import type { Prediction, TreatmentProbability } from "../service/types";
+import { byId, make } from "./dom";
+import { probability } from "./numbers";
+
+/** Rows shown before the reader asks for all. */
+const FIRST_ROWS = 12;
+
+/** What classifier and forest say, how sure, and whether to believe it. */
+export class PredictionPanel {
+  private readonly section = byId("prediction");
+  private rows = new Map<string, HTMLElement>();
+
+  constructor(private readonly onPick: (treatment: string) => void) {
+    this.section.append(make("h2", { id: "prediction-title" }, "Prediction"));
+  }
+
+  clear(): void {
+    this.rows.clear();
+    this.section.replaceChildren(
+      make("h2", { id: "prediction-title" }, "Prediction"),
+      make("p", { class: "quiet" }, "Waiting for the service's answer."),
+    );
+  }
+
+  /** Takes the place of the wait where no answer will come. */
+  giveUp(): void {
+    if (this.rows.size === 0)
+      this.section.replaceChildren(make("h2", { id: "prediction-title" }, "No answer"));
+  }
+
+  show(answer: Prediction): void {
+    const names = Object.keys(answer.probabilities).sort(
+      (a, b) => (answer.probabilities[b] ?? 0) - (answer.probabilities[a] ?? 0),
+    );
+    this.rows = new Map(names.map((name) => [name, this.row(answer, name)]));
+    const rows = [...this.rows.values()];
+    const body = make("tbody", {}, ...rows.slice(0, FIRST_ROWS));
+    this.section.replaceChildren(
+      make("h2", { id: "prediction-title" }, "Prediction"),
+      make(
+        "div",
+        { role: "status" },
+        make(
+          "dl",
+          { class: "headlines" },
+          ...headline("Classifier", answer.prediction),
+          ...headline("Forest", answer.forest),
+        ),
+      ),
+      ...trust(answer),
+      make(
+        "table",
+        { class: "bars" },
+        make("caption", { class: "hidden" }, "Probability of every treatment by classifier and forest"),
+        make(
+          "thead",
+          {},
+          make(
+            "tr",
+            {},
+            ...["Treatment", "Classifier", "Forest"].map((name) => make("th", { scope: "col" }, name)),
+          ),
+        ),
+        body,
+      ),
+    );
+    if (rows.length > FIRST_ROWS) this.section.append(showAll(body, rows));
+  }
+
+  /** Marks the treatment whose heatmap is shown. */
+  mark(treatment: string): void {
+    for (const [name, row] of this.rows) {
+      row.querySelector("button")?.setAttribute("aria-pressed", String(name === treatment));
+    }
+  }
+
+  private row(answer: Prediction, name: string): HTMLElement {
+    const isInSet = answer.prediction_set?.treatments.includes(name);
+    const onclick = () => this.onPick(name);
+    const pick = make("button", { type: "button", class: "link", "aria-pressed": "false", onclick }, name);
+    return make(
+      "tr",
+      {},
+      make(
+        "th",
+        { scope: "row" },
+        pick,
+        isInSet
+          ? make("span", { class: "in-set", role: "img", "aria-label": "in the prediction set" }, "●")
+          : null,
+      ),
+      bar(answer.probabilities[name] ?? 0, "is-classifier"),
+      bar(answer.forest.probabilities[name] ?? 0, "is-forest"),
+    );
+  }
+}
+
+function headline(judge: string, { treatment, probability: share }: TreatmentProbability): HTMLElement[] {
+  return [
+    make("dt", {}, judge),
+    make("dd", {}, make("strong", {}, treatment), make("span", {}, probability(share))),
+  ];
+}
+
+function bar(value: number, kind: string): HTMLElement {
+  const fill = make("span", { class: `fill ${kind}` });
+  fill.style.width = `${100 * value}%`;
+  const track = make("span", { class: "track", "aria-hidden": "true" }, fill);
+  return make(
+    "td",
+    {},
+    make("div", { class: "bar" }, track, make("span", { class: "number" }, probability(value))),
+  );
+}
+
+/** The prediction set and the notice of a foreign stack, as far as the bundle can tell. */
+function trust({ prediction_set: set, in_distribution: isKnown, distance }: Prediction): HTMLElement[] {
+  const told = [];
+  if (isKnown === false && distance) {
+    told.push(
+      make(
+        "div",
+        { class: "notice is-warning", role: "alert" },
+        make("strong", {}, "Unlike what the model learned from"),
+        make(
+          "p",
+          { class: "notice-words" },
+          `Its embedding lies farther from the training sites than that of ${distance.percentile.toFixed(1)} % of the ` +
+            "validation controls. Neither probabilities nor set can be trusted.",
+        ),
+      ),
+    );
+  }
+  if (!set) return told;
+  const share = `${Number((100 * set.coverage).toFixed(1))} %`;
+  const words =
+    set.treatments.length > 0
+      ? [
+          make("span", { class: "in-set", "aria-hidden": "true" }, "●"),
+          ` Compatible at ${share} coverage: `,
+          make("strong", {}, set.treatments.join(", ")),
+        ]
+      : [`Compatible at ${share} coverage: none. The stack is unlike every treatment.`];
+  const position =
+    isKnown && distance
+      ? make(
+          "p",
+          { class: "quiet" },
+          `Like the training sites: distance at percentile ${distance.percentile.toFixed(1)} of the validation controls.`,
+        )
+      : null;
+  told.push(make("div", { class: "set" }, make("p", {}, ...words), position));
+  return told;
+}
+
+function showAll(body: HTMLElement, rows: HTMLElement[]): HTMLElement {
+  const button: HTMLButtonElement = make(
+    "button",
+    {
+      type: "button",
+      onclick: () => {
+        body.replaceChildren(...rows);
+        button.remove();
+      },
+    },
+    `Show all ${rows.length}`,
+  );
+  return button;
+}

@@ -1,0 +1,1 @@
+import{n as e}from"./reader.worker-BgbgPwHN.js";var t=class extends e{decodeBlock(e){return e}};export{t as default};
