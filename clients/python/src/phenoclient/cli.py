@@ -27,8 +27,8 @@ from phenoclient.console import (
     write,
 )
 from phenoclient.images import holds_one_channel, tiff_of
-from phenoclient.results import Embedding, Explanation, Prediction
 from phenoclient.plate.command import plate, report
+from phenoclient.results import Embedding, Explanation, Prediction
 from phenoclient.settings import TIMEOUT_S
 
 app = typer.Typer(

@@ -40,8 +40,8 @@ def find_sites(
 
     Args:
         folder: Where the images lie.
-        layout: How they are named; None takes the named layout that matches the most files, the first in the order
-            of `LAYOUTS` where several match as many.
+        layout: How they are named; None takes the named layout that matches the most files, and of several the
+            first in `LAYOUTS`.
         plane: Takes only the files of this plane in depth, as the file names write it; leading zeros do not count.
         timepoint: Takes only the files of this time point, likewise.
 
@@ -55,8 +55,8 @@ def find_sites(
     if not matches:
         raise PlateError(
             f"{folder}: none of its {len(images)} TIFF and PNG files is named as the layout {layout.name} has it "
-            f"({layout.example}){_for_example(images)}. Expected one of the layouts {', '.join(LAYOUTS)}, or a pattern: "
-            "pass --pattern, such as '{well}_s{site}_w{channel}.tif'."
+            f"({layout.example}){_for_example(images)}. Expected a layout out of "
+            f"{', '.join(LAYOUTS)}, or a pattern: pass --pattern, such as '{{well}}_s{{site}}_w{{channel}}.tif'."
         )
     files: defaultdict[tuple[str, ...], defaultdict[str, list[Path]]]
     files = defaultdict(lambda: defaultdict(list))
@@ -136,8 +136,8 @@ def _several(channel: str, paths: list[Path]) -> Failure:
     names = ", ".join(path.as_posix() for path in paths[:_NUM_NAMES])
     return Failure(
         "incomplete",
-        f"{len(paths)} files for {what}: {names}{', …' if len(paths) > _NUM_NAMES else ''}. Expected one: choose a plane "
-        "with --plane, a time point with --timepoint, or give a --pattern that tells them apart.",
+        f"{len(paths)} files for {what}: {names}{', …' if len(paths) > _NUM_NAMES else ''}. Expected one: "
+        "choose a plane with --plane, a time point with --timepoint, or give a --pattern that tells them apart.",
     )
 
 

@@ -93,8 +93,8 @@ class Journal:
             cleanup.enter_context(lock.acquire(blocking=False))
         except Timeout as error:
             raise PlateError(
-                f"{self.path}: another process is writing it. Expected one run at a time: wait for it, or choose another "
-                "--out."
+                f"{self.path}: another process is writing it. Expected one run at a time: wait for it, or choose "
+                "another --out."
             ) from error
         except OSError as error:
             raise PlateError(f"{self.path}: cannot be locked ({error.strerror}).") from error
@@ -136,8 +136,8 @@ def _records(path: Path, content: bytes) -> tuple[int, list[dict[str, Any]]]:
             if number == len(lines) and not unended:
                 break
             raise PlateError(
-                f"{path}: line {number} of {len(lines)} is damaged. Expected damage in the last line alone, which a kill "
-                "leaves: move the file away and start again."
+                f"{path}: line {number} of {len(lines)} is damaged. Expected damage in the last line alone, "
+                "which a kill leaves: move the file away and start again."
             )
         records.append(record)
         end += len(line) + 1

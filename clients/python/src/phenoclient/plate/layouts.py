@@ -6,7 +6,7 @@ from string import Formatter
 
 from phenoclient.errors import PlateError
 
-_EXTENSION = r"\.(?:tiff?|png)"
+_EXTENSION = r"\.(?i:tiff?|png)"
 _FOLDERS = r"(?:.*/)?"
 
 
@@ -27,7 +27,7 @@ class Layout:
 
 
 def _layout(name: str, expression: str, example: str) -> Layout:
-    return Layout(name, re.compile(expression + _EXTENSION, re.IGNORECASE), example)
+    return Layout(name, re.compile(expression + _EXTENSION), example)
 
 
 _SHIPPED = (
@@ -42,7 +42,7 @@ _SHIPPED = (
         _FOLDERS + r"(?:TimePoint_(?P<timepoint>\d+)/)?(?:ZStep_(?P<plane>\d+)/)?"
         # The id of 36 digits that MetaXpress adds; a thumbnail carries `_thumb` before it and is left alone.
         r"(?:(?P<plate>[^/]+)_)?(?P<well>[A-Z]{1,2}\d{2})"
-        r"(?:_s(?P<site>\d+))?(?:_w(?P<channel>\d+))?(?:_?[0-9A-F-]{36})?",
+        r"(?:_s(?P<site>\d+))?(?:_w(?P<channel>\d+))?(?:_?[0-9A-Fa-f-]{36})?",
         "TimePoint_1/screen7_B03_s2_w1.TIF",
     ),
     _layout(
@@ -60,7 +60,7 @@ _SHIPPED = (
     ),
     _layout(
         "incucyte",
-        _FOLDERS + r"(?:(?P<plate>[^/]+)_)?(?P<well>[A-P]\d{1,2})[_-](?P<site>\d+)(?:-(?P<channel>[A-Z]\w*))?"
+        _FOLDERS + r"(?:(?P<plate>[^/]+)_)?(?P<well>[A-P]\d{1,2})[_-](?P<site>\d+)(?:-(?P<channel>[A-Za-z]\w*))?"
         r"(?:_(?P<timepoint>\d+d\d+h\d+m|\d+y\d+m\d+d_\d+h\d+m))?",
         "VID7_A1_1_00d04h00m.tif",
     ),
@@ -110,8 +110,8 @@ def layout_of_pattern(pattern: str) -> Layout:
             continue
         if not gap.isidentifier() or form or conversion or gap in seen:
             raise PlateError(
-                f"Pattern {pattern!r}: the gap {{{gap}}} is no plain name, has a format, or stands twice. Expected each "
-                f"gap once, from {', '.join(_GAPS)} (any other name matches and is left alone)."
+                f"Pattern {pattern!r}: the gap {{{gap}}} is no plain name, has a format, or stands twice. Expected "
+                f"each gap once, from {', '.join(_GAPS)} (any other name matches and is left alone)."
             )
         seen.add(gap)
         expression += f"(?P<{gap}>{_GAPS.get(gap, _ANY_GAP)})"

@@ -28,7 +28,7 @@ def is_away(error: PhenoclientError) -> bool:
 
 
 def wait_s(attempt: int, retry_after_s: float | None = None) -> float:
-    """Seconds to wait before the next attempt: what the service asks for, or twice as long each time; and a random part.
+    """Seconds to wait before the next attempt: what the service asks for, or twice as long each time; a part is random.
 
     Args:
         attempt: Attempts so far, 1 or more.
@@ -44,9 +44,9 @@ def wait_s(attempt: int, retry_after_s: float | None = None) -> float:
 class Window:
     """How many requests may be in flight, found by trying.
 
-    It grows by one with every answer until the service first refuses one (429), is cut by a quarter with every refusal, and
-    afterwards grows by one after several rounds of answers. Refusals of requests sent before the last cut do not
-    cut again. A refused request keeps its place while it waits, so a service that is full is asked less.
+    It grows by one with every answer until the service first refuses one (429). A refusal cuts it by a quarter, and
+    from then on it grows by one after several rounds of answers. Refusals of requests sent before the last cut do
+    not cut again. A refused request keeps its place while it waits, so a service that is full is asked less.
 
     Args:
         largest: Most requests in flight, 1 or more.
@@ -54,18 +54,22 @@ class Window:
     Attributes:
         limit: Requests that may be in flight now.
         in_flight: Requests that are.
+        cuts: How often the limit was changed downwards.
     """
 
     def __init__(self, largest: int = LARGEST_WINDOW) -> None:
         self._largest = largest
         self._freed = asyncio.Condition()
         self.in_flight = 0
-        self.restart()
+        self.limit = min(FIRST_WINDOW, largest)
+        self.cuts = 0
+        self._was_refused = False
+        self._num_answered = 0
 
     def restart(self) -> None:
         """Begins to look for the limit again, as the service may be another one."""
         self.limit = min(FIRST_WINDOW, self._largest)
-        self.cuts = 0
+        self.cuts += 1
         self._was_refused = False
         self._num_answered = 0
 

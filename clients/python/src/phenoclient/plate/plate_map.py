@@ -65,9 +65,10 @@ class PlateMap:
 def read_plate_map(path: Path) -> PlateMap:
     """Reads a CSV with a row a well.
 
-    `well` (or `row` and `col`) says where, `plate` and `experiment` too where they are there. `treatment`, `compound` or
-    `drug` becomes `Metadata_treatment`; `treatment_conc`, `concentration` or `dose` becomes `Metadata_treatment_conc`, a
-    number; every other column `Metadata_<name>`, as text. A leading `Metadata_` and upper case in names do not count.
+    `well` (or `row` and `col`) says where, `plate` and `experiment` too where they are there. `treatment`, `compound`
+    or `drug` becomes `Metadata_treatment`; `treatment_conc`, `concentration` or `dose` becomes
+    `Metadata_treatment_conc`, a number; every other column becomes `Metadata_<name>`, as text. A leading `Metadata_` and
+    upper case in names do not count.
 
     Raises:
         PlateError: If the file cannot be read, has no wells, names one twice, or has a dose that is no number.
@@ -84,8 +85,8 @@ def read_plate_map(path: Path) -> PlateMap:
     found = _found(names)
     if "well" not in found and not {"row", "col"} <= set(found):
         raise PlateError(
-            f"{path}: has the columns {', '.join(names) or 'none'}. Expected `well`, or `row` and `col`, beside `treatment` "
-            "and `treatment_conc`."
+            f"{path}: has the columns {', '.join(names) or 'none'}. Expected `well`, or `row` and `col`, beside "
+            "`treatment` and `treatment_conc`."
         )
     columns = {
         name: f"{METADATA}{next((word for word, known in found.items() if known == name), _bare(name))}"

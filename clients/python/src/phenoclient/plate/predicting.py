@@ -82,7 +82,7 @@ class PlateOutcome:
     """How a run ended.
 
     Attributes:
-        is_complete: Whether every site was answered or failed; False when the run was stopped, and no table was written.
+        is_complete: Whether every site was answered or failed; False when the run was stopped and wrote no table.
         num_sites: Sites of the plate.
         num_resumed: Those that an earlier run had answered.
         failures: By `Site.identity`, the sites without an answer and why.
@@ -136,8 +136,8 @@ async def predict_plate(
 ) -> PlateOutcome:
     """Asks about every site that has no answer yet, and writes the tables once all are done.
 
-    Answers are kept in `{results}.journal`, so the same call goes on where an earlier one was stopped or killed. A site is
-    asked again only if a file of it has changed since, or if it failed.
+    Answers are kept in `{results}.journal`, so the same call goes on where an earlier one was stopped or killed. A site
+    is asked again only if a file of it has changed since, or if it failed.
 
     Args:
         client: Client with `retries=NO_RETRIES`; when to send again is decided here.

@@ -2,6 +2,7 @@
 
 import time
 from types import TracebackType
+from typing import final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -12,6 +13,7 @@ from phenoclient.plate.running import Progress, Run
 _PLAIN_INTERVAL_S = 30.0
 
 
+@final
 class ProgressBar:
     """Draws on standard error; where that is no terminal, says how far it is every half minute."""
 

@@ -149,7 +149,7 @@ class Run:
         finally:
             for task in (*workers, stopped):
                 task.cancel()
-            await asyncio.gather(*workers, everything, stopped, return_exceptions=True)
+            await asyncio.wait([*workers, stopped])
             await self._presence.close()
         return all(self._is_done(site) for site in sites)
 
@@ -242,8 +242,8 @@ class Run:
         if answer.bundle.digest != self._question.digest:
             raise PlateError(
                 f"The service now answers from another bundle ({answer.bundle.name} {answer.bundle.version}, digest "
-                f"{answer.bundle.digest}). Expected digest {self._question.digest}: serve that bundle again and run the "
-                "same command, or choose another --out for the new one."
+                f"{answer.bundle.digest}). Expected digest {self._question.digest}: serve that bundle again and "
+                "run the same command, or choose another --out for the new one."
             )
 
     def _tell(self) -> None:

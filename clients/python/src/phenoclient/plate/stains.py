@@ -90,8 +90,8 @@ def assign_stains(sites: Sequence[Site], stains: Sequence[str], mapping: str | N
         return StainFiles(tuple(by_stain[stain] for stain in stains), tuple(stains))
     if len(found) != len(stains):
         raise PlateError(
-            f"Found {len(found)} channels ({', '.join(found)}) but the bundle takes {len(stains)}: {', '.join(stains)}. "
-            "Say which is which: pass --channels ID=STAIN,ID=STAIN,…"
+            f"Found {len(found)} channels ({', '.join(found)}) but the bundle takes {len(stains)}: {', '.join(stains)}"
+            ". Say which is which: pass --channels ID=STAIN,ID=STAIN,…"
         )
     by_stain = dict(zip(named or stains, found, strict=True))
     return StainFiles(tuple(by_stain[stain] for stain in stains), tuple(stains))

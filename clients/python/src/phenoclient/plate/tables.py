@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from importlib import import_module  # pyarrow has no types
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,8 @@ def _value(name: str, text: str | None) -> Any:
 
 
 def _parquet(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    arrow: Any = pa
+    arrow: Any = import_module("pyarrow")
+    parquet: Any = import_module("pyarrow.parquet")
     arrays = {name: arrow.array([row.get(name) for row in rows]) for name in columns}
     # A column that is blank throughout is text: readers have trouble with a type of nothing.
     arrays = {
@@ -103,13 +102,10 @@ def _parquet(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes
         for name, array in arrays.items()
     }
     buffer = io.BytesIO()
-    writer: Any = parquet
-    writer.write_table(arrow.table(arrays), buffer)
+    parquet.write_table(arrow.table(arrays), buffer)
     return buffer.getvalue()
 
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:
-    from pyarrow import parquet
-
-    reader: Any = parquet
-    return reader.read_table(path).to_pylist()
+    parquet: Any = import_module("pyarrow.parquet")
+    return parquet.read_table(path).to_pylist()

@@ -114,12 +114,12 @@ def _choices(found: Results, chosen: Sequence[str]) -> list[Choice]:
     def treated(well: Well) -> float:
         return found.effect(well, found.control)
 
+    anything = f"anything but {found.control}"
     values: list[tuple[str, str, float, Callable[[Well], float]]] = []
+    values.append((anything, f"probability of {anything}", 1.0, treated))
     for name in chosen:
         column = f"{PROBABILITY}{name}"
         values.append((name, f"probability of {name}", 1.0, lambda well, column=column: well.mean(column)))
-    anything = f"anything but {found.control}"
-    values.append((anything, f"probability of {anything}", 1.0, treated))
     distances = [well.mean("distance") for well in found.wells]
     finite = [value for value in distances if isfinite(value)]
     if finite:

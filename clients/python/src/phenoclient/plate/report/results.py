@@ -76,7 +76,7 @@ class Results:
         return treatment.lower() in words or well.known("treatment_conc") == 0
 
     def effect(self, well: Well, treatment: str) -> float:
-        """Probability of a treatment; of anything but the control where the bundle does not know it. Mean over sites."""
+        """Mean probability of a treatment; of anything but the control where the bundle does not know it."""
         if treatment in self.treatments and treatment != self.control:
             return well.mean(f"{PROBABILITY}{treatment}")
         return 1 - well.mean(f"{PROBABILITY}{self.control}")
@@ -93,8 +93,8 @@ def read_results(path: Path) -> Results:
     controls = [name for name in treatments if name not in _named(rows, VERSUS_CONTROL)]
     if not rows or len(controls) != 1 or any(row.get("Metadata_Well") is None for row in rows):
         raise PlateError(
-            f"{path}: has {len(rows)} rows of {len(treatments)} treatments, or lacks columns. Expected the table of answered "
-            "sites that `phenoclient plate` wrote, with at least one site."
+            f"{path}: has {len(rows)} rows of {len(treatments)} treatments, or lacks columns. Expected the table of "
+            "answered sites that `phenoclient plate` wrote, with at least one site."
         )
     sites: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
