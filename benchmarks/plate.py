@@ -56,17 +56,28 @@ async def measure(url: str, arguments: argparse.Namespace) -> np.ndarray:
         plate = await open_plate(client, arguments.folder, PlateOptions(LAYOUTS.get(arguments.layout)))
         for index in range(arguments.rounds + 1):
             if index % 2:
-                plain, whole = await plain_rate(client, plate, arguments.workers), await plate_rate(client, plate)
+                plain, whole = (
+                    await plain_rate(client, plate, arguments.workers),
+                    await plate_rate(client, plate),
+                )
             else:
-                whole, plain = await plate_rate(client, plate), await plain_rate(client, plate, arguments.workers)
+                whole, plain = (
+                    await plate_rate(client, plate),
+                    await plain_rate(client, plate, arguments.workers),
+                )
             rates.append((plain, whole))
-            print(f"round {index}: plain {plain:.1f}/s, plate {whole:.1f}/s, ratio {whole / plain:.3f}", flush=True)
+            print(
+                f"round {index}: plain {plain:.1f}/s, plate {whole:.1f}/s, ratio {whole / plain:.3f}",
+                flush=True,
+            )
     return np.array(rates[1:])
 
 
 def main() -> None:
     """Read the arguments, start the service, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=5)

@@ -100,7 +100,9 @@ def test_a_pattern_reads_back_what_a_name_was_made_of(plate, well, site, channel
     assert found == {"plate": plate, "well": well, "site": str(site), "channel": channel}
 
 
-@pytest.mark.parametrize("pattern", ["{site}.tif", "{well}{well}.tif", "{well:02d}.tif", "{well.x}.tif", "{well"])
+@pytest.mark.parametrize(
+    "pattern", ["{site}.tif", "{well}{well}.tif", "{well:02d}.tif", "{well.x}.tif", "{well"]
+)
 def test_a_pattern_that_cannot_be_meant_is_refused(pattern):
     """A pattern without a well, with a gap twice, with a format or with unmatched braces is refused by its text."""
     with pytest.raises(PlateError, match="Expected"):

@@ -60,7 +60,8 @@ _SHIPPED = (
     ),
     _layout(
         "incucyte",
-        _FOLDERS + r"(?:(?P<plate>[^/]+)_)?(?P<well>[A-P]\d{1,2})[_-](?P<site>\d+)(?:-(?P<channel>[A-Za-z]\w*))?"
+        _FOLDERS
+        + r"(?:(?P<plate>[^/]+)_)?(?P<well>[A-P]\d{1,2})[_-](?P<site>\d+)(?:-(?P<channel>[A-Za-z]\w*))?"
         r"(?:_(?P<timepoint>\d+d\d+h\d+m|\d+y\d+m\d+d_\d+h\d+m))?",
         "VID7_A1_1_00d04h00m.tif",
     ),

@@ -67,8 +67,8 @@ def read_plate_map(path: Path) -> PlateMap:
 
     `well` (or `row` and `col`) says where, `plate` and `experiment` too where they are there. `treatment`, `compound`
     or `drug` becomes `Metadata_treatment`; `treatment_conc`, `concentration` or `dose` becomes
-    `Metadata_treatment_conc`, a number; every other column becomes `Metadata_<name>`, as text. A leading `Metadata_` and
-    upper case in names do not count.
+    `Metadata_treatment_conc`, a number; every other column becomes `Metadata_<name>`, as text. A leading
+    `Metadata_` and upper case in names do not count.
 
     Raises:
         PlateError: If the file cannot be read, has no wells, names one twice, or has a dose that is no number.
