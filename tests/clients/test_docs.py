@@ -40,7 +40,7 @@ def test_the_page_lists_every_code_with_its_class():
 
 def test_the_page_lists_every_exit_status():
     """The exit statuses on the page, with their names, are those of the command."""
-    written = dict(re.findall(r"^\| (\d) \| `(\w+)` \|", PAGE, flags=re.MULTILINE))
+    written = dict(re.findall(r"^\| (\d+) \| `(\w+)` \|", PAGE, flags=re.MULTILINE))
     assert written == {str(code.value): code.name for code in ExitCode}
 
 

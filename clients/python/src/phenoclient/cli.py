@@ -3,13 +3,10 @@
 import io
 import json
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-import httpx
 import numpy as np
 import stamina
 import typer
@@ -18,11 +15,21 @@ from stamina.typing import RetryDetails
 
 from phenoclient.calls import EmbeddingKind
 from phenoclient.client import Client
-from phenoclient.errors import PhenoclientError
-from phenoclient.exit_codes import ExitCode, exit_code_of
+from phenoclient.console import (
+    DEFAULT_URL,
+    ApiKey,
+    Timeout,
+    Url,
+    client_of,
+    errors_as_exit_codes,
+    names_of,
+    tell,
+    write,
+)
 from phenoclient.images import holds_one_channel, tiff_of
+from phenoclient.plate.command import plate, report
 from phenoclient.results import Embedding, Explanation, Prediction
-from phenoclient.settings import CONNECT_TIMEOUT_S, TIMEOUT_S
+from phenoclient.settings import TIMEOUT_S
 
 app = typer.Typer(
     name="phenoclient",
@@ -40,10 +47,6 @@ Files: TypeAlias = Annotated[
         help="Stacks, or the single-channel files (TIFF or PNG) of one stack in channel order.",
     ),
 ]
-Url: TypeAlias = Annotated[str, typer.Option(envvar="PHENOCLIENT_URL", help="Address of the service.")]
-ApiKey: TypeAlias = Annotated[
-    str | None, typer.Option(envvar="PHENOCLIENT_API_KEY", help="Key, where the service asks for one.")
-]
 Channels: TypeAlias = Annotated[
     str | None,
     typer.Option(metavar="NAME,NAME,...", help="Stain of every channel, in the stack's order."),
@@ -57,12 +60,6 @@ OneStack: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
-Timeout: TypeAlias = Annotated[
-    float, typer.Option(min=0.001, metavar="SECONDS", help="Longest wait for the service to answer.")
-]
-
-
-DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 @app.callback()
@@ -81,12 +78,12 @@ def predict(
     timeout: Timeout = TIMEOUT_S,
 ) -> None:
     """Print the probability of every treatment, and the set of those the stack is compatible with."""
-    with _errors_as_exit_codes(), _client(url, api_key, timeout) as client:
+    with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         for stack in _stacks(files, one_stack=one_stack):
-            answer = client.predict(stack, channels=_names(channels))
+            answer = client.predict(stack, channels=names_of(channels))
             _print_answer(stack, answer)
             if answer.in_distribution is False:
-                _tell(_out_of_distribution(stack, answer))
+                tell(_out_of_distribution(stack, answer))
 
 
 @app.command()
@@ -104,16 +101,16 @@ def embed(
     ] = None,
 ) -> None:
     """Print the embedding."""
-    with _errors_as_exit_codes(), _client(url, api_key, timeout) as client:
+    with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         embeddings: list[Float32[np.ndarray, " dim"]] = []
         for stack in _stacks(files, one_stack=one_stack):
-            answer = client.embed(stack, kind=kind, channels=_names(channels))
+            answer = client.embed(stack, kind=kind, channels=names_of(channels))
             _print_answer(stack, answer)
             embeddings.append(answer.embedding)
         if npy is not None:
             content = io.BytesIO()
             np.save(content, np.stack(embeddings), allow_pickle=False)
-            _write(npy, content.getvalue())
+            write(npy, content.getvalue())
 
 
 @app.command()
@@ -142,11 +139,11 @@ def explain(
     ] = None,
 ) -> None:
     """Print where in the field, and in which stains, the evidence for a treatment lies (Grad-CAM, Shapley values)."""
-    with _errors_as_exit_codes(), _client(url, api_key, timeout) as client:
+    with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         stacks = _stacks(files, one_stack=one_stack)
         if len(stacks) > 1 and (png or tiff):
             raise typer.BadParameter(f"--png and --tiff take one stack. Received {len(stacks)}.")
-        names = _names(channels)
+        names = names_of(channels)
         for stack in stacks:
             answer = client.explain(stack, treatment=treatment, stains=stains, channels=names)
             _print_answer(stack, answer)
@@ -154,10 +151,14 @@ def explain(
                 overlay = client.explain_overlay(
                     stack, treatment=answer.treatment, stains=stains, channels=names
                 )
-                _write(png, overlay)
+                write(png, overlay)
             if tiff is not None:
                 heatmap = client.explain_map(stack, treatment=answer.treatment, channels=names)
-                _write(tiff, tiff_of(heatmap[np.newaxis]))
+                write(tiff, tiff_of(heatmap[np.newaxis]))
+
+
+app.command()(plate)
+app.command()(report)
 
 
 def _stacks(files: list[Path], *, one_stack: bool | None) -> list[Path | list[Path]]:
@@ -175,18 +176,6 @@ def _are_channels(files: list[Path]) -> bool:
         "Some of the files hold a single channel and some hold more. Expected the channels of one stack "
         "(--one-stack), or files that are each a stack (--each-file): say which."
     )
-
-
-def _names(channels: str | None) -> list[str] | None:
-    return None if channels is None else [name.strip() for name in channels.split(",")]
-
-
-def _client(url: str, api_key: str | None, timeout_s: float) -> Client:
-    timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
-    try:
-        return Client(url, api_key=api_key, timeout=timeout)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def _print_answer(stack: Path | list[Path], answer: Prediction | Embedding | Explanation) -> None:
@@ -218,26 +207,5 @@ def _plain(array: np.ndarray) -> list[Any]:
     return array.tolist()
 
 
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        _tell(f"{path}: cannot be written ({error.strerror}).")
-        raise typer.Exit(ExitCode.FILE) from error
-
-
-@contextmanager
-def _errors_as_exit_codes() -> Generator[None]:
-    try:
-        yield
-    except PhenoclientError as error:
-        _tell(str(error))
-        raise typer.Exit(exit_code_of(error)) from error
-
-
 def _tell_of_retry(details: RetryDetails) -> None:
-    _tell(f"{details.caused_by}; sending again in {details.wait_for:.1f} s")
-
-
-def _tell(message: str) -> None:
-    typer.echo(f"phenoclient: {' '.join(message.split())}", err=True)
+    tell(f"{details.caused_by}; sending again in {details.wait_for:.1f} s")

@@ -4,6 +4,7 @@ The tree:
 
 * PhenoclientError
   x StackArgumentError (also a ValueError)
+  x PlateError (also a ValueError)
   x TransportError
     + ServiceUnreachableError
     + ServiceTimeoutError
@@ -42,6 +43,10 @@ class PhenoclientError(Exception):
 
 class StackArgumentError(PhenoclientError, ValueError):
     """What was passed as a stack, its files or its channels cannot be sent; raised before any request is made."""
+
+
+class PlateError(PhenoclientError, ValueError):
+    """A plate's folder, layout, stains, plate map, journal or results do not fit; its message says which and why."""
 
 
 class TransportError(PhenoclientError):

@@ -5,6 +5,7 @@ from enum import IntEnum
 from phenoclient.errors import (
     OverloadedError,
     PhenoclientError,
+    PlateError,
     RequestRefusedError,
     ServiceFailureError,
     ServiceTimeoutError,
@@ -16,7 +17,7 @@ from phenoclient.errors import (
 
 
 class ExitCode(IntEnum):
-    """Exit statuses of `phenoclient`; 1 is left to an interruption and to whatever is not foreseen."""
+    """Exit statuses of `phenoclient`; 1 is left to whatever is not foreseen."""
 
     ANSWERED = 0
     USAGE = 2
@@ -27,10 +28,13 @@ class ExitCode(IntEnum):
     UNREACHABLE = 7
     TIMEOUT = 8
     NOT_UNDERSTOOD = 9
+    SITES_FAILED = 10
+    INTERRUPTED = 130
 
 
 EXIT_CODES: tuple[tuple[type[PhenoclientError], ExitCode], ...] = (
     (StackArgumentError, ExitCode.FILE),
+    (PlateError, ExitCode.FILE),
     (OverloadedError, ExitCode.BUSY),
     (ServiceUnavailableError, ExitCode.BUSY),
     (RequestRefusedError, ExitCode.REFUSED),

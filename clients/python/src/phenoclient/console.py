@@ -1,0 +1,75 @@
+"""What the subcommands of `phenoclient` share: common options, messages, and errors as exit statuses."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeAlias, TypeVar
+
+import httpx
+import typer
+
+from phenoclient.client import AsyncClient, Client
+from phenoclient.errors import PhenoclientError
+from phenoclient.exit_codes import ExitCode, exit_code_of
+from phenoclient.retry import DEFAULT_RETRY_POLICY, RetryPolicy
+from phenoclient.settings import CONNECT_TIMEOUT_S
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+Url: TypeAlias = Annotated[str, typer.Option(envvar="PHENOCLIENT_URL", help="Address of the service.")]
+ApiKey: TypeAlias = Annotated[
+    str | None, typer.Option(envvar="PHENOCLIENT_API_KEY", help="Key, where the service asks for one.")
+]
+Timeout: TypeAlias = Annotated[
+    float, typer.Option(min=0.001, metavar="SECONDS", help="Longest wait for the service to answer.")
+]
+
+AnyClient = TypeVar("AnyClient", Client, AsyncClient)
+
+
+def client_of(
+    kind: type[AnyClient],
+    url: str,
+    api_key: str | None,
+    timeout_s: float,
+    retries: RetryPolicy = DEFAULT_RETRY_POLICY,
+) -> AnyClient:
+    """A client of the service that the options name.
+
+    Raises:
+        typer.BadParameter: If the address or the key cannot be used.
+    """
+    timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+    try:
+        return kind(url, api_key=api_key, timeout=timeout, retries=retries)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def names_of(text: str | None) -> list[str] | None:
+    """The names in the text of an option, separated by commas; None where the option was not given."""
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
+def write(path: Path, content: bytes) -> None:
+    """Writes a file, or ends the command with `ExitCode.FILE`."""
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        tell(f"{path}: cannot be written ({error.strerror}).")
+        raise typer.Exit(ExitCode.FILE) from error
+
+
+@contextmanager
+def errors_as_exit_codes() -> Generator[None]:
+    """Ends the command with an error's message and its exit status."""
+    try:
+        yield
+    except PhenoclientError as error:
+        tell(str(error))
+        raise typer.Exit(exit_code_of(error)) from error
+
+
+def tell(message: str) -> None:
+    """Says something in one line on standard error."""
+    typer.echo(f"phenoclient: {' '.join(message.split())}", err=True)

@@ -1,0 +1,203 @@
+"""The subcommands `plate` and `report`."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phenoclient.calls import EmbeddingKind
+from phenoclient.client import AsyncClient
+from phenoclient.console import DEFAULT_URL, ApiKey, Timeout, Url, client_of, errors_as_exit_codes, tell
+from phenoclient.exit_codes import ExitCode
+from phenoclient.plate.layouts import LAYOUTS, Layout, layout_of_pattern
+from phenoclient.plate.pacing import LARGEST_WINDOW
+from phenoclient.plate.plate_map import PlateMap, read_plate_map
+from phenoclient.plate.predicting import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
+from phenoclient.plate.progress_bar import ProgressBar
+from phenoclient.plate.report import write_report
+from phenoclient.plate.running import PATIENCE_S, Run
+from phenoclient.retry import NO_RETRIES
+from phenoclient.settings import TIMEOUT_S
+
+_NUM_FAILURES_TOLD = 10
+
+
+def plate(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the plate's images.")],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RESULTS", help="Table to write, .csv or .parquet.", show_default="FOLDER.csv, here"
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help=f"How files are named: {', '.join(LAYOUTS)}.", show_default="found out"
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN", help="How files are named otherwise, such as '{well}_s{site}_w{channel}.tif'."
+        ),
+    ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID=STAIN,...",
+            help="Which channel shows which stain.",
+            show_default="channels in order, stains in the bundle's order",
+        ),
+    ] = None,
+    plane: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Plane in depth to take, where there are several.")
+    ] = None,
+    timepoint: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Time point to take, where there are several.")
+    ] = None,
+    plate_map: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Table of wells with treatment and treatment_conc, to be joined."),
+    ] = None,
+    embedding: Annotated[
+        EmbeddingKind | None,
+        typer.Option(help="Also write this vector, a column a number; a second request a site."),
+    ] = None,
+    max_in_flight: Annotated[
+        int, typer.Option(min=1, help="Most requests at once; how many it is, the service decides.")
+    ] = LARGEST_WINDOW,
+    patience: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Longest wait for a service that is away or full.")
+    ] = PATIENCE_S,
+    timeout: Timeout = TIMEOUT_S,
+) -> None:
+    """Ask about every site of a plate; write a table with one row a site.
+
+    The same command goes on where it was stopped or killed.
+    """
+    with errors_as_exit_codes():
+        options = PlateOptions(_layout(layout, pattern), channels, embedding, plane, timepoint)
+        client = client_of(AsyncClient, url, api_key, timeout, NO_RETRIES)
+        results = out or Path(f"{folder.resolve().name}.csv")
+        treatments = None if plate_map is None else read_plate_map(plate_map)
+        outcome = asyncio.run(_predict(client, folder, options, results, treatments, max_in_flight, patience))
+    _tell_of_the_end(outcome)
+    if not outcome.is_complete:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if outcome.failures:
+        raise typer.Exit(ExitCode.SITES_FAILED)
+
+
+def report(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Table that `phenoclient plate` wrote.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="HTML", help="Page to write.", show_default="RESULTS with .html"),
+    ] = None,
+    treatment: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Treatment to draw; may be given again.", show_default="all"),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder of the plate's images now.", show_default="where they were"
+        ),
+    ] = None,
+) -> None:
+    """Draw a plate's results: heat maps by well, dose response, outlier wells, extreme sites."""
+    with errors_as_exit_codes():
+        page = write_report(
+            results, out or results.with_suffix(".html"), treatments=treatment or None, images=images
+        )
+    tell(f"report: {page}")
+
+
+def _layout(name: str | None, pattern: str | None) -> Layout | None:
+    if name is not None and pattern is not None:
+        raise typer.BadParameter("--layout and --pattern are both given. Expected one of them.")
+    if pattern is not None:
+        return layout_of_pattern(pattern)
+    if name is not None and name not in LAYOUTS:
+        raise typer.BadParameter(f"--layout {name}. Expected one of {', '.join(LAYOUTS)}, or --pattern.")
+    return None if name is None else LAYOUTS[name]
+
+
+async def _predict(
+    client: AsyncClient,
+    folder: Path,
+    options: PlateOptions,
+    results: Path,
+    plate_map: PlateMap | None,
+    max_in_flight: int,
+    patience_s: float,
+) -> PlateOutcome:
+    async with client:
+        plate = await open_plate(client, folder, options)
+        _tell_of_the_plate(plate, plate_map)
+        with ProgressBar() as bar:
+
+            def start(run: Run, num_sites: int, num_done: int) -> None:
+                bar.start(run, num_sites, num_done)
+                _stop_on_signals(run)
+
+            return await predict_plate(
+                client,
+                plate,
+                results,
+                plate_map=plate_map,
+                max_in_flight=max_in_flight,
+                patience_s=patience_s,
+                on_start=start,
+                on_progress=bar.update,
+            )
+
+
+def _stop_on_signals(run: Run) -> None:
+    """The first Ctrl-C (or SIGTERM) lets what is in flight finish, the second ends at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(name)
+        run.stop()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(name, stop)
+        except NotImplementedError:
+            return  # Windows has no such handlers: Ctrl-C ends at once there, and the journal stands
+
+
+def _tell_of_the_plate(plate: Plate, plate_map: PlateMap | None) -> None:
+    found = plate.found
+    tell(f"{len(found.sites)} sites in layout {found.layout.name}; {plate.stain_files.described}")
+    if found.unmatched:
+        tell(
+            f"{len(found.unmatched)} image files are left alone, as the layout does not match their names: "
+            f"{found.unmatched[0]}{' and others' if len(found.unmatched) > 1 else ''}"
+        )
+    lacking = None if plate_map is None else plate_map.lacking(found.sites)
+    if lacking is not None:
+        tell(lacking)
+
+
+def _tell_of_the_end(outcome: PlateOutcome) -> None:
+    if not outcome.is_complete:
+        tell(f"stopped; the answers so far are in {outcome.journal}. The same command goes on from there.")
+        return
+    num_answered = outcome.num_sites - len(outcome.failures)
+    earlier = f", {outcome.num_resumed} of them by an earlier run" if outcome.num_resumed else ""
+    tell(f"{num_answered} of {outcome.num_sites} sites answered{earlier}: {outcome.results}")
+    if not outcome.failures:
+        return
+    for identity, failure in list(outcome.failures.items())[:_NUM_FAILURES_TOLD]:
+        tell(f"failed: {'_'.join(filter(None, identity))}: {failure.code}: {failure.reason}")
+    tell(
+        f"{len(outcome.failures)} sites failed, all listed in {outcome.failed}; run again to ask about them again"
+    )

@@ -1,0 +1,110 @@
+"""A plate's results as wells."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from phenoclient.errors import PlateError
+from phenoclient.plate.rows import METADATA, PROBABILITY, VERSUS_CONTROL
+from phenoclient.plate.sites import natural
+from phenoclient.plate.tables import read_table
+
+Row = Mapping[str, Any]
+_CONTROL_WORDS = frozenset(
+    {"", "none", "empty", "dmso", "control", "untreated", "negative", "mock", "vehicle"}
+)
+
+
+@dataclass(frozen=True)
+class Well:
+    """One well and the mean of its sites.
+
+    Attributes:
+        plate: Experiment and plate.
+        name: Such as `A01`.
+        rows: The rows of its sites.
+    """
+
+    plate: str
+    name: str
+    rows: tuple[Row, ...]
+
+    def mean(self, column: str) -> float:
+        """Mean of a column of numbers over the sites that have it; NaN if none has."""
+        values = [row[column] for row in self.rows if row.get(column) is not None]
+        return fmean(values) if values else math.nan
+
+    def known(self, name: str) -> Any:
+        """What is known of the well under a `Metadata_` name; None if nothing is."""
+        return self.rows[0].get(f"{METADATA}{name}")
+
+    @property
+    def num_out_of_distribution(self) -> int:
+        """Sites that are unlike what the model learned from."""
+        return sum(row.get("in_distribution") is False for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one or several plates.
+
+    Attributes:
+        rows: A row a site.
+        wells: Sorted by plate and well.
+        treatments: Those of the bundle, in its order.
+        control: The control among them.
+    """
+
+    rows: tuple[Row, ...]
+    wells: tuple[Well, ...]
+    treatments: tuple[str, ...]
+    control: str
+
+    @property
+    def plates(self) -> tuple[str, ...]:
+        """Names of the plates, in order."""
+        return tuple(dict.fromkeys(well.plate for well in self.wells))
+
+    def is_control(self, well: Well) -> bool:
+        """Whether a well is known to be untreated: its treatment is the control or blank, or its dose is 0."""
+        treatment = str(well.known("treatment") or "")
+        words = _CONTROL_WORDS | {self.control.lower()}
+        return treatment.lower() in words or well.known("treatment_conc") == 0
+
+    def effect(self, well: Well, treatment: str) -> float:
+        """Mean probability of a treatment; of anything but the control where the bundle does not know it."""
+        if treatment in self.treatments and treatment != self.control:
+            return well.mean(f"{PROBABILITY}{treatment}")
+        return 1 - well.mean(f"{PROBABILITY}{self.control}")
+
+
+def read_results(path: Path) -> Results:
+    """Reads the table that `phenoclient plate` wrote.
+
+    Raises:
+        PlateError: If it cannot be read, has no rows, or is another table.
+    """
+    rows = read_table(path)
+    treatments = _named(rows, PROBABILITY)
+    controls = [name for name in treatments if name not in _named(rows, VERSUS_CONTROL)]
+    if not rows or len(controls) != 1 or any(row.get("Metadata_Well") is None for row in rows):
+        raise PlateError(
+            f"{path}: has {len(rows)} rows of {len(treatments)} treatments, or lacks columns. Expected the table of "
+            "answered sites that `phenoclient plate` wrote, with at least one site."
+        )
+    sites: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        parts = (row.get("Metadata_experiment"), row.get("Metadata_Plate"))
+        sites[" ".join(str(part) for part in parts if part), str(row["Metadata_Well"])].append(row)
+    wells = [Well(plate, name, tuple(members)) for (plate, name), members in sites.items()]
+    wells.sort(key=lambda well: (natural(well.plate), natural(well.name)))
+    return Results(tuple(rows), tuple(wells), treatments, controls[0])
+
+
+def _named(rows: Sequence[Row], prefix: str) -> tuple[str, ...]:
+    columns = rows[0] if rows else ()
+    return tuple(column.removeprefix(prefix) for column in columns if column.startswith(prefix))

@@ -1,0 +1,164 @@
+"""How a run treats a service that is full, away, or another one; on a fake service that says so."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import tifffile
+
+from phenoclient import NO_RETRIES, AsyncClient, KeyRefusedError, PlateError, ServiceUnavailableError
+from phenoclient.plate import open_plate, predict_plate, read_plate_map, read_table
+from phenoclient.plate.pacing import FIRST_WINDOW, Window, wait_s
+
+from .conftest import BASE_URL
+from .fake_service import pixels, problem
+
+pytestmark = pytest.mark.anyio
+NUM_SITES = 6
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    for index in range(NUM_SITES):
+        for channel in (1, 2):
+            field = np.full((40, 36), 10 * index + channel, np.uint8)
+            tifffile.imwrite(folder / f"A{index + 1:02d}_s1_w{channel}.tif", field)
+    return folder
+
+
+@pytest.fixture
+async def client(service):
+    async with AsyncClient(BASE_URL, retries=NO_RETRIES, transport=httpx.MockTransport(service)) as client:
+        yield client
+
+
+def num_asked(service) -> int:
+    return sum(request.url.path == "/predict" for request in service.requests)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        problem(429, "too_many_requests", headers={"retry-after": "0"}),
+        problem(503, "not_ready", headers={"retry-after": "0"}),
+        httpx.Response(502, text="a proxy alone"),
+        httpx.ConnectError("refused"),
+    ],
+    ids=["full", "not ready", "proxy", "gone"],
+)
+async def test_a_service_that_is_full_or_away_is_asked_again(service, client, folder, tmp_path, refusal):
+    """A request that met a full or absent service is sent again, and every site has its row."""
+    plate = await open_plate(client, folder)
+    service.next_answers = [refusal]
+    outcome = await predict_plate(client, plate, tmp_path / "r.csv")
+    assert (outcome.is_complete, outcome.failures) == (True, {})
+    assert len(read_table(tmp_path / "r.csv")) == NUM_SITES
+    assert num_asked(service) == NUM_SITES + 1
+
+
+async def test_a_service_that_stays_away_ends_the_run(service, client, folder, tmp_path):
+    """After the patience the run ends with the error that it met, and the table is not written."""
+    plate = await open_plate(client, folder)
+    service.next_answers = [problem(503, "not_ready", headers={"retry-after": "0"}) for _ in range(50)]
+    with pytest.raises(ServiceUnavailableError, match="503 not_ready"):
+        await predict_plate(client, plate, tmp_path / "r.csv", patience_s=0.0)
+    assert not (tmp_path / "r.csv").exists()
+
+
+async def test_another_bundle_ends_the_run_and_nothing_of_it_is_kept(service, client, folder, tmp_path):
+    """Answers of a bundle that was not there at the start are no answers: the run ends by naming both."""
+    plate = await open_plate(client, folder)
+    plate = replace(plate, bundle=replace(plate.bundle, digest="old"))
+    with pytest.raises(PlateError, match=r"another bundle.*Expected digest old"):
+        await predict_plate(client, plate, tmp_path / "r.csv")
+    assert len((tmp_path / "r.csv.journal").read_text().splitlines()) == 1
+
+
+async def test_a_key_that_is_refused_ends_the_run_at_once(service, client, folder, tmp_path):
+    """What every request would meet is no failure of a site: the run ends with the service's error."""
+    plate = await open_plate(client, folder)
+    service.next_answers = [problem(403, "key_wrong") for _ in range(50)]
+    with pytest.raises(KeyRefusedError):
+        await predict_plate(client, plate, tmp_path / "r.csv")
+
+
+async def test_a_site_that_breaks_the_connection_every_time_fails_alone(service, client, folder, tmp_path):
+    """A stack that takes the connection down five times is listed; the other sites are answered."""
+    plate = await open_plate(client, folder)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/predict" and pixels(request).mean() < 2:
+            raise httpx.ReadError("broken")
+        return service(request)
+
+    async with AsyncClient(BASE_URL, retries=NO_RETRIES, transport=httpx.MockTransport(answer)) as breaking:
+        outcome = await predict_plate(breaking, plate, tmp_path / "r.csv")
+    ((identity, failure),) = outcome.failures.items()
+    assert (identity[2], failure.code) == ("A01", "transport")
+    assert "5 attempts" in failure.reason
+    assert len(read_table(tmp_path / "r.csv")) == NUM_SITES - 1
+
+
+async def test_a_changed_file_is_asked_about_again_and_no_other(service, client, folder, tmp_path):
+    """On a finished plate nothing is asked; after a change of one file its site alone."""
+    await predict_plate(client, await open_plate(client, folder), tmp_path / "r.csv")
+    await predict_plate(client, await open_plate(client, folder), tmp_path / "r.csv")
+    assert num_asked(service) == NUM_SITES
+    tifffile.imwrite(folder / "A03_s1_w1.tif", np.full((40, 36), 99, np.uint8), description="changed")
+    await predict_plate(client, await open_plate(client, folder), tmp_path / "r.csv")
+    assert num_asked(service) == NUM_SITES + 1
+
+
+async def test_the_window_grows_and_shrinks_once_a_round():
+    """Answers widen the window up to its largest; refusals of one round cut it once."""
+    window = Window(12)
+    for _ in range(50):
+        window.answered()
+    assert window.limit == 12
+    cuts = window.cuts
+    for _ in range(12):
+        window.refused(cuts)
+    assert window.limit == 9
+    window.restart()
+    assert window.limit == FIRST_WINDOW
+
+
+async def test_no_more_than_the_window_are_in_flight():
+    """Whoever enters a full window waits until another leaves it."""
+    window = Window(1)
+    await window.enter()
+    second = asyncio.create_task(window.enter())
+    await asyncio.sleep(0)
+    assert (window.in_flight, second.done()) == (1, False)
+    await window.leave()
+    await second
+    assert window.in_flight == 1
+
+
+async def test_waits_honour_the_service_and_differ():
+    """No wait is shorter than `Retry-After`, and two are hardly ever the same."""
+    waits = [wait_s(1, 2.0) for _ in range(20)]
+    assert min(waits) >= 2.0
+    assert len(set(waits)) == len(waits)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("treatment\nx\n", "Expected `well`"),
+        ("well,treatment\nA01,x\na1,y\n", "line 3: names well A01 again"),
+        ("well,dose\nA01,much\n", "line 2: dose is 'much'"),
+        ("well\n7\n", "line 2: '7' is no well"),
+        ("well\n", "no rows"),
+    ],
+)
+async def test_a_plate_map_that_cannot_be_meant_is_refused(tmp_path, text, message):
+    """A plate map without wells, with one twice, or with a dose that is no number is refused by its line."""
+    (tmp_path / "map.csv").write_text(text)
+    with pytest.raises(PlateError, match=message):
+        read_plate_map(tmp_path / "map.csv")
