@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, final
+from typing import Any, BinaryIO, cast, final
 
 from filelock import FileLock, Timeout
 
@@ -149,7 +149,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
         record: Any = json.loads(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) else None
+    return cast("dict[str, Any]", record) if isinstance(record, dict) else None
 
 
 def _check_binding(path: Path, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
