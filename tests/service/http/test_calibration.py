@@ -34,9 +34,12 @@ def stacks(tiny_module) -> list[np.ndarray]:
 
 def slow_distance(embedding: list[float], calibration: Calibration) -> float:
     """The distance as `docs/bundle-format.md` defines it, number by number."""
-    numbers = zip(embedding, calibration.mean, calibration.scale, strict=True)
-    standardised = [(number - float(mean)) / float(scale) for number, mean, scale in numbers]
-    distances = sorted(math.dist(standardised, map(float, row)) for row in calibration.reference)
+    left = [number - float(mean) for number, mean in zip(embedding, calibration.mean, strict=True)]
+    whitened = [
+        math.fsum(number * float(weight) for number, weight in zip(left, column, strict=True))
+        for column in calibration.whitening.T
+    ]
+    distances = sorted(math.dist(whitened, map(float, row)) for row in calibration.reference)
     nearest = distances[: calibration.spec.out_of_distribution.num_neighbours]
     return sum(nearest) / len(nearest)
 
