@@ -1,3 +1,4 @@
+import dataclasses
 from itertools import combinations
 
 import numpy as np
@@ -5,8 +6,8 @@ import pandas as pd
 import pytest
 
 from phenotrain.profiles.activity import phenotypic_activity
-from phenotrain.profiles.correction import fit_correction
-from phenotrain.profiles.draws import draw_pseudo_treatments, most_wells
+from phenotrain.profiles.correction import fit_correction, reference_rows
+from phenotrain.profiles.draws import can_draw, draw_pseudo_treatments, most_wells
 from phenotrain.profiles.ranking import average_precision, mean_normalised_ap, normalised_ap
 
 NUM_DRAWS = 199
@@ -101,6 +102,20 @@ def test_pseudo_treatments_come_from_controls_alone(make_screen):
         strict=True,
     ):
         np.testing.assert_array_equal(ours.held_out["E2 plate 1"], theirs.held_out["E2 plate 1"])
+
+
+def test_a_draw_never_takes_the_last_references(make_screen):
+    """Where few controls are references a design is refused, although the plate has controls to spare."""
+    made = make_screen(4, num_experiments=1, num_doses=1, num_controls=12)
+    plate = str(made.wells.wells["plate_name"].iloc[0])
+    assert can_draw(made.wells, ((plate, 8),), "plate")
+    is_spared = (made.sites["treatment"] == "EMPTY") & made.sites["well"].isin(
+        made.sites["well"].unique()[-7:]
+    )
+    few = dataclasses.replace(made, roles=np.where(is_spared, "test", made.roles))
+    assert [len(rows) for rows in reference_rows(few.wells, "plate").values()] == [5, 5]
+    assert can_draw(few.wells, ((plate, 2),), "plate")
+    assert not can_draw(few.wells, ((plate, 3),), "plate")
 
 
 def test_the_most_wells_of_designs_count_for_a_plate():

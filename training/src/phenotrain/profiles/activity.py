@@ -88,7 +88,9 @@ def phenotypic_activity(
         ]
     plates = table["plate_name"].to_numpy(dtype=str)
     designs = [design_of(plates[rows]) if len(set(plates[rows])) > 1 else () for rows in members]
-    null = _null(wells, correction, {d for d in designs if d and can_draw(wells, d)}, num_draws, seed)
+    null = _null(
+        wells, correction, {d for d in designs if d and can_draw(wells, d, correction.batch)}, num_draws, seed
+    )
     found["p_value"] = [
         (1 + (null[design] >= value).sum()) / (1 + num_draws) if design in null else np.nan
         for design, value in zip(designs, found["normalised_map"], strict=True)

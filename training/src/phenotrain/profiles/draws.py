@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from phenotrain.profiles.correction import RIDGE, Correction, reference_rows, whiten
+from phenotrain.profiles.correction import RIDGE, Batch, Correction, reference_rows, whiten
 from phenotrain.profiles.wells import WellProfiles
 
 NUM_DRAWS: Final = 999
@@ -45,10 +45,25 @@ def design_of(plates: Iterable[str]) -> Design:
     return tuple((str(name), int(count)) for name, count in zip(names, counts, strict=True))
 
 
-def can_draw(wells: WellProfiles, design: Design) -> bool:
-    """Say whether every plate of a design has controls to spare for a pseudo-treatment."""
-    of_controls = wells.wells["plate_name"].to_numpy(dtype=str)[wells.is_control]
-    return all((of_controls == plate).sum() - count >= MIN_REMAINING for plate, count in design)
+def can_draw(wells: WellProfiles, design: Design, batch: Batch) -> bool:
+    """Say whether a pseudo-treatment of a design leaves controls on every plate, and references to every batch.
+
+    Args:
+        wells: Well profiles of the screen.
+        design: Number of wells on every plate.
+        batch: What the correction takes for a batch.
+    """
+    plates, batches = wells.wells["plate_name"].to_numpy(dtype=str), wells.batches(batch)
+    references = reference_rows(wells, batch)
+    taken: dict[str, int] = {}
+    for plate, count in design:
+        on_plate = plates == plate
+        if (on_plate & wells.is_control).sum() - count < MIN_REMAINING:
+            return False
+        name = str(batches[on_plate][0])
+        taken[name] = taken.get(name, 0) + count
+    # At worst all that a draw takes are references, which may be fewer than the controls.
+    return all(len(references[name]) - count >= MIN_REMAINING for name, count in taken.items())
 
 
 def most_wells(designs: Iterable[Design]) -> dict[str, int]:

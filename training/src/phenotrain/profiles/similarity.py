@@ -132,7 +132,7 @@ def _p_values(
 ) -> np.ndarray:
     plates = wells.wells["plate_name"].to_numpy(dtype=str)
     designs = [design_of(plates[rows]) for rows in members]
-    distinct = [design for design in dict.fromkeys(designs) if can_draw(wells, design)]
+    distinct = [design for design in dict.fromkeys(designs) if can_draw(wells, design, correction.batch)]
     if set(distinct) != set(designs):
         return np.full_like(matrix, np.nan)
     null = _null_cosines(wells, correction, members, distinct, num_draws, seed)
