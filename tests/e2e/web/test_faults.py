@@ -104,6 +104,7 @@ def test_a_failed_explanation_leaves_the_prediction(page):
     send(page, ("site.tif", tiff_of(STACK)))
     page.get_by_text("Status 502 came without a problem in it.").wait_for()
     assert page.locator("#prediction tbody tr").count() == 5
+    page.wait_for_selector(".card")
     assert len(panels(page)) == 7
     page.unroute("**/explain*")
     page.get_by_role("button", name="Try again").click()
