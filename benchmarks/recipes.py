@@ -1,18 +1,20 @@
 """Compares recipes on one simulated screen under leave-experiment-out, at well level and the top three doses.
 
     phenotrain simulate screen --seed 29 --field-px 256 --wells-per-treatment 6 --control-wells 16
-    python benchmarks/recipes.py screen --work recipes.work
+    python benchmarks/recipes.py screen --work recipes.work [--bundle default_bundle]
 
 Every recipe is cut down in the same way so that the comparison fits two CPU cores: random initial weights
 (ImageNet's need a network), views no larger than the fields, which hold a sixteenth of the cells of RxRx2's, batches
 of 32 with the learning rate divided by the square root of the factor (Malladi et al. 2022, for Adam), about the same
 number of optimiser steps, and none spent on the plates of the three lowest doses, where the simulated treatments do
 nothing. What this says about full-size training on real images is not known. A recipe that is
-finished is not run again; `--work` holds its answers.
+finished is not run again; `--work` holds its answers. With `--bundle`, `default` is exported with its report, so that
+its maps and calibration can be looked at too.
 """
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +26,7 @@ from phenotrain.cache import FieldCache, build_cache
 from phenotrain.datasets import load_description
 from phenotrain.doses import top_doses
 from phenotrain.evaluate import Answers, Interval, answers_at_wells, balanced_accuracy_difference, evaluate
+from phenotrain.export import Export, export
 from phenotrain.labelled import Task
 from phenotrain.learn import learn
 from phenotrain.matching import balanced_rows
@@ -31,6 +34,7 @@ from phenotrain.profiles.findings import find_profiles
 from phenotrain.recipe import Recipe, load_recipe
 from phenotrain.simclr import num_steps_of
 from phenotrain.splits import UNUSED, Split, split_sites
+from phenotrain.training_log import read_log
 
 NUM_TOP_DOSES = 3
 BATCH_SIZE = 32
@@ -96,9 +100,16 @@ def lengthened(recipe: Recipe, cache: FieldCache, roles: np.ndarray, task: Task,
 
 
 def run_variant(
-    name: str, cache: FieldCache, split: Split, task: Task, num_steps: int, work: Path, console: Console
+    name: str,
+    cache: FieldCache,
+    split: Split,
+    task: Task,
+    num_steps: int,
+    work: Path,
+    bundle: Path | None,
+    console: Console,
 ) -> dict[str, Any]:
-    """Trains one recipe; gives the wells' answers, and the embeddings' profiles for `default`."""
+    """Trains one recipe and exports it if asked to; gives the wells' answers, and for `default` the profiles."""
     base, changes = VARIANTS[name]
     roles = of_top_doses(cache, split, task)
     recipe = lengthened(cut_down(base, changes, min(cache.field_shape[1:])), cache, roles, task, num_steps)
@@ -115,6 +126,19 @@ def run_variant(
         seed=recipe.seed,
         simulated=True,
     )
+    if bundle is not None:
+        made = Export(
+            cache=cache,
+            split=replace(split, roles=roles),
+            task=task,
+            recipe=recipe,
+            learned=learned,
+            metrics=metrics,
+            name=f"{base}-cut-down",
+            version="1",
+            training_log=read_log(work / "simclr"),
+        )
+        export(made, bundle, console)
     for model in learned.predictions:
         answers = answers_at_wells(
             cache.sites,
@@ -147,6 +171,9 @@ def main(
         "recipes.work"
     ),
     steps: Annotated[int, typer.Option(help="Optimiser steps of SimCLR.")] = 150,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder to export `default` to; must not exist.")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run only this one; repeatable.")] = None,
 ) -> None:
     """Run what is not finished and print the table."""
@@ -157,7 +184,8 @@ def main(
     for name in only or VARIANTS:
         folder = work / name.replace(" ", "_").replace(",", "").replace("=", "")
         done = folder / f"answers_{steps}.json"
-        if not done.exists():
+        exported = bundle if name == "default" else None
+        if exported or not done.exists():
             base = load_recipe(VARIANTS[name][0])
             cache = build_cache(
                 description,
@@ -176,7 +204,9 @@ def main(
                 protocol="leave-experiment-out",
             )
             folder.mkdir(parents=True, exist_ok=True)
-            done.write_text(json.dumps(run_variant(name, cache, split, task, steps, folder, console)))
+            done.write_text(
+                json.dumps(run_variant(name, cache, split, task, steps, folder, exported, console))
+            )
         found[name] = json.loads(done.read_text())
     _print_table(found)
 
