@@ -94,10 +94,11 @@ def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
         (["--treatment", "IFN-delta"], "IFN-delta"),
         (["--test-experiment", "HUVEC-9"], "HUVEC-9"),
         (["--recipe", "nothing"], "nothing"),
+        (["--recipe", "default", "--weights", "none"], "A step takes"),
     ],
 )
 def test_mistakes_are_found_before_the_work(screen, tmp_path, options, named):
-    """A name, treatment, experiment or recipe that cannot be used ends the run before anything is cached, by name."""
+    """A name, treatment, experiment, recipe or plate that cannot be used ends the run before anything is cached, by name."""
     arguments = ["run", "rxrx2", str(screen), str(tmp_path / "bundle"), "--recipe", "demo"]
     done = subprocess.run(command(*arguments, *options), check=False, text=True, capture_output=True)
     assert done.returncode == 1

@@ -269,6 +269,21 @@ def test_evaluate_sets_the_leaking_split_beside_an_honest_one(simulated, tmp_pat
 
 
 @pytest.mark.training
+def test_plates_too_small_for_a_step_are_found_before_the_work(simulated, tmp_path):
+    """A recipe whose steps the leaking split's plates cannot fill is refused, before anything is cached."""
+    from phenotrain.protocols.evaluate_command import evaluate_command
+
+    recipe, out = tmp_path / "plate.toml", tmp_path / "out"
+    recipe.write_text('name = "plate"\n[encoder]\nweights = "none"\n[simclr]\nbatches = "plate"\n')
+    console = Console(file=io.StringIO(), width=200)
+    given = asked(simulated, out, protocol="reference") | {"recipe": str(recipe)}
+    assert evaluate_command(console, **given) == 1
+    assert "of one plate" in console.file.getvalue()
+    assert not out.exists()
+    assert not given["work"].exists()
+
+
+@pytest.mark.training
 @pytest.mark.slow
 def test_evaluate_learns_and_reports(simulated, tmp_path):
     """The command itself learns both directions with a tiny recipe and reports every model."""

@@ -9,6 +9,10 @@ from phenotrain.grouping import plate_names
 from phenotrain.recipe import SimclrRecipe
 
 
+class BatchError(ValueError):
+    """Raised when a plate has too few sites or wells for a step of the recipe."""
+
+
 @dataclass(frozen=True)
 class Pairs:
     """The sites of one step.
@@ -38,7 +42,7 @@ class Batches:
         num_steps: Steps of an epoch. What does not fill a batch is left to another epoch's draw.
 
     Raises:
-        ValueError: If batches come from one plate and a plate has too few sites (or wells) for one.
+        BatchError: If batches come from one plate and a plate has too few sites (or wells) for one.
     """
 
     def __init__(self, sites: pd.DataFrame, rows: np.ndarray, recipe: SimclrRecipe, *, seed: int) -> None:
@@ -54,7 +58,7 @@ class Batches:
         what = "sites" if recipe.positives == "site" else "wells"
         for group, members in zip(groups, self._groups, strict=True):
             if self._num_apart(members) < self._batch_size:
-                raise ValueError(
+                raise BatchError(
                     f"A step takes {self._batch_size} {what} of one plate; {group} has {self._num_apart(members)} to "
                     'learn from. Lower `simclr.batch_size`, or set `simclr.batches = "mixed"`.'
                 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from phenoserve.bundle import BundleError
+from phenotrain.batches import BatchError
 from phenotrain.cache import CacheError
 from phenotrain.checkpoint import CheckpointMismatchError
 from phenotrain.datasets import DescriptionError, load_description
@@ -15,6 +16,7 @@ from phenotrain.recipe import load_recipe
 from phenotrain.run import RunRequest, check, run
 
 MENDABLE = (
+    BatchError,
     BundleError,
     CacheError,
     CheckpointMismatchError,

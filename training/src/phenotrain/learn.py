@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 from sklearn.ensemble import RandomForestClassifier
 
 from phenoserve.bundle import Calibration
 from phenotrain.baselines import Baselines
+from phenotrain.batches import Batches
 from phenotrain.cache import FieldCache
 from phenotrain.calibrate import calibrate
 from phenotrain.cross_fit import cross_fit_folds
@@ -76,11 +78,7 @@ def learn(
     """
     seed = recipe.seed
     labelled = Labelled.of(cache.sites, roles, task, recipe.heads, seed=seed)
-    unlabelled = np.flatnonzero(np.isin(roles, ("train", "validation")))
-    if recipe.simclr.sites_per_class > 0:
-        unlabelled = balanced_rows(
-            cache.sites, unlabelled, task.treatments, task.control, recipe.simclr.sites_per_class, seed
-        )
+    unlabelled = unlabelled_rows(cache.sites, roles, task, recipe)
     with step_bar("SimCLR", console) as on_step:
         networks = pretrain(cache, unlabelled, recipe, work / "simclr", on_step=on_step)
     with uncounted_step("Batch statistics of whole fields", console):
@@ -106,6 +104,36 @@ def learn(
     own = Predictions({"classifier": by_classifier, "forest": by_forest})
     others = baselines.predict() if with_baselines else {}
     return Learned(graph, forest, calibration, own.joined(Predictions(others)), embeddings)
+
+
+def unlabelled_rows(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> np.ndarray:
+    """Pick the sites that SimCLR learns from: those of training and validation, as many a class as the recipe says.
+
+    Args:
+        sites: Sites table.
+        roles: `train`, `validation`, `test` or `unused` of every site.
+        task: Treatments and control.
+        recipe: `simclr.sites_per_class` and the seed.
+
+    Returns:
+        Integer positions into `sites`, ascending.
+    """
+    rows = np.flatnonzero(np.isin(roles, ("train", "validation")))
+    if recipe.simclr.sites_per_class == 0:
+        return rows
+    num_wanted = recipe.simclr.sites_per_class
+    return balanced_rows(sites, rows, task.treatments, task.control, num_wanted, recipe.seed)
+
+
+def check_batches(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
+    """Find out from the table alone whether SimCLR's steps can be made up.
+
+    Arguments as of `unlabelled_rows`.
+
+    Raises:
+        phenotrain.batches.BatchError: If a plate has too few sites or wells for one.
+    """
+    Batches(sites, unlabelled_rows(sites, roles, task, recipe), recipe.simclr, seed=recipe.seed)
 
 
 def _forest(

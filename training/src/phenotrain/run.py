@@ -17,7 +17,7 @@ from phenotrain.encoder import build_encoder
 from phenotrain.evaluate import Metrics, evaluate
 from phenotrain.export import Export, export
 from phenotrain.labelled import Task
-from phenotrain.learn import Learned, learn
+from phenotrain.learn import Learned, check_batches, learn
 from phenotrain.plates import read_sites
 from phenotrain.recipe import Recipe
 from phenotrain.splits import Split, split_sites
@@ -141,8 +141,8 @@ def check(request: RunRequest) -> None:
         request: What to learn from what.
 
     Raises:
-        ValueError: If the name, the version, a stain's name, the treatments, the test experiment or the protocol cannot
-            be used; the message says which.
+        ValueError: If the name, the version, a stain's name, the treatments, the test experiment, the protocol or the
+            recipe's batches cannot be used; the message says which.
         FileExistsError: If the bundle's folder exists.
         phenotrain.plates.PlateError: If the table cannot be used.
         phenotrain.encoder.WeightsUnavailableError: If the encoder's initial weights cannot be had.
@@ -160,7 +160,9 @@ def check(request: RunRequest) -> None:
                 f"a letter or a digit. Pass another with `--{what}`."
             ) from error
     InputSpec.of(request.description.stains, request.recipe.downsample)
-    _split(request, read_sites(request.description, request.data))
+    sites = read_sites(request.description, request.data)
+    roles = _split(request, sites).roles
+    check_batches(sites, roles, Task.of(request.description, request.treatments), request.recipe)
     if request.recipe.encoder.weights != "none":
         build_encoder(len(request.description.stains), request.recipe.encoder)
 

@@ -8,8 +8,10 @@ from phenotrain.command import MENDABLE
 from phenotrain.datasets import load_description
 from phenotrain.encoder import build_encoder
 from phenotrain.plates import read_sites
-from phenotrain.protocols.choose import folds_of
+from phenotrain.learn import check_batches
+from phenotrain.protocols.choose import fitting, folds_of
 from phenotrain.protocols.evaluation import EvaluateRequest, run_evaluation
+from phenotrain.protocols.folds import learnable_roles
 from phenotrain.recipe import load_recipe
 from phenotrain.splits import Protocol
 from phenotrain.task import Task
@@ -85,7 +87,13 @@ def _check(request: EvaluateRequest, out: Path) -> None:
         raise FileExistsError(
             f"{out / 'report.html'} exists. Choose another folder, or delete the report to write a new one."
         )
-    folds_of(read_sites(request.description, request.data), request.task, request.recipe, request.protocol)
+    sites, recipe = read_sites(request.description, request.data), request.recipe
+    folds = folds_of(sites, request.task, recipe, request.protocol)
+    if any(split.protocol == "reference" for _, split in folds):
+        honest = fitting(sites, request.task)
+        folds += [fold for task, _ in folds for fold in folds_of(sites, task, recipe, honest)]
+    for task, split in folds:
+        check_batches(sites, learnable_roles(sites, split.roles, task), task, recipe)
     if request.recipe.encoder.weights != "none":
         build_encoder(len(request.description.stains), request.recipe.encoder)
 
