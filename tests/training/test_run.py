@@ -98,7 +98,7 @@ def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
     ],
 )
 def test_mistakes_are_found_before_the_work(screen, tmp_path, options, named):
-    """A name, treatment, experiment, recipe or plate that cannot be used ends the run before anything is cached, by name."""
+    """What cannot be used, be it name, treatment, experiment, recipe or plate, is named before anything is cached."""
     arguments = ["run", "rxrx2", str(screen), str(tmp_path / "bundle"), "--recipe", "demo"]
     done = subprocess.run(command(*arguments, *options), check=False, text=True, capture_output=True)
     assert done.returncode == 1

@@ -7,8 +7,8 @@ from rich.console import Console
 from phenotrain.command import MENDABLE
 from phenotrain.datasets import load_description
 from phenotrain.encoder import build_encoder
-from phenotrain.plates import read_sites
 from phenotrain.learn import check_batches
+from phenotrain.plates import read_sites
 from phenotrain.protocols.choose import fitting, folds_of
 from phenotrain.protocols.evaluation import EvaluateRequest, run_evaluation
 from phenotrain.protocols.folds import learnable_roles
