@@ -35,6 +35,12 @@ def test_a_batch_gets_what_its_stacks_get_alone(model_onnx, raw_stacks):
             np.testing.assert_allclose(together[name][index : index + 1], alone, atol=1e-5)
 
 
+def test_every_batch_normalisation_is_one_node(model_onnx):
+    """DenseNet121's 62 batch normalisations that follow no convolution are one node each."""
+    nodes = onnx.load_model_from_string(model_onnx).graph.node
+    assert sum(node.op_type == "BatchNormalization" for node in nodes) == 62
+
+
 def test_axes_have_names(model_onnx):
     """Input and outputs carry DESIGN's names, and batch, y and x are free."""
     model = onnx.load_model_from_string(model_onnx)
