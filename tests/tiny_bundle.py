@@ -9,6 +9,7 @@ Run as a program it writes a bundle as small as it gets, for `tests/golden`:
 """
 
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,8 +29,11 @@ from phenoserve.bundle import (
     PredictionSets,
     Provenance,
     Tolerance,
+    Variant,
+    VariantSpec,
     neighbour_distances,
     write_bundle,
+    write_variants,
 )
 from phenoserve.engine import Graph, record_golden
 
@@ -265,5 +269,24 @@ def _tiny_calibration(
     )
 
 
+def add_tiny_variant(path: Path, bundle: Bundle) -> Bundle:
+    """Write a bundle again with an int8 graph that is its own graph, weights and all."""
+    spec = VariantSpec(
+        tolerance=Tolerance(absolute=0.05, relative=0.05),
+        min_embedding_cosine=0.996,
+        mean_embedding_cosine=0.998,
+        accuracy=0.9,
+        accuracy_fp32=0.9,
+        num_sites=100,
+        num_calibration_sites=16,
+    )
+    variant = Variant(model_onnx=bundle.read_model(), golden=bundle.golden, spec=spec)
+    return write_variants(path, bundle, {"int8": variant})
+
+
 if __name__ == "__main__":
-    make_tiny_bundle(Path(sys.argv[1]), golden_sizes_px=((64, 66),), num_trees=3, num_references=4)
+    with tempfile.TemporaryDirectory() as folder:
+        small = make_tiny_bundle(
+            Path(folder) / "small", golden_sizes_px=((64, 66),), num_trees=3, num_references=4
+        )
+        add_tiny_variant(Path(sys.argv[1]), small)

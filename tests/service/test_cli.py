@@ -17,6 +17,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "host": ("0.0.0.0", "0.0.0.0"),
     "port": ("8123", 8123),
     "device": ("cpu", "cpu"),
+    "precision": ("fp32", "fp32"),
     "workers": ("2", 2),
     "num_inferences": ("4", 4),
     "num_threads": ("3", 3),
@@ -55,7 +56,7 @@ def test_a_setting_is_a_flag_and_a_variable(name: str, tiny_bundle, served, monk
     assert runner.invoke(cli.app, ["serve", str(tiny_bundle), flag, text]).exit_code == 0
     monkeypatch.setenv(f"PHENOSERVE_{name.upper()}", text)
     assert runner.invoke(cli.app, ["serve", str(tiny_bundle)]).exit_code == 0
-    other = {"device": "auto", "log_level": "error", "host": "localhost"}.get(name, "11")
+    other = {"device": "auto", "precision": "auto", "log_level": "error", "host": "localhost"}.get(name, "11")
     assert runner.invoke(cli.app, ["serve", str(tiny_bundle), flag, other]).exit_code == 0
     assert getattr(served[0], name) == getattr(served[1], name) == value
     assert str(getattr(served[2], name)) in {other, f"{other}.0"}
@@ -120,9 +121,9 @@ def test_verify_prints_every_difference(tiny_bundle) -> None:
 
 def test_a_mismatch_fails_verify(tiny_bundle, monkeypatch) -> None:
     """A bundle that answers its golden stacks otherwise ends `verify` with 1."""
-    report = cli.verify_bundle(tiny_bundle, "cpu")
+    (report,) = cli.verify_bundle(tiny_bundle, "cpu")
     wrong = tuple(difference.__class__(0, "logits", 1.0, 1.0, 0.1) for difference in report.differences)
-    monkeypatch.setattr(cli, "verify_bundle", lambda *_: report.__class__(report.bundle, "cpu", wrong))
+    monkeypatch.setattr(cli, "verify_bundle", lambda *_: (report.__class__(report.bundle, "cpu", wrong),))
     result = runner.invoke(cli.app, ["verify", str(tiny_bundle)])
     assert result.exit_code == 1
     assert " OFF " in result.stdout

@@ -16,7 +16,7 @@ OUTPUTS = ("embedding", "projection", "logits", "versus_control", "heatmap", "fo
 
 def test_a_bundle_replays_where_it_was_written(tiny_bundle):
     """A bundle replayed on the machine that wrote it repeats its golden answers."""
-    report = verify(tiny_bundle, "cpu")
+    (report,) = verify(tiny_bundle, "cpu")
     assert report.ok
     assert report.active_device == "cpu"
     assert [(difference.stack, difference.output) for difference in report.differences] == [

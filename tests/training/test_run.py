@@ -70,7 +70,7 @@ def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
     (first, *_) = read_log(work / "simclr")
 
     done = phenotrain(*arguments, "--held-out", str(held_out))
-    report = verify(bundle, device="cpu")
+    (report,) = verify(bundle, device="cpu")
     assert report.ok
     log = read_log(work / "simclr")
     assert log[0] == first, "the finished epoch was trained again"

@@ -119,7 +119,8 @@ def serve(
             return
         manifest = engines.bundle.manifest
         typer.echo(
-            f"{manifest.name} {manifest.version} on {engines.active_device} at {url} (documentation: {url}docs)"
+            f"{manifest.name} {manifest.version}, {engines.bundle.precision} on {engines.active_device} at {url} "
+            f"(documentation: {url}docs)"
         )
 
     server = DrainingServer(application, settings, announce, supervisor_pid)
@@ -184,11 +185,12 @@ def verify(
 ) -> None:
     """Verify a bundle's files and replay its golden stacks; exit with 1 if anything is off."""
     try:
-        report = verify_bundle(bundle, device)
+        reports = verify_bundle(bundle, device)
     except (BundleError, EngineError) as error:
         _fail(str(error), FAILURE)
-    _print_report(report)
-    if not report.ok:
+    for report in reports:
+        _print_report(report)
+    if not all(report.ok for report in reports):
         _fail("The bundle does not answer its golden stacks as it must.", FAILURE)
 
 
@@ -214,7 +216,8 @@ def _print_tuning(report: TuneReport) -> None:
 
 def _print_report(report: VerifyReport) -> None:
     manifest = report.bundle.manifest
-    table = Table(title=f"{manifest.name} {manifest.version} on {report.active_device}", title_justify="left")
+    title = f"{manifest.name} {manifest.version}, {report.bundle.precision} on {report.active_device}"
+    table = Table(title=title, title_justify="left")
     for heading in ("golden stack", "output", "largest difference", "nearest to its limit", "limit", ""):
         table.add_column(heading, no_wrap=heading == "output")
     for difference in report.differences:

@@ -25,6 +25,12 @@ class Settings(BaseSettings):
         Literal["auto", "cpu", "cuda"],
         Field(description="Where to run: cuda refuses to start without it, auto says what it got."),
     ] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "int8", "fp16"],
+        Field(
+            description="Graph to run: auto takes int8 on a CPU made for it, fp16 on a GPU, if it holds one."
+        ),
+    ] = "auto"
     workers: Annotated[
         int, Field(ge=1, le=256, description="Processes that serve, each with all of these limits to itself.")
     ] = 1

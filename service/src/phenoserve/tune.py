@@ -108,11 +108,11 @@ def tune(bundle_path: Path, device: Device = "auto", seconds: float = 1.0) -> Tu
     bundle = read_bundle(bundle_path)
     stack = bundle.golden.stacks[0]
     cores = available_cores()
-    alone = Engine.load(bundle, device=device, num_threads=cores)
+    alone = Engine.load(bundle, device=device, precision="auto", num_threads=cores)
     require_golden(alone)
     is_cuda = alone.active_device == "cuda"
     candidates = list(_cuda_candidates() if is_cuda else cpu_candidates(cores))
-    engines = {1: alone} if is_cuda else _shared_engines(bundle, candidates)
+    engines = {1: alone} if is_cuda else _shared_engines(alone.bundle, candidates)
     lone = {} if is_cuda else {cores: alone, **({1: engines[1]} if cores > 1 else {})}
     rounds: dict[Candidate, list[tuple[float, float]]] = {candidate: [] for candidate in candidates}
     lone_s: dict[int, list[float]] = {threads: [] for threads in lone}
@@ -156,7 +156,9 @@ def _cuda_candidates() -> Iterator[Candidate]:
 
 def _shared_engines(bundle: Bundle, candidates: Sequence[Candidate]) -> dict[int, Engine]:
     return {
-        threads: Engine.load(bundle, device="cpu", num_threads=threads, may_spin=False)
+        threads: Engine.load(
+            bundle, device="cpu", precision=bundle.precision, num_threads=threads, may_spin=False
+        )
         for threads in {candidate.num_threads for candidate in candidates}
     }
 

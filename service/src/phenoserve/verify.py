@@ -43,7 +43,7 @@ class VerifyReport:
     """A bundle that was read, verified and replayed.
 
     Attributes:
-        bundle: The bundle.
+        bundle: The bundle, at the precision that was replayed.
         active_device: The device the golden stacks were replayed on.
         differences: One for every golden stack and output.
     """
@@ -58,19 +58,25 @@ class VerifyReport:
         return all(difference.ok for difference in self.differences)
 
 
-def verify(bundle_path: Path, device: Device = "auto") -> VerifyReport:
-    """Read a bundle, verify its files, and replay its golden stacks.
+def verify(bundle_path: Path, device: Device = "auto") -> tuple[VerifyReport, ...]:
+    """Read a bundle, verify its files, and replay its golden stacks on each of its graphs.
 
     Args:
         bundle_path: The bundle's folder.
         device: The device to replay on.
 
+    Returns:
+        A report for every precision, fp32 first.
+
     Raises:
         BundleError: If the bundle cannot be trusted or read.
         EngineError: If it cannot be loaded on the device, or an answer is not finite.
     """
-    engine = Engine.load(read_bundle(bundle_path), device=device)
-    return VerifyReport(engine.bundle, engine.active_device, replay_golden(engine))
+    bundle = read_bundle(bundle_path)
+    engines = (Engine.load(bundle, device=device, precision=precision) for precision in bundle.goldens)
+    return tuple(
+        VerifyReport(engine.bundle, engine.active_device, replay_golden(engine)) for engine in engines
+    )
 
 
 def replay_golden(engine: Engine) -> tuple[Difference, ...]:
@@ -85,7 +91,7 @@ def replay_golden(engine: Engine) -> tuple[Difference, ...]:
     Raises:
         EngineError: If the engine cannot answer.
     """
-    golden, tolerance = engine.bundle.golden, engine.bundle.manifest.tolerance
+    golden, tolerance = engine.bundle.golden, engine.bundle.tolerance
     return tuple(
         difference
         for index, (stack, expected) in enumerate(zip(golden.stacks, golden.answers, strict=True))

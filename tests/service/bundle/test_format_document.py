@@ -17,15 +17,16 @@ from phenoserve.bundle.manifest import (
     Tolerance,
 )
 from phenoserve.bundle.unpickle import _ADMITTED
+from phenoserve.bundle.variants import VARIANT_FILES, VariantSpec
 
 PAGE = (Path(__file__).parents[3] / "docs" / "bundle-format.md").read_text()
 MANIFEST = (Manifest, InputSpec, Tolerance, Provenance, DatasetProvenance)
 CALIBRATION = (CalibrationSpec, PredictionSets, OutOfDistribution)
 FIELDS = [
     name
-    for part in (*MANIFEST, *CALIBRATION)
+    for part in (*MANIFEST, *CALIBRATION, VariantSpec)
     for name in part.model_fields
-    if name not in {"input", "tolerance", "provenance", "calibration"}
+    if name not in {"input", "tolerance", "provenance", "calibration", "variants"}
 ]
 
 
@@ -35,7 +36,9 @@ def test_every_field_of_the_manifest_is_documented(field):
     assert f"{field}`" in PAGE
 
 
-@pytest.mark.parametrize("name", [*REQUIRED_FILES, "manifest.json", "report/"])
+@pytest.mark.parametrize(
+    "name", [*REQUIRED_FILES, *VARIANT_FILES["int8"], *VARIANT_FILES["fp16"], "manifest.json", "report/"]
+)
 def test_every_file_is_documented(name):
     """Every file of a bundle stands in the page."""
     assert name in PAGE

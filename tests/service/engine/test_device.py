@@ -83,6 +83,6 @@ def test_cuda_answers_as_the_cpu(tiny_bundle):
     """On a CUDA device the golden stacks are answered within the bundle's tolerance."""
     from phenoserve.verify import verify
 
-    report = verify(tiny_bundle, "cuda")
+    (report,) = verify(tiny_bundle, "cuda")
     assert report.active_device == "cuda"
     assert report.ok

@@ -195,4 +195,5 @@ async def test_the_bundle_route_tells_the_manifest_and_the_device(ask, engine: E
         "manifest": engine.bundle.manifest.dump(),
         "digest": engine.bundle.digest,
         "device": "cpu",
+        "precision": "fp32",
     }

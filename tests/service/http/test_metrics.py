@@ -43,6 +43,7 @@ async def test_requests_stacks_and_stages_are_counted(ask, array, engine) -> Non
     for stage in ("decode", "queue", "inference"):
         assert found["phenoserve_stage_seconds_count", (("stage", stage),)] == 1
     labels = {"bundle": "tiny", "version": "1.0.0", "digest": engine.bundle.digest, "device": "cpu"}
+    labels["precision"] = "fp32"
     assert found["phenoserve_info", tuple(sorted(labels.items()))] == 1
 
 

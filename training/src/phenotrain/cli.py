@@ -14,6 +14,7 @@ from rich.console import Console
 from phenotrain.cache.cli import cache
 from phenotrain.profiles.cli import profile
 from phenotrain.protocols.cli import evaluate, splits
+from phenotrain.quantize.cli import quantize
 from phenotrain.simulate.cli import simulate
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command()(cache)
 app.command()(splits)
 app.command()(evaluate)
 app.command()(profile)
+app.command()(quantize)
 
 
 @app.command()

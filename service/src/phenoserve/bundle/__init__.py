@@ -20,6 +20,7 @@ from phenoserve.bundle.errors import (
     GoldenError,
     ManifestError,
     MissingFileError,
+    MissingVariantError,
     UnsafeForestError,
     UnsafePathError,
 )
@@ -32,10 +33,11 @@ from phenoserve.bundle.manifest import (
     InputSpec,
     Manifest,
     Provenance,
-    Tolerance,
 )
+from phenoserve.bundle.parts import Tolerance
 from phenoserve.bundle.read import Bundle, read_bundle
-from phenoserve.bundle.write import BundleContents, write_bundle
+from phenoserve.bundle.variants import Precision, VariantPrecision, VariantSpec
+from phenoserve.bundle.write import BundleContents, Variant, write_bundle, write_variants
 
 __all__ = [
     "FORMAT_VERSION",
@@ -63,13 +65,19 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "MissingFileError",
+    "MissingVariantError",
     "OutOfDistribution",
+    "Precision",
     "PredictionSets",
     "Provenance",
     "Tolerance",
     "UnsafeForestError",
     "UnsafePathError",
+    "Variant",
+    "VariantPrecision",
+    "VariantSpec",
     "neighbour_distances",
     "read_bundle",
     "write_bundle",
+    "write_variants",
 ]

@@ -16,6 +16,7 @@
     + ForestVersionError
   x GoldenError
   x CalibrationError
+  x MissingVariantError
 """
 
 
@@ -81,3 +82,7 @@ class GoldenError(BundleError):
 
 class CalibrationError(BundleError):
     """Raised when `calibration.npz` does not hold a calibration that fits the manifest."""
+
+
+class MissingVariantError(BundleError):
+    """Raised when a graph of a precision is asked for that the bundle does not hold."""

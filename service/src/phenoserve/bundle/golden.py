@@ -40,12 +40,13 @@ class Golden:
         return write_npz(arrays)
 
 
-def read_golden(content: bytes, manifest: Manifest) -> Golden:
-    """Read the bytes of `golden.npz`; never unpickles.
+def read_golden(content: bytes, manifest: Manifest, file: str = GOLDEN_FILE) -> Golden:
+    """Read the bytes of `golden.npz`, or of a variant's; never unpickles.
 
     Args:
         content: The file's content.
         manifest: The manifest the stacks and answers must fit.
+        file: The file's name, for messages.
 
     Returns:
         At least one golden stack, each with its answers.
@@ -53,18 +54,18 @@ def read_golden(content: bytes, manifest: Manifest) -> Golden:
     Raises:
         GoldenError: If it is not an archive of plain arrays, or one does not fit the manifest.
     """
-    arrays = read_npz(content, file=GOLDEN_FILE, max_bytes=MAX_GOLDEN_BYTES, error_class=GoldenError)
+    arrays = read_npz(content, file=file, max_bytes=MAX_GOLDEN_BYTES, error_class=GoldenError)
     num_stacks = sum(name.startswith("stack_") for name in arrays)
     expected = {f"{name}_{index}" for name in ("stack", *_ANSWER_NAMES) for index in range(num_stacks)}
     if num_stacks == 0 or set(arrays) != expected:
         raise GoldenError(
-            f"{GOLDEN_FILE} holds the arrays {sorted(arrays)}; expected stack_i and "
+            f"{file} holds the arrays {sorted(arrays)}; expected stack_i and "
             f"{', '.join(f'{name}_i' for name in _ANSWER_NAMES)} for i = 0, 1, … {FIX}"
         )
     for index in range(num_stacks):
-        _require_stack(f"stack_{index}", arrays[f"stack_{index}"], manifest)
+        _require_stack(f"stack_{index} of {file}", arrays[f"stack_{index}"], manifest)
         for name in _ANSWER_NAMES:
-            _require_answer(name, index, arrays[f"{name}_{index}"], manifest)
+            _require_answer(name, f"{name}_{index} of {file}", arrays[f"{name}_{index}"], manifest)
     return Golden(
         stacks=tuple(arrays[f"stack_{index}"] for index in range(num_stacks)),
         answers=tuple(
@@ -79,13 +80,13 @@ def _require_stack(name: str, stack: np.ndarray, manifest: Manifest) -> None:
     fits = stack.ndim == len("cyx") and stack.shape[0] == num_channels and min(stack.shape[1:]) >= min_size_px
     if not fits or stack.dtype.name not in STACK_DTYPES:
         raise GoldenError(
-            f"{name} of {GOLDEN_FILE} is {stack.dtype.name} {stack.shape}; expected "
+            f"{name} is {stack.dtype.name} {stack.shape}; expected "
             f"({num_channels}, y, x) of {', '.join(STACK_DTYPES)} with y and x "
             f"of at least {min_size_px} pixels. {FIX}"
         )
 
 
-def _require_answer(name: str, index: int, array: np.ndarray, manifest: Manifest) -> None:
+def _require_answer(output: str, name: str, array: np.ndarray, manifest: Manifest) -> None:
     num_treatments = len(manifest.treatments)
     expected: dict[str, tuple[int | str, ...]] = {
         "embedding": (1, EMBEDDING_SIZE),
@@ -95,13 +96,13 @@ def _require_answer(name: str, index: int, array: np.ndarray, manifest: Manifest
         "heatmap": (1, num_treatments, "y", "x"),
         "forest": (1, num_treatments),
     }
-    dtype = "float64" if name == "forest" else "float32"
-    sizes = expected[name]
+    dtype = "float64" if output == "forest" else "float32"
+    sizes = expected[output]
     fits = array.ndim == len(sizes) and all(
         isinstance(size, str) or size == found for size, found in zip(sizes, array.shape, strict=True)
     )
     if not fits or array.dtype.name != dtype or not np.isfinite(array).all():
         raise GoldenError(
-            f"{name}_{index} of {GOLDEN_FILE} is {array.dtype.name} {array.shape}; expected {dtype} "
+            f"{name} is {array.dtype.name} {array.shape}; expected {dtype} "
             f"({', '.join(map(str, sizes))}), every number finite. {FIX}"
         )

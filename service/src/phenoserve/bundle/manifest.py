@@ -16,23 +16,34 @@ from pydantic import (
 
 from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.calibration_spec import CALIBRATION_FILE, CalibrationSpec
-from phenoserve.bundle.parts import Name, Part
+from phenoserve.bundle.parts import Name, Part, Tolerance
+from phenoserve.bundle.variants import (
+    VARIANT_FILES,
+    VariantPrecision,
+    VariantSpec,
+    golden_file,
+    model_file,
+)
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 """The version that is written."""
 
-READABLE_VERSIONS: Final = (1, 2, 3)
+READABLE_VERSIONS: Final = (1, 2, 3, 4)
+VARIANTS_SINCE: Final = 4
+"""First version of the format with graphs of lower precision."""
+
 MIN_POOLED_SIZE_PX: Final = 32
 """The encoder halves a field five times, so the pooled field must have this many pixels a side."""
 
-MODEL_FILE: Final = "model.onnx"
+MODEL_FILE: Final = model_file("fp32")
 FOREST_FILE: Final = "forest.joblib"
-GOLDEN_FILE: Final = "golden.npz"
+GOLDEN_FILE: Final = golden_file("fp32")
 CARD_FILE: Final = "card.md"
 REPORT_FOLDER: Final = "report"
 MANIFEST_FILE: Final = "manifest.json"
 SKLEARN: Final = "scikit-learn"
 REQUIRED_FILES: Final = (MODEL_FILE, FOREST_FILE, GOLDEN_FILE, CALIBRATION_FILE, CARD_FILE)
+OPTIONAL_FILES: Final = tuple(file for files in VARIANT_FILES.values() for file in files)
 FILES_SINCE: Final = {CALIBRATION_FILE: 2}
 """First version of the format with a file, where that is not the first of all."""
 
@@ -58,9 +69,9 @@ def _contained_path(path: str) -> str:
         raise ValueError(
             f"Expected a relative path inside the bundle, its parts separated by '/'. Received: {path!r}"
         )
-    if path not in REQUIRED_FILES and (parts[0] != REPORT_FOLDER or len(parts) == 1):
+    if path not in REQUIRED_FILES + OPTIONAL_FILES and (parts[0] != REPORT_FOLDER or len(parts) == 1):
         raise ValueError(
-            f"Expected one of {', '.join(REQUIRED_FILES)} or a file under {REPORT_FOLDER}/. "
+            f"Expected one of {', '.join(REQUIRED_FILES + OPTIONAL_FILES)} or a file under {REPORT_FOLDER}/. "
             f"Received: {path!r}"
         )
     return path
@@ -77,7 +88,6 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._
 StainName = Annotated[Name, AfterValidator(_stain_name)]
 ContainedPath = Annotated[str, AfterValidator(_contained_path)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Bound = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class InputSpec(Part):
@@ -119,18 +129,6 @@ class FileRecord(Part):
 
     sha256: Sha256
     size_bytes: Annotated[int, Field(ge=0)]
-
-
-class Tolerance(Part):
-    """How far an output may lie from the golden one: `|out - golden| <= absolute + relative * |golden|`.
-
-    Attributes:
-        absolute: Allowed absolute difference, in the output's unit.
-        relative: Allowed difference as a share of the golden value, unitless.
-    """
-
-    absolute: Bound
-    relative: Bound
 
 
 class DatasetProvenance(Part):
@@ -180,12 +178,13 @@ class Manifest(Part):
         treatments: Every treatment, the control among them, in the order of the logits.
         control: The treatment that is the control.
         calibration: What stands beside `calibration.npz`; None in format 1, which has neither.
+        variants: What was measured of every graph of lower precision that the bundle holds; none before format 4.
         files: Digest and size of every other file, by its path inside the bundle.
         tolerance: How far a replayed output may lie from the golden one.
         provenance: Where the model comes from.
     """
 
-    format_version: Literal[1, 2, 3]
+    format_version: Literal[1, 2, 3, 4]
     name: Identifier
     version: Identifier
     created: AwareDatetime
@@ -194,6 +193,7 @@ class Manifest(Part):
     treatments: Annotated[tuple[Name, ...], Field(min_length=2), AfterValidator(_unique)]
     control: Name
     calibration: CalibrationSpec | None = None
+    variants: dict[VariantPrecision, VariantSpec] = Field(default_factory=dict[VariantPrecision, VariantSpec])
     files: dict[ContainedPath, FileRecord]
     tolerance: Tolerance
     provenance: Provenance
@@ -238,11 +238,27 @@ class Manifest(Part):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_its_variants(self) -> "Manifest":
+        if self.format_version < VARIANTS_SINCE and "variants" in self.model_fields_set:
+            raise ValueError(
+                f"Expected no variants in format {self.format_version}, which has none. Received: some"
+            )
+        expected = {file for variant in self.variants for file in VARIANT_FILES[variant]}
+        if (found := self.files.keys() & set(OPTIONAL_FILES)) != expected:
+            raise ValueError(
+                f"Expected both files of each of the variants {tuple(self.variants)}, and of no other. "
+                f"Received: {sorted(found)}"
+            )
+        return self
+
     @model_serializer(mode="wrap")
     def _without_what_it_lacks(self, dump: Callable[["Manifest"], dict[str, Any]]) -> dict[str, Any]:
         fields = dump(self)
         if self.calibration is None:
             del fields["calibration"]
+        if self.format_version < VARIANTS_SINCE:
+            del fields["variants"]
         return fields
 
     @property

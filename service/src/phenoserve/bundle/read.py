@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -11,25 +12,31 @@ from pydantic import ValidationError
 
 from phenoserve.bundle.calibration import Calibration, read_calibration
 from phenoserve.bundle.calibration_spec import CALIBRATION_FILE
-from phenoserve.bundle.errors import BundleError, FormatVersionError, ManifestError, MissingFileError
+from phenoserve.bundle.errors import (
+    BundleError,
+    FormatVersionError,
+    ManifestError,
+    MissingFileError,
+    MissingVariantError,
+)
 from phenoserve.bundle.files import list_files, read_bounded, read_recorded, require_listed
 from phenoserve.bundle.forest import Forest, read_forest
 from phenoserve.bundle.golden import Golden, read_golden
 from phenoserve.bundle.manifest import (
     FOREST_FILE,
-    GOLDEN_FILE,
     MANIFEST_FILE,
-    MODEL_FILE,
     READABLE_VERSIONS,
     Manifest,
 )
+from phenoserve.bundle.parts import Tolerance
+from phenoserve.bundle.variants import Precision, golden_file, model_file
 
 MAX_MANIFEST_BYTES: Final = 16 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A verified bundle.
+    """A verified bundle, seen at one of the precisions that it holds a graph of.
 
     Attributes:
         path: Its folder.
@@ -39,6 +46,8 @@ class Bundle:
         forest: The random forest on embeddings.
         golden: Raw stacks and the answers each must get.
         calibration: Prediction sets and distances to the training sites; None in a bundle of format 1.
+        precision: That of the graph and of the golden answers.
+        goldens: The golden stacks and answers of every precision.
     """
 
     path: Path
@@ -47,11 +56,35 @@ class Bundle:
     forest: Forest
     golden: Golden
     calibration: Calibration | None
+    precision: Precision = "fp32"
+    goldens: Mapping[Precision, Golden] = field(default_factory=dict[Precision, Golden])
 
     @property
     def model_path(self) -> Path:
         """The graph's file."""
-        return self.path / MODEL_FILE
+        return self.path / model_file(self.precision)
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """How far a replayed output may lie from the golden one."""
+        if self.precision == "fp32":
+            return self.manifest.tolerance
+        return self.manifest.variants[self.precision].tolerance
+
+    def at(self, precision: Precision) -> "Bundle":
+        """Return the same bundle with the graph of another precision.
+
+        Raises:
+            MissingVariantError: If it holds none.
+        """
+        if precision == self.precision:
+            return self
+        if precision not in self.goldens:
+            raise MissingVariantError(
+                f"{self.path} holds no {precision} graph; it holds {', '.join(self.goldens)}. "
+                f"Make a bundle with one by `phenotrain quantize`, or ask for another precision."
+            )
+        return replace(self, precision=precision, golden=self.goldens[precision])
 
     def read_model(self) -> bytes:
         """Read the graph, verifying it once more: the bytes returned are those of the manifest.
@@ -59,7 +92,8 @@ class Bundle:
         Raises:
             BundleFileError: If the file is absent or altered.
         """
-        return read_recorded(self.path, MODEL_FILE, self.manifest.files[MODEL_FILE])
+        file = model_file(self.precision)
+        return read_recorded(self.path, file, self.manifest.files[file])
 
 
 def read_bundle(directory: Path) -> Bundle:
@@ -86,13 +120,18 @@ def read_bundle(directory: Path) -> Bundle:
     content = _read_manifest_bytes(directory)
     manifest = _parse_manifest(directory / MANIFEST_FILE, content)
     require_listed(directory, found, manifest)
+    precisions: tuple[Precision, ...] = ("fp32", *manifest.variants)
+    golden_files: dict[Precision, str] = {precision: golden_file(precision) for precision in precisions}
     verified = {
-        inside: file if inside in {FOREST_FILE, GOLDEN_FILE, CALIBRATION_FILE} else b""
+        inside: file if inside in {FOREST_FILE, CALIBRATION_FILE, *golden_files.values()} else b""
         for inside, record in manifest.files.items()
         for file in [read_recorded(directory, inside, record)]
     }
     try:
-        golden = read_golden(verified[GOLDEN_FILE], manifest)
+        goldens: dict[Precision, Golden] = {
+            precision: read_golden(verified[file], manifest, file) for precision, file in golden_files.items()
+        }
+        golden = goldens["fp32"]
         forest = read_forest(verified[FOREST_FILE], manifest, golden)
         calibration = (
             None
@@ -101,7 +140,8 @@ def read_bundle(directory: Path) -> Bundle:
         )
     except BundleError as error:
         raise type(error)(f"{directory}: {error}") from error
-    return Bundle(directory, manifest, hashlib.sha256(content).hexdigest(), forest, golden, calibration)
+    digest = hashlib.sha256(content).hexdigest()
+    return Bundle(directory, manifest, digest, forest, golden, calibration, goldens=goldens)
 
 
 def _read_manifest_bytes(directory: Path) -> bytes:

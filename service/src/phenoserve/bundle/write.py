@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -14,7 +15,7 @@ from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.calibration import Calibration
 from phenoserve.bundle.calibration_spec import CALIBRATION_FILE
 from phenoserve.bundle.errors import BundleContentsError, BundleExistsError
-from phenoserve.bundle.files import record_of, sync_folder, write_synced
+from phenoserve.bundle.files import read_recorded, record_of, sync_folder, write_synced
 from phenoserve.bundle.forest import Forest, RandomForestClassifier, dump_forest, installed_sklearn
 from phenoserve.bundle.golden import Golden
 from phenoserve.bundle.manifest import (
@@ -25,12 +26,17 @@ from phenoserve.bundle.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
     REPORT_FOLDER,
+    FileRecord,
     InputSpec,
     Manifest,
     Provenance,
-    Tolerance,
 )
+from phenoserve.bundle.parts import Tolerance
 from phenoserve.bundle.read import Bundle, read_bundle
+from phenoserve.bundle.variants import VariantPrecision, VariantSpec, golden_file, model_file
+
+OLDEST_EXTENDED: Final = 3
+"""Older bundles lack what a later format demands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -70,6 +76,21 @@ class BundleContents:
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Variant:
+    """A graph of lower precision.
+
+    Attributes:
+        model_onnx: The graph, as an ONNX file that needs no other.
+        golden: The bundle's golden stacks and this graph's answers to each.
+        spec: What was measured of it.
+    """
+
+    model_onnx: bytes
+    golden: Golden
+    spec: VariantSpec
+
+
 def write_bundle(directory: Path, contents: BundleContents) -> Bundle:
     """Write a bundle and read it back, so that what was written is what will be served.
 
@@ -93,7 +114,48 @@ def write_bundle(directory: Path, contents: BundleContents) -> Bundle:
     _refuse_existing(directory)
     _ = Forest.of(contents.forest, contents.treatments)
     files = _encode(contents)
-    manifest = _manifest_of(contents, files)
+    return _write(directory, files, _manifest_of(contents, files))
+
+
+def write_variants(directory: Path, bundle: Bundle, variants: Mapping[VariantPrecision, Variant]) -> Bundle:
+    """Write a bundle again with graphs of lower precision beside its own; as `write_bundle`, wholly or not at all.
+
+    Args:
+        directory: Where the new bundle goes; must not exist.
+        bundle: The bundle whose files are taken over; of format 3 at least.
+        variants: What is added, or takes the place of what the bundle holds of the same precision.
+
+    Returns:
+        The new bundle as read back from the disk.
+
+    Raises:
+        BundleExistsError: If `directory` exists.
+        BundleContentsError: If the bundle is of a format that cannot be taken over, or a variant contradicts it.
+        BundleError: If the reader refuses what was written; the message says why.
+        OSError: If the disk does; nothing is left behind.
+    """
+    _refuse_existing(directory)
+    old = bundle.manifest
+    if old.format_version < OLDEST_EXTENDED:
+        raise BundleContentsError(
+            f"{bundle.path} is of format {old.format_version}, which nothing is added to. Expected format "
+            f"{OLDEST_EXTENDED} or later. Export the bundle again."
+        )
+    files = {inside: read_recorded(bundle.path, inside, record) for inside, record in old.files.items()}
+    for precision, variant in variants.items():
+        files[model_file(precision)] = variant.model_onnx
+        files[golden_file(precision)] = variant.golden.to_npz()
+    specs = {**old.variants, **{precision: variant.spec for precision, variant in variants.items()}}
+    changed = {
+        "format_version": FORMAT_VERSION,
+        "created": datetime.now(UTC),
+        "variants": specs,
+        "files": _records_of(files),
+    }
+    return _write(directory, files, old.model_copy(update=changed))
+
+
+def _write(directory: Path, files: Mapping[str, bytes], manifest: Manifest) -> Bundle:
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = directory.parent / f".{directory.name}.{secrets.token_hex(4)}.partial"
     try:
@@ -139,7 +201,8 @@ def _manifest_of(contents: BundleContents, files: Mapping[str, bytes]) -> Manife
             treatments=contents.treatments,
             control=contents.control,
             calibration=contents.calibration.spec,
-            files={inside: record_of(content) for inside, content in sorted(files.items())},
+            variants={},
+            files=_records_of(files),
             tolerance=contents.tolerance,
             provenance=contents.provenance.model_copy(update={"packages": packages}),
         )
@@ -147,6 +210,10 @@ def _manifest_of(contents: BundleContents, files: Mapping[str, bytes]) -> Manife
         raise BundleContentsError(
             f"The contents do not make a bundle of format {FORMAT_VERSION}: {error}"
         ) from error
+
+
+def _records_of(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
+    return {inside: record_of(content) for inside, content in sorted(files.items())}
 
 
 def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -9,6 +9,7 @@ from phenoserve.engine.errors import (
     StackMismatchError,
 )
 from phenoserve.engine.graph import Graph
+from phenoserve.engine.precision import WantedPrecision
 from phenoserve.engine.session import ActiveDevice, Device
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "GraphError",
     "NonFiniteAnswerError",
     "StackMismatchError",
+    "WantedPrecision",
     "record_golden",
 ]

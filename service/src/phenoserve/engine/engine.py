@@ -9,8 +9,10 @@ from jaxtyping import Shaped
 from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE, Answers
 from phenoserve.bundle import Bundle, Forest, Golden
 from phenoserve.bundle.forest import RandomForestClassifier
+from phenoserve.engine.cuda import num_cuda_devices
 from phenoserve.engine.errors import NonFiniteAnswerError, StackMismatchError
 from phenoserve.engine.graph import Graph
+from phenoserve.engine.precision import WantedPrecision, choose_precision
 from phenoserve.engine.session import ActiveDevice, Device
 from phenoserve.stack import STACK_DTYPES
 
@@ -24,7 +26,7 @@ class Engine:
     """A bundle loaded on a device, answering raw stacks; safe for concurrent callers.
 
     Attributes:
-        bundle: The bundle it answers from.
+        bundle: The bundle it answers from, at the precision of its graph.
     """
 
     def __init__(self, bundle: Bundle, graph: Graph) -> None:
@@ -33,22 +35,38 @@ class Engine:
 
     @classmethod
     def load(
-        cls, bundle: Bundle, *, device: Device = "auto", num_threads: int | None = None, may_spin: bool = True
+        cls,
+        bundle: Bundle,
+        *,
+        device: Device = "auto",
+        precision: WantedPrecision = "fp32",
+        num_threads: int | None = None,
+        may_spin: bool = True,
     ) -> "Engine":
         """Load a bundle's graph on a device.
 
         Args:
             bundle: The bundle, as read by `phenoserve.bundle.read_bundle`.
             device: `cpu`; `cuda`; or `auto`, which takes CUDA where it really starts and the CPU elsewhere.
+            precision: Which of the bundle's graphs; `auto` as `phenoserve.engine.precision.choose_precision` says.
             num_threads: Threads of one call on the CPU; all cores that affinity and cgroups leave by default.
             may_spin: Whether these threads may spin while they wait; not where several calls share the cores.
 
         Raises:
             DeviceUnavailableError: If `cuda` is asked for and cannot be had.
             GraphError: If the graph cannot be loaded, or does not fit the manifest.
+            MissingVariantError: If the bundle holds no graph of the precision asked for.
             BundleFileError: If the graph's file changed since the bundle was read.
         """
-        graph = Graph.load(bundle.read_model(), device=device, num_threads=num_threads, may_spin=may_spin)
+
+        def load(expected: ActiveDevice) -> tuple[Bundle, Graph]:
+            chosen = bundle.at(choose_precision(bundle, precision, expected))
+            model = chosen.read_model()
+            return chosen, Graph.load(model, device=device, num_threads=num_threads, may_spin=may_spin)
+
+        bundle, graph = load("cuda" if device != "cpu" and num_cuda_devices() > 0 else "cpu")
+        if choose_precision(bundle, precision, graph.active_device) != bundle.precision:
+            bundle, graph = load(graph.active_device)  # there is a GPU, but no session starts on it
         graph.require_sizes(_sizes(len(bundle.manifest.input.channels), len(bundle.manifest.treatments)))
         return cls(bundle, graph)
 

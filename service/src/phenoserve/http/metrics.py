@@ -76,6 +76,7 @@ class Metrics:
                 "version": manifest.version,
                 "digest": engines.bundle.digest,
                 "device": engines.active_device,
+                "precision": engines.bundle.precision,
             }
         )
         return generate_latest(self._registry)

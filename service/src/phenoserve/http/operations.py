@@ -17,7 +17,7 @@ def operations_router(service: Service) -> APIRouter:
 
     @router.get(
         "/bundle",
-        summary="The manifest of the bundle, and the device it runs on",
+        summary="The manifest of the bundle, and how it runs",
         dependencies=[Depends(service.require_key)],
         responses=problem_responses(401, 403),
     )
@@ -27,6 +27,7 @@ def operations_router(service: Service) -> APIRouter:
             manifest=engines.bundle.manifest.dump(),
             digest=engines.bundle.digest,
             device=engines.active_device,
+            precision=engines.bundle.precision,
         )
 
     @router.get("/livez", summary="Whether the process answers at all")

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from phenoserve.bundle import Precision
 from phenoserve.engine import ActiveDevice
 from phenoserve.errors import ErrorCode
 from phenoserve.http.channels import ChannelOrder
@@ -171,6 +172,7 @@ class BundleAnswer(_Body):
     manifest: dict[str, Any] = Field(description="manifest.json as it stands in the bundle")
     digest: str
     device: ActiveDevice
+    precision: Precision = Field(description="that of the graph that answers")
 
 
 class ReloadAnswer(_Body):

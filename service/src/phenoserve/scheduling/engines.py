@@ -88,7 +88,7 @@ def load_engines(bundle: Bundle, settings: Settings) -> Engines:
         settings: The service's settings.
 
     Raises:
-        BundleError: If the graph's file changed since the bundle was read.
+        BundleError: If the graph's file changed since the bundle was read, or it has none of the precision.
         EngineError: If it cannot be loaded on the device.
     """
     on_cpu = Plan.of(settings, "cpu")
@@ -96,6 +96,7 @@ def load_engines(bundle: Bundle, settings: Settings) -> Engines:
     alone = Engine.load(
         bundle,
         device=settings.device,
+        precision=settings.precision,
         num_threads=on_cpu.num_threads_alone,
         may_spin=not is_shared or on_cpu.num_inferences == 1,
     )
@@ -103,7 +104,14 @@ def load_engines(bundle: Bundle, settings: Settings) -> Engines:
         return Engines(alone, alone, _buckets(Plan.of(settings, "cuda").max_batch))
     if is_shared:
         return Engines.of(alone)
-    return Engines(alone, Engine.load(bundle, device="cpu", num_threads=on_cpu.num_threads, may_spin=False))
+    under_load = Engine.load(
+        bundle,
+        device="cpu",
+        precision=alone.bundle.precision,
+        num_threads=on_cpu.num_threads,
+        may_spin=False,
+    )
+    return Engines(alone, under_load)
 
 
 def _buckets(max_batch: int) -> tuple[int, ...]:

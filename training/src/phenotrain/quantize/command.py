@@ -1,0 +1,184 @@
+"""What `phenotrain quantize` does with its arguments, and how it says what went wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from phenoserve.answers import Answers
+from phenoserve.bundle import (
+    Bundle,
+    BundleError,
+    Golden,
+    Tolerance,
+    Variant,
+    VariantPrecision,
+    VariantSpec,
+    read_bundle,
+    write_variants,
+)
+from phenoserve.engine import EngineError, Graph
+from phenotrain.datasets import DescriptionError, load_description
+from phenotrain.doses import top_doses
+from phenotrain.plates import PlateError, read_site, read_sites, site_files
+from phenotrain.profiles.screen_roles import roles_of
+from phenotrain.progress import step_bar, uncounted_step
+from phenotrain.quantize.graphs import to_fp16, to_int8
+from phenotrain.quantize.measure import Change, WorseError, measure_change
+
+TOLERANCE = Tolerance(absolute=0.05, relative=0.05)
+"""Rounding to few bits turns differences of 1e-6 between processors into steps."""
+
+
+@dataclass(frozen=True)
+class QuantizeRequest:
+    """What to make of which bundle.
+
+    Attributes:
+        dataset: Name or path of the description of the screen that the bundle learned from.
+        data: Root folder of the screen.
+        bundle: The bundle's folder.
+        out: Folder of the new bundle; must not exist.
+        precisions: What to add.
+        num_calibration_sites: Training sites that the ranges of the activations come from.
+        max_sites: Most held-out sites that the change is measured on.
+        seed: Seed of the draws of sites.
+    """
+
+    dataset: str
+    data: Path
+    bundle: Path
+    out: Path
+    precisions: tuple[VariantPrecision, ...]
+    num_calibration_sites: int
+    max_sites: int
+    seed: int
+
+
+class QuantizeError(ValueError):
+    """The screen does not fit the bundle."""
+
+
+def quantize_command(console: Console, request: QuantizeRequest) -> int:
+    """Adds graphs of lower precision to a bundle, as a new bundle.
+
+    Args:
+        console: Where progress, findings and errors go.
+        request: What to make of which bundle.
+
+    Returns:
+        The command's exit code: 0, or 1 after an error that the user can mend.
+    """
+    try:
+        _quantize(console, request)
+    except (
+        BundleError,
+        DescriptionError,
+        EngineError,
+        OSError,
+        PlateError,
+        QuantizeError,
+        WorseError,
+    ) as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        return 1
+    console.print(f"Bundle {request.out}", markup=False, highlight=False)
+    return 0
+
+
+def _quantize(console: Console, request: QuantizeRequest) -> None:
+    bundle, screen = read_bundle(request.bundle), _Screen.open(request)
+    if request.out.exists():
+        raise QuantizeError(f"{request.out} exists, and a bundle is never edited. Choose another folder.")
+    train, held_out = screen.rows(bundle, request)
+    model_onnx = bundle.read_model()
+    first = Graph.load(model_onnx, device="cpu")
+    targets = np.array([bundle.manifest.treatments.index(name) for name in screen.treatments(held_out)])
+    variants: dict[VariantPrecision, Variant] = {}
+    for precision in request.precisions:
+        with uncounted_step(f"Graph at {precision}", console):
+            is_int8 = precision == "int8"
+            stacks = (screen.read_stack(row) for row in train)
+            converted = to_int8(model_onnx, stacks) if is_int8 else to_fp16(model_onnx)
+            graph = Graph.load(converted, device="cpu")
+        with step_bar(f"Held-out sites at {precision}", console) as on_site:
+            change = measure_change(first, graph, screen.read_stack, held_out, targets, on_site)
+        console.print(
+            f"{precision}: balanced accuracy {change.accuracy:.4f}, {change.accuracy_fp32:.4f} at fp32; cosine of the "
+            f"embeddings at least {change.min_cosine:.4f}, mean {change.mean_cosine:.4f}; {change.num_sites} sites"
+        )
+        change.require_as_good(precision)
+        spec = _spec_of(change, len(train) if is_int8 else 0)
+        variants[precision] = Variant(model_onnx=converted, golden=_golden(graph, bundle), spec=spec)
+    write_variants(request.out, bundle, variants)
+
+
+@dataclass(frozen=True)
+class _Screen:
+    """The screen's sites and their files."""
+
+    data: Path
+    sites: pd.DataFrame
+    files: Sequence[tuple[str, ...]]
+    control: str
+
+    @classmethod
+    def open(cls, request: QuantizeRequest) -> "_Screen":
+        description = load_description(request.dataset)
+        sites = read_sites(description, request.data)
+        return cls(request.data, sites, site_files(description, sites), description.task.control)
+
+    def read_stack(self, row: int) -> np.ndarray:
+        """The raw stack of a site, `(channel, y, x)`."""
+        read = read_site(self.data, str(self.sites["site_id"].iloc[row]), self.files[row], None)
+        if read.stack is None:
+            raise QuantizeError(
+                f"The site {self.sites['site_id'].iloc[row]} cannot be read: {read.faults[0]}"
+            )
+        return read.stack
+
+    def treatments(self, rows: Sequence[int]) -> list[str]:
+        """The treatment of every row."""
+        return [str(name) for name in self.sites["treatment"].iloc[list(rows)]]
+
+    def rows(self, bundle: Bundle, request: QuantizeRequest) -> tuple[list[int], list[int]]:
+        """Training sites to calibrate on, and held-out sites to measure on, at the doses that were learned from."""
+        split, recipe = bundle.manifest.provenance.split, bundle.manifest.provenance.recipe
+        roles, _ = roles_of(split, self.sites)
+        known = np.flatnonzero(self.sites["treatment"].isin(bundle.manifest.treatments).to_numpy(dtype=bool))
+        heads = recipe.get("heads")
+        num_doses = int(str(heads["num_top_doses"])) if isinstance(heads, dict) else 0
+        known = known[top_doses(self.sites.iloc[known], self.control, num_doses)]
+        rng = np.random.default_rng(request.seed)
+        train = rng.permutation(known[roles[known] == "train"])[: request.num_calibration_sites]
+        held_out = rng.permutation(known[roles[known] == "test"])[: request.max_sites]
+        if not len(train) or not len(held_out):
+            raise QuantizeError(
+                f"{request.data} has {len(train)} training and {len(held_out)} held-out sites of {request.bundle}; "
+                "expected some of both. Pass the screen that the bundle learned from."
+            )
+        return sorted(train.tolist()), sorted(held_out.tolist())
+
+
+def _spec_of(change: Change, num_calibration_sites: int) -> VariantSpec:
+    return VariantSpec(
+        tolerance=TOLERANCE,
+        min_embedding_cosine=change.min_cosine,
+        mean_embedding_cosine=change.mean_cosine,
+        accuracy=change.accuracy,
+        accuracy_fp32=change.accuracy_fp32,
+        num_sites=change.num_sites,
+        num_calibration_sites=num_calibration_sites,
+    )
+
+
+def _golden(graph: Graph, bundle: Bundle) -> Golden:
+    """The bundle's golden stacks, answered by another graph."""
+    answers: list[Answers] = []
+    for stack in bundle.golden.stacks:
+        outputs = graph.run(stack[np.newaxis].astype(np.float32))
+        answers.append(Answers(**outputs, forest=bundle.forest.probabilities(outputs["embedding"])))
+    return Golden(bundle.golden.stacks, tuple(answers))

@@ -1,0 +1,112 @@
+"""The graph at lower precision, by ONNX Runtime's own converters."""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+from phenotrain.onnx_rewrite import fuse_batch_normalisation
+
+FULL_PRECISION: tuple[str, ...] = (
+    "AveragePool",
+    "ReduceMean",
+    "ReduceSum",
+    "Sub",
+    "Mul",
+    "Sqrt",
+    "Div",
+    "Add",
+)
+"""Operators that pool and standardise raw intensities: a 16-bit float ends at 65504, and so do 16-bit images."""
+
+
+class _Stacks(CalibrationDataReader):
+    """Hands raw stacks to the calibration, one at a time."""
+
+    def __init__(self, stacks: Iterable[np.ndarray]) -> None:
+        self._stacks = iter(stacks)
+
+    def get_next(self) -> dict[str, np.ndarray]:
+        stack = next(self._stacks, None)
+        # ONNX Runtime's reader ends at whatever is empty.
+        return {} if stack is None else {"stack": stack[np.newaxis].astype(np.float32)}
+
+
+def to_int8(model_onnx: bytes, stacks: Iterable[np.ndarray]) -> bytes:
+    """Write the convolutions with 8-bit weights by output channel and 8-bit activations, in the QDQ form.
+
+    The first convolution, the heads and Grad-CAM stay as they are: they cost little and lose most.
+
+    Args:
+        model_onnx: The graph at fp32.
+        stacks: Raw stacks `(channel, y, x)` of training sites, that the ranges of the activations come from.
+
+    Returns:
+        The graph; its input and outputs stay float32.
+    """
+    model = onnx.load_model_from_string(model_onnx)
+    fuse_batch_normalisation(model.graph)
+    first = next(node.name for node in model.graph.node if node.op_type == "Conv")
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        onnx.save_model(model, source)
+        quantize_static(
+            source,
+            target,
+            _Stacks(stacks),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=[first],
+        )
+        return target.read_bytes()
+
+
+def to_fp16(model_onnx: bytes) -> bytes:
+    """Write weights and activations with 16 bits; what pools and standardises raw intensities stays at 32.
+
+    Args:
+        model_onnx: The graph at fp32.
+
+    Returns:
+        The graph; its input and outputs stay float32.
+    """
+    model = onnx.load_model_from_string(model_onnx)
+    fuse_batch_normalisation(model.graph)
+    converted: Any = convert_float_to_float16(model, keep_io_types=True, op_block_list=list(FULL_PRECISION))
+    _drop_round_trips(converted.graph)
+    return converted.SerializeToString()
+
+
+def _drop_round_trips(graph: onnx.GraphProto) -> None:
+    """Take out casts to 16 bits and back between two operators that stay at 32.
+
+    The converter writes them, several under one name, and a raw intensity of 65535 would not survive the trip.
+    """
+    casts = {node.output[0]: node for node in graph.node if node.op_type == "Cast"}
+
+    def target(cast: onnx.NodeProto) -> int:
+        return next(attribute.i for attribute in cast.attribute if attribute.name == "to")
+
+    sources: dict[str, str] = {}
+    for name, cast in casts.items():
+        before = casts.get(cast.input[0])
+        is_trip = before is not None and target(before) == TensorProto.FLOAT16
+        if before is not None and is_trip and target(cast) == TensorProto.FLOAT:
+            sources[name] = before.input[0]
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = sources.get(name, name)
+    read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+    kept = {tuple(node.output): node for node in graph.node if not read.isdisjoint(node.output)}
+    nodes = list(kept.values())
+    del graph.node[:]
+    graph.node.extend(nodes)
