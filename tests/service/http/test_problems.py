@@ -112,6 +112,7 @@ CASES: dict[str, list[dict[str, object]]] = {
     "non_finite_pixels": [post(content=tiff(not_finite()))],
     "no_finite_answer": [post(content=tiff(overflowing()))],
     "bundle_refused": [{"method": "POST", "url": "/admin/reload", "headers": {"x-api-key": "right"}}],
+    "key_file_refused": [{"method": "POST", "url": "/admin/reload", "headers": {"x-api-key": "right"}}],
     "too_many_requests": [post(content=tiff(six()))],
     "internal_error": [post(content=tiff(six()))],
     "deadline_passed": [keyed(**{"x-timeout-ms": "20"})],
@@ -156,7 +157,7 @@ async def test_the_code_is_reached(code: str, engine: Engine, tmp_path) -> None:
     if code in {"key_missing", "key_wrong"}:
         settings["api_keys_file"] = tmp_path / "keys"
         settings["api_keys_file"].write_text(f"# the office\n{hashlib.sha256(b'right').hexdigest()}\n")
-    if code == "bundle_refused":
+    if code in {"bundle_refused", "key_file_refused"}:
         settings["admin_keys_file"] = tmp_path / "keys"
         settings["admin_keys_file"].write_text(hashlib.sha256(b"right").hexdigest())
     kinds = {"internal_error": BrokenEngine, "worker_died": DyingEngine, "deadline_passed": HeldEngine}
@@ -168,6 +169,8 @@ async def test_the_code_is_reached(code: str, engine: Engine, tmp_path) -> None:
             served.is_broken = True
         if code == "deadline_passed":
             served.gate.clear()
+        if code == "key_file_refused":
+            settings["admin_keys_file"].write_text("no digest")
         if code == "not_ready":
             app.service.scheduler.readiness = Readiness.GOLDEN_MISMATCH
         if code == "too_many_requests":
