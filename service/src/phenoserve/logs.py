@@ -5,6 +5,7 @@ import sys
 from contextvars import ContextVar
 from typing import Final, Literal
 
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from phenoserve.settings import Settings
@@ -31,8 +32,9 @@ def set_up_logging(settings: Settings) -> None:
         logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
         if log_form(settings) == "text"
         else JsonFormatter(
-            ["levelname", "name", "message"],
-            rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception"},
+            ["levelname", "name", "process", "message"],
+            rename_fields={"levelname": "level", "name": "logger", "process": "pid", "exc_info": "exception"},
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's message again, for a terminal
             timestamp="time",
         )
     )
