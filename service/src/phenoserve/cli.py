@@ -101,9 +101,8 @@ def serve(
     """
     settings = _settings(env_file, {name: value for name, value in flags.items() if value is not None})
     set_up_logging(settings)
-    os.environ.setdefault(
-        "OTEL_SERVICE_NAME", "phenoserve"
-    )  # what traces call it unless somebody says otherwise
+    # What traces call it, unless somebody says otherwise.
+    os.environ.setdefault("OTEL_SERVICE_NAME", "phenoserve")
     is_worker = door_fd is not None and ready_fd is not None
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
@@ -140,6 +139,7 @@ def _supervise(bundle: Path, settings: Settings) -> int:
             family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
             backlog=BACKLOG,
         )
+        shared = TemporaryDirectory(prefix="phenoserve-metrics-")
     except (BundleError, OSError) as error:
         _fail(str(error), FAILURE)
     url = page_url(settings.host, door.getsockname()[1])
@@ -150,7 +150,7 @@ def _supervise(bundle: Path, settings: Settings) -> int:
         return [*program, "--door-fd", str(door_fd), "--ready-fd", str(ready_fd)]
 
     unfiled = {name: value for name, value in os.environ.items() if name != ENV_FILE_VARIABLE}
-    with TemporaryDirectory(prefix="phenoserve-metrics-") as folder:
+    with shared as folder:
         return Supervisor(
             command,
             num_workers=settings.workers,

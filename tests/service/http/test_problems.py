@@ -213,6 +213,17 @@ async def test_health_needs_no_key(engine: Engine, tmp_path) -> None:
             assert (await client.get(path)).status_code == 200
 
 
+@pytest.mark.parametrize("readiness", sorted(set(Readiness) - {Readiness.READY}))
+async def test_readiness_says_what_is_not_ready(engine: Engine, readiness: Readiness) -> None:
+    """`/readyz` is 503 with a reason of its own for whatever keeps the service from being ready."""
+    app = create_app(Engines.of(engine), Settings())
+    async with asking(app) as client:
+        app.service.scheduler.readiness = readiness
+        detail = assert_problem(await client.get("/readyz"), "not_ready")
+    telling = {"starting": "replayed", "golden_mismatch": "golden", "worker_died": "died", "draining": "stop"}
+    assert telling[readiness] in detail
+
+
 async def test_errors_are_problems_whatever_is_accepted(engine: Engine) -> None:
     """An error is a problem even for a client that accepts only pictures."""
     async with asking(create_app(Engines.of(engine), Settings())) as client:

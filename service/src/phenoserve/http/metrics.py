@@ -69,7 +69,7 @@ class Metrics:
         )
         self._now = {
             "pending": self._gauge(
-                "phenoserve_inference_pending_request_count", "Stacks that wait for an inference."
+                "phenoserve_inference_pending_requests", "Stacks that wait for an inference."
             ),
             "pending_bytes": self._gauge(
                 "phenoserve_inference_pending_bytes", "Bytes of decoded stacks that wait."
