@@ -102,8 +102,7 @@ def test_the_container_runs_a_command_of_its_member_as_an_ordinary_user(dockerfi
 
 def test_compose_builds_what_is_there_with_arguments_that_are_declared(compose):
     """Every build names a Dockerfile of the repository and passes only arguments that it declares."""
-    for service in compose["services"].values():
-        build = service["build"]
+    for build in [service["build"] for service in compose["services"].values() if "build" in service]:
         dockerfile = build["dockerfile"]
         assert build["context"] == "."
         assert dockerfile in DOCKERFILES
@@ -155,12 +154,28 @@ def test_compose_sets_only_settings_that_the_service_has(compose):
     """Every PHENOSERVE_ variable in the compose file is a setting, and its value is accepted."""
     from phenoserve.settings import Settings
 
-    for service in compose["services"].values():
+    ours = [service for service in compose["services"].values() if "build" in service]
+    for service in ours:
         for variable, value in service.get("environment", {}).items():
             assert variable.startswith("PHENOSERVE_")
             name = variable.removeprefix("PHENOSERVE_").lower()
             assert name in Settings.model_fields
             assert str(getattr(Settings(**{name: value}), name)) == value
+
+
+def test_monitoring_is_pinned_locked_and_local(compose):
+    """Monitoring starts by its profile alone, at a version, writes only where it must, and listens here only."""
+    monitoring = {name: s for name, s in compose["services"].items() if "monitoring" in s.get("profiles", [])}
+    assert set(monitoring) == {"prometheus", "grafana"}
+    for service in monitoring.values():
+        assert re.fullmatch(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+", service["image"])
+        assert service["read_only"] is True
+        assert int(service["user"].split(":")[0]) > 0
+        assert service["cap_drop"] == ["ALL"]
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        for source, _, *options in [volume.split(":") for volume in service["volumes"]]:
+            assert options == ["ro"] if source.startswith("./") else source in compose["volumes"]
+            assert not source.startswith("./") or (ROOT / source).exists()
 
 
 def test_the_hooks_run_the_locked_tools():

@@ -18,6 +18,6 @@ def served(monkeypatch) -> list[Settings]:
 
     monkeypatch.setattr(cli, "DrainingServer", NoServer)
     monkeypatch.setattr(cli, "_supervise", lambda _, settings: seen.append(settings) or 0)
-    monkeypatch.setattr("phenoserve.http.app.read_api_keys", lambda _: ())
-    monkeypatch.setattr(cli, "_set_up_logging", lambda _: None)
+    monkeypatch.setattr("phenoserve.http.keys.read_api_keys", lambda _: ())
+    monkeypatch.setattr(cli, "set_up_logging", lambda _: None)
     return seen

@@ -36,9 +36,13 @@ VALUES: dict[str, tuple[str, object]] = {
     "deadline_s": ("6.5", 6.5),
     "api_keys_file": ("keys.txt", Path("keys.txt")),
     "admin_keys_file": ("admin.txt", Path("admin.txt")),
+    "cors_origins": ("https://lab.example", "https://lab.example"),
+    "docs": ("off", "off"),
+    "metrics": ("off", "off"),
     "drain_s": ("8", 8),
     "shutdown_timeout_s": ("9", 9),
     "log_level": ("debug", "debug"),
+    "log_format": ("json", "json"),
 }
 """A text and the value it means, for every setting."""
 
@@ -56,7 +60,14 @@ def test_a_setting_is_a_flag_and_a_variable(name: str, tiny_bundle, served, monk
     assert runner.invoke(cli.app, ["serve", str(tiny_bundle), flag, text]).exit_code == 0
     monkeypatch.setenv(f"PHENOSERVE_{name.upper()}", text)
     assert runner.invoke(cli.app, ["serve", str(tiny_bundle)]).exit_code == 0
-    other = {"device": "auto", "precision": "auto", "log_level": "error", "host": "localhost"}.get(name, "11")
+    others = {
+        "device": "auto",
+        "precision": "auto",
+        "log_level": "error",
+        "host": "localhost",
+        "log_format": "text",
+    }
+    other = (others | {"docs": "on", "metrics": "on", "cors_origins": "http://other.example"}).get(name, "11")
     assert runner.invoke(cli.app, ["serve", str(tiny_bundle), flag, other]).exit_code == 0
     assert getattr(served[0], name) == getattr(served[1], name) == value
     assert str(getattr(served[2], name)) in {other, f"{other}.0"}
@@ -74,6 +85,8 @@ def test_the_bundle_may_stand_in_the_environment(tiny_bundle, served, monkeypatc
     [
         (["--port", "99999"], 2, "PHENOSERVE_PORT"),
         (["--max-body-mib", "0"], 2, "--max-body-mib"),
+        (["--cors-origins", "*"], 2, "PHENOSERVE_CORS_ORIGINS"),
+        (["--cors-origins", "https://lab.example/"], 2, "--cors-origins"),
         (["--api-keys-file", "/nowhere/keys"], 1, "/nowhere/keys"),
         (["--admin-keys-file", "/nowhere/admin"], 1, "/nowhere/admin"),
     ],

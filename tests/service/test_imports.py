@@ -16,6 +16,7 @@ OWNERS = {
     ("phenoserve", "onnxruntime"): {"engine/session.py"},
     ("phenoserve", "python_multipart"): {"http/body.py"},
     ("phenoserve", "prometheus_client"): {"http/metrics.py", "http/operations.py"},
+    ("phenoserve", "pythonjsonlogger"): {"logs.py"},
     ("phenoserve", "uvicorn"): {"http/server.py"},
     ("phenoserve", "typer"): {"cli.py"},
     ("phenotrain", "tf2onnx"): {"onnx_export.py"},

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
@@ -15,11 +16,13 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from phenoserve.bundle import BundleError, read_bundle
+from phenoserve.bundle import BundleError, Manifest, read_bundle
 from phenoserve.engine import Device, EngineError
 from phenoserve.http import create_app
 from phenoserve.http.keys import ApiKeysError
+from phenoserve.http.metrics import SHARED_FOLDER_VARIABLE, forget_process
 from phenoserve.http.server import DrainingServer, page_url
+from phenoserve.logs import log_form, set_up_logging
 from phenoserve.scheduling import load_engines
 from phenoserve.settings import Settings
 from phenoserve.supervisor import READY_BYTE, Supervisor
@@ -34,6 +37,8 @@ BACKLOG: Final = 2048
 """Connections that may wait for a worker to accept them, as for a lone process."""
 
 ENV_FILE_VARIABLE: Final = "PHENOSERVE_ENV_FILE"
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     help="Serves what phenotrain learned from fluorescence microscopy.",
@@ -95,7 +100,9 @@ def serve(
     env file; a flag wins over the environment, which wins over the file.
     """
     settings = _settings(env_file, {name: value for name, value in flags.items() if value is not None})
-    _set_up_logging(settings.log_level)
+    set_up_logging(settings)
+    # What traces call it, unless somebody says otherwise.
+    os.environ.setdefault("OTEL_SERVICE_NAME", "phenoserve")
     is_worker = door_fd is not None and ready_fd is not None
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
@@ -117,11 +124,8 @@ def serve(
         if ready_fd is not None:
             os.write(ready_fd, READY_BYTE)
             return
-        manifest = engines.bundle.manifest
-        typer.echo(
-            f"{manifest.name} {manifest.version}, {engines.bundle.precision} on {engines.active_device} at {url} "
-            f"(documentation: {url}docs)"
-        )
+        where = f"{engines.active_device} ({engines.bundle.precision})"
+        _announce(engines.bundle.manifest, where, url, settings)
 
     server = DrainingServer(application, settings, announce, supervisor_pid)
     server.run(None if door_fd is None else [socket.socket(fileno=door_fd)])
@@ -136,25 +140,36 @@ def _supervise(bundle: Path, settings: Settings) -> int:
             family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
             backlog=BACKLOG,
         )
+        shared = TemporaryDirectory(prefix="phenoserve-metrics-")
     except (BundleError, OSError) as error:
         _fail(str(error), FAILURE)
     url = page_url(settings.host, door.getsockname()[1])
-    typer.echo(
-        f"{manifest.name} {manifest.version} on {settings.workers} workers at {url} (documentation: {url}docs)"
-    )
+    _announce(manifest, f"{settings.workers} workers", url, settings)
 
     def command(door_fd: int, ready_fd: int) -> list[str]:
         program = [sys.executable, "-m", "phenoserve", "serve", str(bundle)]
         return [*program, "--door-fd", str(door_fd), "--ready-fd", str(ready_fd)]
 
     unfiled = {name: value for name, value in os.environ.items() if name != ENV_FILE_VARIABLE}
-    return Supervisor(
-        command,
-        num_workers=settings.workers,
-        door=door,
-        environment=unfiled | settings.environment(),
-        stop_s=settings.drain_s + settings.shutdown_timeout_s,
-    ).run()
+    with shared as folder:
+        return Supervisor(
+            command,
+            num_workers=settings.workers,
+            door=door,
+            environment=unfiled | settings.environment() | {SHARED_FOLDER_VARIABLE: folder},
+            stop_s=settings.drain_s + settings.shutdown_timeout_s,
+            after_end=lambda pid: forget_process(pid, Path(folder)),
+        ).run()
+
+
+def _announce(manifest: Manifest, where: str, url: str, settings: Settings) -> None:
+    """Say what serves and where; on a terminal, or as a line of the log where that is read by programs."""
+    documentation = f" (documentation: {url}docs)" if settings.docs == "on" else ""
+    sentence = f"{manifest.name} {manifest.version} on {where} at {url}{documentation}"
+    if log_form(settings) == "text":
+        typer.echo(sentence)
+    else:
+        logger.info(sentence)
 
 
 @app.command()
@@ -245,13 +260,6 @@ def _settings(env_file: Path | None, flags: dict[str, Any]) -> Settings:
             for name in [str(fault["loc"][0])]
         ]
         _fail("; ".join(faults), USAGE_ERROR)
-
-
-def _set_up_logging(level: str) -> None:
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # They log every oddity of every upload; what matters of it is in the answer.
-    for chatty in ("tifffile", "python_multipart"):
-        logging.getLogger(chatty).setLevel(logging.CRITICAL)
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:

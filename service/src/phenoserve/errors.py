@@ -42,6 +42,7 @@ class ErrorCode(StrEnum):
     NON_FINITE_PIXELS = "non_finite_pixels"
     NO_FINITE_ANSWER = "no_finite_answer"
     BUNDLE_REFUSED = "bundle_refused"
+    KEY_FILE_REFUSED = "key_file_refused"
     TOO_MANY_REQUESTS = "too_many_requests"
     INTERNAL_ERROR = "internal_error"
     NOT_READY = "not_ready"
@@ -87,6 +88,7 @@ ERRORS: MappingProxyType[ErrorCode, ErrorKind] = MappingProxyType(
         ErrorCode.NON_FINITE_PIXELS: ErrorKind(422, "The stack has pixels that are not finite"),
         ErrorCode.NO_FINITE_ANSWER: ErrorKind(422, "The stack's intensities give no finite answer"),
         ErrorCode.BUNDLE_REFUSED: ErrorKind(422, "The new bundle is refused, and the old one serves on"),
+        ErrorCode.KEY_FILE_REFUSED: ErrorKind(422, "The new file of keys is refused, and the old keys stand"),
         ErrorCode.TOO_MANY_REQUESTS: ErrorKind(429, "The service is at its limit of requests"),
         ErrorCode.INTERNAL_ERROR: ErrorKind(500, "The service failed"),
         ErrorCode.NOT_READY: ErrorKind(503, "The service is not ready"),

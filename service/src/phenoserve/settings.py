@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from phenoserve.stack import StackLimits
 
 MIB = 2**20
+_ORIGIN = r"https?://[^/,\s*]+"
 
 
 class Settings(BaseSettings):
@@ -92,6 +93,17 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="File like that of API keys, of keys for /admin; there is no /admin if unset."),
     ] = None
+    cors_origins: Annotated[
+        str | None,
+        Field(
+            pattern=rf"^{_ORIGIN}(,{_ORIGIN})*$",
+            description="Origins, separated by commas, whose web pages may ask; only the service's own if unset.",
+        ),
+    ] = None
+    docs: Annotated[Literal["on", "off"], Field(description="Whether /docs and /openapi.json are there.")] = (
+        "on"
+    )
+    metrics: Annotated[Literal["on", "off"], Field(description="Whether /metrics is there.")] = "on"
     drain_s: Annotated[
         float,
         Field(
@@ -105,10 +117,20 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"], Field(description="Least severity that is logged.")
     ] = "info"
 
+    log_format: Annotated[
+        Literal["auto", "json", "text"],
+        Field(description="Form of a line of the log; auto is text on a terminal and json elsewhere."),
+    ] = "auto"
+
     def environment(self) -> dict[str, str]:
         """The settings as variables of the environment that a process with the same settings reads."""
         values = self.model_dump(mode="json", exclude_none=True)
         return {f"PHENOSERVE_{name.upper()}": str(value) for name, value in values.items()}
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """Origins whose pages may ask, each as a browser sends it."""
+        return [] if self.cors_origins is None else self.cors_origins.split(",")
 
     @property
     def max_body_bytes(self) -> int:

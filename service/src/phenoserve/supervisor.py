@@ -43,6 +43,7 @@ class Supervisor:
         door: The socket, bound and listening.
         environment: The workers' environment.
         stop_s: Seconds a worker has to end.
+        after_end: Called with the process id of a worker that ended.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Supervisor:
         door: socket.socket,
         environment: Mapping[str, str],
         stop_s: float,
+        after_end: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._command = command
         self._door = door
         self._environment = dict(environment)
         self._stop_s = stop_s
+        self._after_end = after_end
         self._workers: list[_Worker] = []
         self._starts: list[float] = [0.0] * num_workers
         self._signals: list[int] = []
@@ -110,6 +113,7 @@ class Supervisor:
         if worker.process.poll() is not None:
             os.close(worker.ready_fd)
             self._workers.remove(worker)
+            self._after_end(worker.process.pid)
             self._follow_up(worker)
         elif self._kill_at is not None and time.monotonic() > self._kill_at:
             logger.error("Worker %d did not end in time and is killed", worker.process.pid)

@@ -40,8 +40,11 @@ async def test_requests_stacks_and_stages_are_counted(ask, array, engine) -> Non
     assert found["phenoserve_stacks_total", ()] == 3
     assert found["phenoserve_ready", ()] == 1
     assert found["phenoserve_in_flight", ()] == 0
-    for stage in ("decode", "queue", "inference"):
-        assert found["phenoserve_stage_seconds_count", (("stage", stage),)] == 1
+    assert found["phenoserve_in_flight_bytes", ()] == 0
+    for stage in ("decode", "inference_queue", "inference_compute_infer"):
+        assert found[f"phenoserve_{stage}_duration_seconds_count", ()] == 1
+    assert found["phenoserve_inference_batch_size_count", ()] >= 1
+    assert found["phenoserve_inference_batch_size_sum", ()] == 3
     labels = {"bundle": "tiny", "version": "1.0.0", "digest": engine.bundle.digest, "device": "cpu"}
     labels["precision"] = "fp32"
     assert found["phenoserve_info", tuple(sorted(labels.items()))] == 1

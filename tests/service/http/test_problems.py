@@ -112,6 +112,7 @@ CASES: dict[str, list[dict[str, object]]] = {
     "non_finite_pixels": [post(content=tiff(not_finite()))],
     "no_finite_answer": [post(content=tiff(overflowing()))],
     "bundle_refused": [{"method": "POST", "url": "/admin/reload", "headers": {"x-api-key": "right"}}],
+    "key_file_refused": [{"method": "POST", "url": "/admin/reload", "headers": {"x-api-key": "right"}}],
     "too_many_requests": [post(content=tiff(six()))],
     "internal_error": [post(content=tiff(six()))],
     "deadline_passed": [keyed(**{"x-timeout-ms": "20"})],
@@ -156,7 +157,7 @@ async def test_the_code_is_reached(code: str, engine: Engine, tmp_path) -> None:
     if code in {"key_missing", "key_wrong"}:
         settings["api_keys_file"] = tmp_path / "keys"
         settings["api_keys_file"].write_text(f"# the office\n{hashlib.sha256(b'right').hexdigest()}\n")
-    if code == "bundle_refused":
+    if code in {"bundle_refused", "key_file_refused"}:
         settings["admin_keys_file"] = tmp_path / "keys"
         settings["admin_keys_file"].write_text(hashlib.sha256(b"right").hexdigest())
     kinds = {"internal_error": BrokenEngine, "worker_died": DyingEngine, "deadline_passed": HeldEngine}
@@ -168,6 +169,8 @@ async def test_the_code_is_reached(code: str, engine: Engine, tmp_path) -> None:
             served.is_broken = True
         if code == "deadline_passed":
             served.gate.clear()
+        if code == "key_file_refused":
+            settings["admin_keys_file"].write_text("no digest")
         if code == "not_ready":
             app.service.scheduler.readiness = Readiness.GOLDEN_MISMATCH
         if code == "too_many_requests":
@@ -208,6 +211,17 @@ async def test_health_needs_no_key(engine: Engine, tmp_path) -> None:
     async with asking(create_app(Engines.of(engine), Settings(api_keys_file=keys))) as client:
         for path in ("/livez", "/readyz", "/metrics", "/", "/docs", "/openapi.json"):
             assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("readiness", sorted(set(Readiness) - {Readiness.READY}))
+async def test_readiness_says_what_is_not_ready(engine: Engine, readiness: Readiness) -> None:
+    """`/readyz` is 503 with a reason of its own for whatever keeps the service from being ready."""
+    app = create_app(Engines.of(engine), Settings())
+    async with asking(app) as client:
+        app.service.scheduler.readiness = readiness
+        detail = assert_problem(await client.get("/readyz"), "not_ready")
+    telling = {"starting": "replayed", "golden_mismatch": "golden", "worker_died": "died", "draining": "stop"}
+    assert telling[readiness] in detail
 
 
 async def test_errors_are_problems_whatever_is_accepted(engine: Engine) -> None:

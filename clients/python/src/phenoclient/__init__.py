@@ -4,6 +4,7 @@ from phenoclient.client import AsyncClient, Client
 from phenoclient.errors import (
     BundleRefusedError,
     InternalServiceError,
+    KeyFileRefusedError,
     KeyMissingError,
     KeyRefusedError,
     MalformedRequestError,
@@ -60,6 +61,7 @@ __all__ = [
     "ForestPrediction",
     "Heatmap",
     "InternalServiceError",
+    "KeyFileRefusedError",
     "KeyMissingError",
     "KeyRefusedError",
     "MalformedRequestError",

@@ -23,6 +23,7 @@ The tree:
       - UnsupportedMediaError
       - UnusableStackError
       - BundleRefusedError
+      - KeyFileRefusedError
       - OverloadedError
     + ServiceFailureError
       - InternalServiceError
@@ -162,6 +163,10 @@ class UnusableStackError(RequestRefusedError):
 
 class BundleRefusedError(RequestRefusedError):
     """The service was told to load its bundle again, and refused the one it found (422)."""
+
+
+class KeyFileRefusedError(RequestRefusedError):
+    """The service was told to read its files of keys again, and refused what it found (422)."""
 
 
 class OverloadedError(RequestRefusedError):

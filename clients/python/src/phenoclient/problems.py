@@ -37,6 +37,7 @@ ERRORS_BY_CODE: Mapping[str, type[errors.ServiceError]] = MappingProxyType(
         "non_finite_pixels": errors.UnusableStackError,
         "no_finite_answer": errors.UnusableStackError,
         "bundle_refused": errors.BundleRefusedError,
+        "key_file_refused": errors.KeyFileRefusedError,
         "too_many_requests": errors.OverloadedError,
         "internal_error": errors.InternalServiceError,
         "not_ready": errors.ServiceUnavailableError,

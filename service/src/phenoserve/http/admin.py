@@ -1,43 +1,39 @@
 """The routes for whoever runs the service; there are none unless there are admin keys."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 
 from phenoserve.http import schemas
-from phenoserve.http.keys import check_api_key
+from phenoserve.http.keys import KeyFile
 from phenoserve.http.openapi import problem_responses
 from phenoserve.http.reload import Reloader
 from phenoserve.http.service import Service
 
 
 def admin_router(
-    service: Service, reloader: Reloader, admin_digests: Sequence[bytes], tell_others: Callable[[], None]
+    service: Service, reloader: Reloader, admin_keys: KeyFile, tell_others: Callable[[], None]
 ) -> APIRouter:
     """The routes, acting on a service.
 
     Args:
         service: The service.
-        reloader: Reloads its bundle.
-        admin_digests: SHA-256 digests of the admin keys, at least one.
+        reloader: Reloads its keys and its bundle.
+        admin_keys: The admin keys.
         tell_others: Called after a reload, for the processes that serve the same bundle.
     """
-    digests = tuple(admin_digests)
-
-    def require_admin(request: Request) -> None:
-        check_api_key(request, digests)
-
-    router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(require_admin)])
+    router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_keys.require)])
 
     @router.post(
         "/reload",
-        summary="Load the bundle's folder again, verify it, and switch to it",
+        summary="Read the keys and the bundle's folder again, verify them, and switch to them",
         responses=problem_responses(401, 403, 422),
     )
     async def reload() -> schemas.ReloadAnswer:
-        is_new = await reloader.reload()
-        if is_new:
-            tell_others()
+        try:
+            is_new = await reloader.reload()
+        finally:
+            tell_others()  # whatever became of the bundle, the keys may be new
         bundle = service.engines.bundle
         return schemas.ReloadAnswer(
             status="reloaded" if is_new else "unchanged",

@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from opentelemetry.trace import TracerProvider, get_tracer
+from starlette.middleware.cors import CORSMiddleware
 
+from phenoserve.http.access_log import log_exchange
 from phenoserve.http.admin import admin_router
+from phenoserve.http.docs_routes import docs_router
 from phenoserve.http.example_routes import example_router
+from phenoserve.http.exchange import REQUEST_ID, ExchangeMiddleware
 from phenoserve.http.farewell import FarewellMiddleware
-from phenoserve.http.keys import read_api_keys
-from phenoserve.http.metrics import Metrics, MetricsMiddleware
+from phenoserve.http.keys import KeyFile
+from phenoserve.http.metrics import Metrics
 from phenoserve.http.openapi import add_key_schemes, add_problem_schema
-from phenoserve.http.operations import operations_router
+from phenoserve.http.operations import metrics_router, operations_router
 from phenoserve.http.page_routes import page_router
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
 from phenoserve.http.reload import Reloader
+from phenoserve.http.security_headers import SecurityHeadersMiddleware
 from phenoserve.http.service import Service
 from phenoserve.http.stack_routes import stack_router
 from phenoserve.scheduling import Engines, Scheduler
@@ -41,7 +47,7 @@ class App(FastAPI):
         """The OpenAPI document."""
         if self.openapi_schema is None:
             document = add_problem_schema(super().openapi())
-            is_open = not self.service.key_digests
+            is_open = self.service.keys.path is None
             if not is_open or self.service.settings.admin_keys_file is not None:
                 document = add_key_schemes(document, is_open=is_open)
             self.openapi_schema = document
@@ -54,6 +60,7 @@ def create_app(
     *,
     bundle_path: Path | None = None,
     tell_others: Callable[[], None] = lambda: None,
+    tracer_provider: TracerProvider | None = None,
 ) -> App:
     """Build the application over a loaded bundle.
 
@@ -65,14 +72,17 @@ def create_app(
         settings: The service's settings.
         bundle_path: Where the bundle is reloaded from; the folder it was read from by default.
         tell_others: Called after a reload by `/admin/reload`, for the processes that serve the same bundle.
+        tracer_provider: Takes the spans; by default what the variables `OTEL_…` of the environment ask for.
 
     Raises:
         ApiKeysError: If there is a file of API keys or admin keys and it cannot be used.
     """
-    digests = () if settings.api_keys_file is None else read_api_keys(settings.api_keys_file)
-    admin_digests = () if settings.admin_keys_file is None else read_api_keys(settings.admin_keys_file)
+    keys, admin_keys = KeyFile(settings.api_keys_file), KeyFile(settings.admin_keys_file)
     scheduler = Scheduler(engines, settings)
-    service = Service(scheduler, settings, Metrics(scheduler), digests)
+    metrics = Metrics(scheduler)
+    scheduler.after_batch = metrics.batch_size.observe
+    tracer = get_tracer("phenoserve", version("phenoserve"), tracer_provider)
+    service = Service(scheduler, settings, metrics, keys, tracer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -82,7 +92,7 @@ def create_app(
         yield
         await scheduler.stop()
 
-    reloader = Reloader(bundle_path or engines.bundle.path, scheduler, settings)
+    reloader = Reloader(bundle_path or engines.bundle.path, scheduler, settings, (keys, admin_keys))
     app = App(
         service,
         reloader,
@@ -90,17 +100,40 @@ def create_app(
         version=version("phenoserve"),
         summary="What a treatment did to the cells of a multi-channel fluorescence image.",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs == "on" else None,
         redirect_slashes=False,
+        # Metrics and logs are the service's own.
+        telemetry={
+            "tracer_provider": tracer_provider,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": True,
+        },
     )
     app.include_router(stack_router(service))
     app.include_router(operations_router(service))
     app.include_router(example_router(service))
-    if admin_digests:
-        app.include_router(admin_router(service, reloader, admin_digests, tell_others))
+    if settings.metrics == "on":
+        app.include_router(metrics_router(metrics))
+    if settings.docs == "on":
+        app.include_router(docs_router())
+    if settings.admin_keys_file is not None:
+        app.include_router(admin_router(service, reloader, admin_keys, tell_others))
     app.include_router(page_router())
     install_problem_handlers(app)
     app.add_middleware(IncidentMiddleware)
     app.add_middleware(FarewellMiddleware, scheduler=scheduler)
-    app.add_middleware(MetricsMiddleware, metrics=service.metrics)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Timeout-Ms", REQUEST_ID],
+            expose_headers=["Retry-After", "Server-Timing", REQUEST_ID],
+        )
+    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(ExchangeMiddleware, observers=(metrics.observe_exchange, log_exchange))
     return app

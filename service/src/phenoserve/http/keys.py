@@ -1,4 +1,4 @@
-"""API keys: digests in a file, compared in constant time."""
+"""API keys: digests in a file that can be read again, compared in constant time."""
 
 import hashlib
 import hmac
@@ -38,6 +38,36 @@ def read_api_keys(path: Path) -> tuple[bytes, ...]:
             " Make one with: printf %s KEY | sha256sum"
         )
     return tuple(bytes.fromhex(digest) for digest in digests)
+
+
+class KeyFile:
+    """The keys of one file, as they were when it was last read.
+
+    Args:
+        path: The file, as `read_api_keys` takes it; None lets everyone in.
+
+    Attributes:
+        digests: SHA-256 digests of the keys; empty without a file.
+
+    Raises:
+        ApiKeysError: If it cannot be used.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.digests = self.read()
+
+    def read(self) -> tuple[bytes, ...]:
+        """The digests that the file holds now; they do not count before they are set.
+
+        Raises:
+            ApiKeysError: If it cannot be used.
+        """
+        return () if self.path is None else read_api_keys(self.path)
+
+    def require(self, request: Request) -> None:
+        """Raise `key_missing` or `key_wrong` unless the request may come in."""
+        check_api_key(request, self.digests)
 
 
 def check_api_key(request: Request, digests: tuple[bytes, ...]) -> None:

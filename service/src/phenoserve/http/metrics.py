@@ -1,7 +1,12 @@
-"""Counts what the service does, in Prometheus' text format."""
+"""Counts what the service does, in Prometheus' text format.
 
-import time
-from typing import Final
+Where several processes serve, each writes its numbers to files of a folder that they share, and whichever is asked adds
+them up: `prometheus_client` does so wherever `PROMETHEUS_MULTIPROC_DIR` names a folder.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -11,63 +16,104 @@ from prometheus_client import (
     Info,
     ProcessCollector,
     generate_latest,
+    multiprocess,
 )
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from phenoserve.http.exchange import Exchange
 from phenoserve.scheduling import Readiness, Scheduler, StageTimes
 
-STAGE_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-UNMATCHED: Final = "unmatched"
+SHARED_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+DURATION_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+BATCH_SIZE_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+STAGE_METRICS: Final = {
+    "decode": ("phenoserve_decode_duration_seconds", "Seconds of reading a request's TIFFs."),
+    "queue": ("phenoserve_inference_queue_duration_seconds", "Seconds a request's stacks waited."),
+    "inference": (
+        "phenoserve_inference_compute_infer_duration_seconds",
+        "Seconds of the inferences that a request's stacks were in.",
+    ),
+}
 
 
 class Metrics:
     """The metrics of one app, in a registry of its own.
 
     Args:
-        scheduler: Read at every scrape for readiness and requests in flight.
+        scheduler: Read at every scrape for readiness, what is in flight, and the bundle.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
-        self._registry = CollectorRegistry()
-        self.requests = Counter(
-            "phenoserve_requests",
-            "Requests answered.",
-            ["route", "method", "status"],
-            registry=self._registry,
-        )
-        self.seconds = Histogram(
-            "phenoserve_request_seconds",
-            "Seconds from the first byte of a request to the last of its answer.",
-            ["route"],
-            buckets=STAGE_BUCKETS_S,
-            registry=self._registry,
-        )
-        self.stacks = Counter("phenoserve_stacks", "Stacks answered.", registry=self._registry)
-        self._stages = Histogram(
-            "phenoserve_stage_seconds",
-            "Seconds of each stage of a request with stacks.",
-            ["stage"],
-            buckets=STAGE_BUCKETS_S,
-            registry=self._registry,
-        )
-        in_flight = Gauge("phenoserve_in_flight", "Requests with a stack in flight.", registry=self._registry)
-        in_flight.set_function(lambda: scheduler.admission.num_requests)
-        ready = Gauge("phenoserve_ready", "Whether the service is ready.", registry=self._registry)
-        ready.set_function(lambda: scheduler.readiness is Readiness.READY)
-        self._served = Info(
-            "phenoserve", "The bundle served and the device it runs on.", registry=self._registry
-        )
         self._scheduler = scheduler
-        ProcessCollector(registry=self._registry)
+        self._is_shared = SHARED_FOLDER_VARIABLE in os.environ
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "phenoserve_requests", "Requests answered.", ["route", "method", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "phenoserve_request_duration_seconds",
+            "Seconds from the head of a request to the end of its answer.",
+            ["route"],
+            buckets=DURATION_BUCKETS_S,
+            registry=registry,
+        )
+        self._stacks = Counter("phenoserve_stacks", "Stacks answered.", registry=registry)
+        self._stages = {
+            stage: Histogram(name, meaning, buckets=DURATION_BUCKETS_S, registry=registry)
+            for stage, (name, meaning) in STAGE_METRICS.items()
+        }
+        self.batch_size = Histogram(
+            "phenoserve_inference_batch_size",
+            "Stacks of an inference.",
+            buckets=BATCH_SIZE_BUCKETS,
+            registry=registry,
+        )
+        self._now = {
+            "pending": self._gauge(
+                "phenoserve_inference_pending_requests", "Stacks that wait for an inference."
+            ),
+            "pending_bytes": self._gauge(
+                "phenoserve_inference_pending_bytes", "Bytes of decoded stacks that wait."
+            ),
+            "in_flight": self._gauge("phenoserve_in_flight", "Requests with a stack in flight."),
+            "in_flight_bytes": self._gauge("phenoserve_in_flight_bytes", "Bytes of all bodies in flight."),
+            "ready": self._gauge("phenoserve_ready", "Processes that are ready."),
+            "processes": self._gauge("phenoserve_processes", "Processes that serve."),
+        }
+        # What the answering process knows of itself; with several, they agree within moments of a reload.
+        self._own = registry if not self._is_shared else CollectorRegistry()
+        self._served = Info(
+            "phenoserve", "The bundle served, the device and the precision.", registry=self._own
+        )
+        if not self._is_shared:
+            ProcessCollector(registry=registry)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(name, meaning, registry=self._registry, multiprocess_mode="livesum")
 
     def observe(self, times: StageTimes, num_stacks: int) -> None:
         """Count one answered request's stacks and where its time went."""
-        self.stacks.inc(num_stacks)
+        self._stacks.inc(num_stacks)
         for stage, seconds in times.by_stage().items():
-            self._stages.labels(stage).observe(seconds)
+            self._stages[stage].observe(seconds)
+
+    def observe_exchange(self, exchange: Exchange) -> None:
+        """Count one request by its route, never by its path, which a stranger chooses."""
+        self._requests.labels(exchange.route, exchange.method, str(exchange.status)).inc()
+        self._seconds.labels(exchange.route).observe(exchange.seconds)
+
+    def sample(self) -> None:
+        """Note what is so at this moment; of several processes each must, as any may be asked."""
+        queue, admission = self._scheduler.queue, self._scheduler.admission
+        self._now["pending"].set(queue.num_waiting)
+        self._now["pending_bytes"].set(queue.num_bytes)
+        self._now["in_flight"].set(admission.num_requests)
+        self._now["in_flight_bytes"].set(admission.num_bytes)
+        self._now["ready"].set(self._scheduler.readiness is Readiness.READY)
+        self._now["processes"].set(1)
 
     def text(self) -> bytes:
         """Everything, as Prometheus scrapes it."""
+        self.sample()
         engines = self._scheduler.engines
         manifest = engines.bundle.manifest
         self._served.info(
@@ -79,39 +125,19 @@ class Metrics:
                 "precision": engines.bundle.precision,
             }
         )
-        return generate_latest(self._registry)
+        if not self._is_shared:
+            return generate_latest(self._registry)
+        everybody = CollectorRegistry()
+        multiprocess.MultiProcessCollector(everybody)
+        return generate_latest(everybody) + generate_latest(self._own)
 
 
-class MetricsMiddleware:
-    """Counts every request by its route, never by its path, which a stranger chooses.
+def forget_process(pid: int, folder: Path) -> None:
+    """Take a process that ended out of the sums of what is so at this moment; what it counted stays counted.
 
     Args:
-        app: The application below.
-        metrics: Where to count.
+        pid: The process.
+        folder: The folder that the processes share.
     """
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app = app
-        self.metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        began = time.perf_counter()
-        status = 0
-
-        async def note_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, note_status)
-        finally:
-            route = getattr(scope.get("route"), "path", UNMATCHED)
-            method = scope["method"] if route != UNMATCHED else UNMATCHED
-            self.metrics.requests.labels(route, method, str(status)).inc()
-            self.metrics.seconds.labels(route).observe(time.perf_counter() - began)
+    untyped: Any = multiprocess
+    untyped.mark_process_dead(pid, str(folder))

@@ -5,6 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from phenoserve.errors import ErrorCode
 from phenoserve.http import schemas
+from phenoserve.http.metrics import Metrics
 from phenoserve.http.openapi import problem_responses
 from phenoserve.http.problems import RequestError
 from phenoserve.http.service import NOT_READY, Service
@@ -45,8 +46,15 @@ def operations_router(service: Service) -> APIRouter:
             raise RequestError(ErrorCode.NOT_READY, NOT_READY[readiness])
         return schemas.Status(status=readiness)
 
+    return router
+
+
+def metrics_router(metrics: Metrics) -> APIRouter:
+    """The route that Prometheus scrapes."""
+    router = APIRouter(tags=["operations"])
+
     @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-    async def metrics() -> Response:
-        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    async def scrape() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return router

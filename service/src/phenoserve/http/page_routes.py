@@ -14,8 +14,6 @@ PAGE_FOLDER: Final = Path(__file__).parent / "page"
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
 }
 """The page loads nothing but what the service sends it, and sends nothing elsewhere."""
 

@@ -71,7 +71,7 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     raised = cast("HTTPException", error)
     code = CODE_OF_STATUS.get(raised.status_code, ErrorCode.MALFORMED_REQUEST)
     detail = {
-        ErrorCode.NOT_FOUND: f"Nothing is at {request.url.path}. The routes are listed at /docs.",
+        ErrorCode.NOT_FOUND: f"Nothing is at {request.url.path}. The routes are those of docs/http-api.md.",
         ErrorCode.METHOD_NOT_ALLOWED: f"{request.url.path} does not answer {request.method}.",
     }.get(code, raised.detail)
     return problem_response(code, detail, headers=raised.headers)
@@ -81,7 +81,7 @@ async def _validation_error(_: Request, error: Exception) -> Response:
     raised = cast("RequestValidationError", error)
     faults = [f"{fault['loc'][-1]}: {fault['msg']}" for fault in raised.errors()]
     return problem_response(
-        ErrorCode.INVALID_PARAMETER, f"{'; '.join(faults)}. See /docs for the parameters."
+        ErrorCode.INVALID_PARAMETER, f"{'; '.join(faults)}. See docs/http-api.md for the parameters."
     )
 
 

@@ -1,7 +1,8 @@
-"""Loads the bundle's folder again while the service runs."""
+"""Reads the files of keys and the bundle's folder again while the service runs."""
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from phenoserve.bundle import BundleError, read_bundle
 from phenoserve.engine import EngineError
 from phenoserve.errors import ErrorCode
+from phenoserve.http.keys import ApiKeysError, KeyFile
 from phenoserve.http.problems import RequestError
 from phenoserve.scheduling import Readiness, Scheduler, load_engines
 from phenoserve.settings import Settings
@@ -18,27 +20,33 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reloader:
-    """Reads the bundle that stands where the first one was read, and switches to it.
+    """Reads the files of keys and the bundle that stands where the first one was read, and switches to them.
 
     Attributes:
         path: The bundle's folder, or a link to it: what is reloaded is what stands there now.
         scheduler: What serves.
         settings: How the bundle is loaded.
+        key_files: The files of keys.
     """
 
     path: Path
     scheduler: Scheduler
     settings: Settings
+    key_files: Sequence[KeyFile]
 
     async def reload(self) -> bool:
-        """Load and verify the bundle beside the one that serves, and switch.
+        """Take over the files of keys, then load and verify the bundle beside the one that serves, and switch.
+
+        A key that was taken out of its file is refused from here on, whatever becomes of the bundle.
 
         Returns:
             Whether another bundle serves now; the one that serves already is not loaded again.
 
         Raises:
-            RequestError: `bundle_refused`; the old one serves on. It is logged as well.
+            RequestError: `key_file_refused`, and nothing has changed; or `bundle_refused`, and the old one serves on.
+                It is logged as well.
         """
+        await self._reload_keys()
         try:
             bundle = await asyncio.to_thread(read_bundle, self.path)
             is_served = bundle.digest == self.scheduler.engines.bundle.digest
@@ -53,3 +61,13 @@ class Reloader:
         manifest = bundle.manifest
         logger.info("Switched to %s %s (%s)", manifest.name, manifest.version, bundle.digest)
         return True
+
+    async def _reload_keys(self) -> None:
+        """Read all files of keys, then let them count together."""
+        try:
+            read = [await asyncio.to_thread(file.read) for file in self.key_files]
+        except ApiKeysError as error:
+            logger.error("The files of keys are refused, the old keys stand: %s", error)  # noqa: TRY400  (its message says all)
+            raise RequestError(ErrorCode.KEY_FILE_REFUSED, str(error)) from error
+        for file, digests in zip(self.key_files, read, strict=True):
+            file.digests = digests

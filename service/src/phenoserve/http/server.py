@@ -21,6 +21,9 @@ from phenoserve.settings import Settings
 LAST_CALL_S: Final = 0.3
 """Seconds between closing the door and closing idle connections, for requests that are on their way on them."""
 
+TICKS_A_SAMPLE: Final = 10
+"""Ticks between two notes of what is in flight, for the processes beside this one: a second."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -39,7 +42,7 @@ class DrainingServer(uvicorn.Server):
     """A uvicorn server that first stops being ready, serves on for a while, then finishes what is in flight.
 
     SIGTERM and SIGINT begin the end; a second one ends the wait, and after it SIGINT also ends the requests in
-    flight. SIGHUP loads the bundle's folder again.
+    flight. SIGHUP reads the keys and the bundle's folder again.
 
     Args:
         app: The application.
@@ -62,6 +65,7 @@ class DrainingServer(uvicorn.Server):
                 port=settings.port,
                 log_config=None,
                 access_log=False,
+                server_header=False,
                 # Named, as `auto` would fall back to slower ones without a word.
                 http="httptools",
                 loop="uvloop" if sys.platform != "win32" else "asyncio",
@@ -98,6 +102,8 @@ class DrainingServer(uvicorn.Server):
         if (is_orphan or is_lame) and not self._is_draining:
             why = "The supervisor is gone" if is_orphan else "A worker that runs inferences died"
             self._begin_end(asyncio.get_running_loop(), why)
+        if counter % TICKS_A_SAMPLE == 0:
+            self._app.service.metrics.sample()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -9,17 +9,20 @@ from functools import partial
 from typing import Final
 
 from fastapi import Request, Response
+from opentelemetry.context import get_current
+from opentelemetry.trace import Tracer
 
 from phenoserve.engine import NonFiniteAnswerError
 from phenoserve.errors import ErrorCode
 from phenoserve.http.body import Upload, read_head, read_upload
 from phenoserve.http.channels import OrderedStack, order_channels, parse_channels
 from phenoserve.http.departure import unless_client_leaves
-from phenoserve.http.keys import check_api_key
+from phenoserve.http.keys import KeyFile
 from phenoserve.http.metrics import Metrics
 from phenoserve.http.negotiation import negotiate
 from phenoserve.http.problems import RequestError
 from phenoserve.http.render import JSON, NPY, Answered, Render, npy_file
+from phenoserve.http.spans import add_span
 from phenoserve.http.timeout import read_timeout
 from phenoserve.scheduling import (
     DeadlineError,
@@ -52,13 +55,15 @@ class Service:
         scheduler: Runs stacks on the engine.
         settings: The service's settings.
         metrics: Where to count.
-        key_digests: SHA-256 digests of the API keys; empty lets everyone in.
+        keys: The API keys.
+        tracer: Makes the spans of the stages.
     """
 
     scheduler: Scheduler
     settings: Settings
     metrics: Metrics
-    key_digests: tuple[bytes, ...]
+    keys: KeyFile
+    tracer: Tracer
 
     @property
     def engines(self) -> Engines:
@@ -67,7 +72,7 @@ class Service:
 
     def require_key(self, request: Request) -> None:
         """Raise `key_missing` or `key_wrong` unless the request may come in."""
-        check_api_key(request, self.key_digests)
+        self.keys.require(request)
 
     def require_ready(self) -> None:
         """Raise `not_ready` if the service is not; a draining one still answers."""
@@ -105,11 +110,14 @@ class Service:
             attribute_stains=attribute_stains,
             allowed_s=read_timeout(request, self.settings.deadline_s),
         )
+        request.state.times = job.times
         self.require_ready()
         head = read_head(request, self.settings)
         most = self.settings.max_body_bytes if head.num_bytes is None else head.num_bytes
         with _scheduling_errors_as_problems(), self.scheduler.admit(most) as lease:
+            began = time.perf_counter()
             upload = await read_upload(request, head, self.settings)
+            add_span(self.tracer, "body", began, time.perf_counter())
             lease.shrink(len(upload.content))
             bodies = await unless_client_leaves(request, self._answer_in_time(upload, job))
         self.metrics.observe(job.times, len(bodies))
@@ -148,16 +156,21 @@ class Service:
         """Decode one stack, have it answered, and word the answer."""
         bundle, times = job.engines.bundle, job.times
         arrived = time.perf_counter()
+        context = get_current()
         async with self.scheduler.decode_place():
 
             def decode() -> OrderedStack:
                 began = time.perf_counter()
+                add_span(self.tracer, "queue", arrived, began, context)
                 times.queue_s += began - arrived
-                ordered = order_channels(
-                    read_stack(tiff, self.settings.stack_limits), job.stated, bundle.manifest.input
-                )
-                times.decode_s += time.perf_counter() - began
-                return ordered
+                try:
+                    return order_channels(
+                        read_stack(tiff, self.settings.stack_limits), job.stated, bundle.manifest.input
+                    )
+                finally:
+                    ended = time.perf_counter()
+                    add_span(self.tracer, "decode", began, ended, context)
+                    times.decode_s += ended - began
 
             ordered = await self.scheduler.run(decode)
             work = await self.scheduler.submit(
@@ -169,9 +182,15 @@ class Service:
             raise RequestError(ErrorCode.NO_FINITE_ANSWER, str(error)) from error
         times.queue_s += outcome.queue_s
         times.inference_s += outcome.inference_s
-        return await self.scheduler.run(
+        taken = work.submitted + outcome.queue_s
+        add_span(self.tracer, "queue", work.submitted, taken)
+        add_span(self.tracer, "inference", taken, taken + outcome.inference_s, batch_size=outcome.batch_size)
+        began = time.perf_counter()
+        body = await self.scheduler.run(
             partial(job.render, Answered(bundle, ordered, outcome.answers, outcome.attribution))
         )
+        add_span(self.tracer, "encode", began, time.perf_counter())
+        return body
 
 
 @dataclass(frozen=True)

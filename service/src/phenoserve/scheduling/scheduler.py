@@ -49,6 +49,7 @@ class Scheduler:
         queue: The stacks that wait for a worker.
         readiness: Whether requests are taken, and why not.
         proof: The replay of the golden stacks, once started.
+        after_batch: Called on a worker's thread with the number of stacks of a batch that was answered.
     """
 
     def __init__(self, engines: Engines, settings: Settings) -> None:
@@ -58,6 +59,7 @@ class Scheduler:
         self.queue = WorkQueue(settings.max_queue, settings.max_queue_bytes, self.plan.max_batch)
         self.readiness = Readiness.STARTING
         self.proof: asyncio.Task[None] | None = None
+        self.after_batch: Callable[[int], object] = lambda _: None
         self._pool = ThreadPoolExecutor(self.plan.num_decoders, thread_name_prefix="decode")
         self._decode_places = asyncio.Semaphore(self.plan.num_decoders)
         self._turn = asyncio.Lock()
@@ -71,6 +73,7 @@ class Scheduler:
             self.plan.num_inferences,
             self.queue,
             after_take=lambda: loop.call_soon_threadsafe(self._room.set),
+            after_batch=self.after_batch,
             on_death=lambda: loop.call_soon_threadsafe(self._note_death),
         )
         self._workers.start()

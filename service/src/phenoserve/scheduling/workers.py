@@ -29,6 +29,7 @@ class Workers:
         num_workers: How many.
         queue: Where the batches come from.
         after_take: Called on a worker's thread when it has taken a batch, so that there is room.
+        after_batch: Called on a worker's thread with the number of stacks of a batch that was answered.
         on_death: Called on a worker's thread when that ends by anything but the end of the queue.
     """
 
@@ -37,10 +38,12 @@ class Workers:
         num_workers: int,
         queue: WorkQueue,
         after_take: Callable[[], object],
+        after_batch: Callable[[int], object],
         on_death: Callable[[], object],
     ) -> None:
         self._queue = queue
         self._after_take = after_take
+        self._after_batch = after_batch
         self._on_death = on_death
         self._num_alive = num_workers
         self._lock = threading.Lock()
@@ -105,6 +108,7 @@ class Workers:
                 require_golden(engines.pick(is_alone=batch.is_alone))
             return
         seconds = time.perf_counter() - began
+        self._after_batch(len(works))
         for work, its_answers in zip(works, answers, strict=True):
             work.succeed(Outcome(its_answers, attribution, began - work.submitted, seconds, len(works)))
 

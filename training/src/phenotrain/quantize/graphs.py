@@ -82,16 +82,22 @@ def to_fp16(model_onnx: bytes) -> bytes:
     model = onnx.load_model_from_string(model_onnx)
     fuse_batch_normalisation(model.graph)
     converted: Any = convert_float_to_float16(model, keep_io_types=True, op_block_list=list(FULL_PRECISION))
-    _drop_round_trips(converted.graph)
+    _drop_round_trips(converted)
     return converted.SerializeToString()
 
 
-def _drop_round_trips(graph: onnx.GraphProto) -> None:
+def _drop_round_trips(model: onnx.ModelProto) -> None:
     """Take out casts to 16 bits and back between two operators that stay at 32.
 
     The converter writes them, several under one name, and a raw intensity of 65535 would not survive the trip.
     """
-    casts = {node.output[0]: node for node in graph.node if node.op_type == "Cast"}
+    casts = {node.output[0]: node for node in model.graph.node if node.op_type == "Cast"}
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    floats = {
+        value.name
+        for value in (*inferred.value_info, *inferred.input)
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT
+    }
 
     def target(cast: onnx.NodeProto) -> int:
         return next(attribute.i for attribute in cast.attribute if attribute.name == "to")
@@ -99,9 +105,11 @@ def _drop_round_trips(graph: onnx.GraphProto) -> None:
     sources: dict[str, str] = {}
     for name, cast in casts.items():
         before = casts.get(cast.input[0])
-        is_trip = before is not None and target(before) == TensorProto.FLOAT16
-        if before is not None and is_trip and target(cast) == TensorProto.FLOAT:
+        if before is None or before.input[0] not in floats:
+            continue
+        if target(before) == TensorProto.FLOAT16 and target(cast) == TensorProto.FLOAT:
             sources[name] = before.input[0]
+    graph = model.graph
     for node in graph.node:
         for index, name in enumerate(node.input):
             node.input[index] = sources.get(name, name)
