@@ -13,7 +13,7 @@ from phenoserve.http.example_routes import example_router
 from phenoserve.http.farewell import FarewellMiddleware
 from phenoserve.http.keys import read_api_keys
 from phenoserve.http.metrics import Metrics, MetricsMiddleware
-from phenoserve.http.openapi import add_key_schemes, add_problem_schema
+from phenoserve.http.openapi import ANY_PROBLEM, add_key_schemes, add_named_schemas, operation_id
 from phenoserve.http.operations import operations_router
 from phenoserve.http.page_routes import page_router
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
@@ -40,7 +40,7 @@ class App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         if self.openapi_schema is None:
-            document = add_problem_schema(super().openapi())
+            document = add_named_schemas(super().openapi())
             is_open = not self.service.key_digests
             if not is_open or self.service.settings.admin_keys_file is not None:
                 document = add_key_schemes(document, is_open=is_open)
@@ -91,6 +91,8 @@ def create_app(
         summary="What a treatment did to the cells of a multi-channel fluorescence image.",
         lifespan=lifespan,
         redoc_url=None,
+        responses=ANY_PROBLEM,
+        generate_unique_id_function=operation_id,
         redirect_slashes=False,
     )
     app.include_router(stack_router(service))

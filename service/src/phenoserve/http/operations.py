@@ -1,6 +1,7 @@
 """The routes about the service itself: the bundle, health, metrics."""
 
 from fastapi import APIRouter, Depends, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from phenoserve.errors import ErrorCode
@@ -44,7 +45,7 @@ def operations_router(service: Service) -> APIRouter:
             raise RequestError(ErrorCode.NOT_READY, NOT_READY[readiness])
         return schemas.Status(status=readiness)
 
-    @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+    @router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
