@@ -1,8 +1,6 @@
 """What the OpenAPI document says about bodies and errors, which the routes read and write by hand."""
 
-from typing import Any, Final
-
-from fastapi.routing import APIRoute
+from typing import Any, Final, Protocol, runtime_checkable
 
 from phenoserve.errors import ERRORS
 from phenoserve.http.body import MULTIPART, PART_NAME, RAW_TYPES
@@ -66,7 +64,14 @@ def stack_responses(answers: object, *others: str) -> dict[int | str, Any]:
     }
 
 
-def operation_id(route: APIRoute) -> str:
+@runtime_checkable
+class NamedRoute(Protocol):
+    """A route, or what FastAPI passes for one that was included from a router."""
+
+    name: str
+
+
+def operation_id(route: NamedRoute) -> str:
     """The name that generated clients give the function of a route."""
     return route.name
 
