@@ -18,7 +18,7 @@ WEB_PACKAGES := $(if $(NODE),clients/web/node_modules/.installed)
 SCREEN := demo/screen
 BUNDLE := demo/bundle
 
-.PHONY: help setup demo serve test test-fast test-slow check web page chromium format clean
+.PHONY: help setup demo serve test test-fast test-slow check web page openapi chromium format clean
 
 help:  ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -69,6 +69,9 @@ endif
 
 page: clients/web/node_modules/.installed  ## Build the page into the service (needs Node 20.19 or newer).
 	cd clients/web && npm run --silent build
+
+openapi: setup  ## Write docs/openapi.json anew, after a change of the routes.
+	$(RUN) python tests/service/http/openapi_document.py docs/openapi.json
 
 clients/web/node_modules/.installed: clients/web/package-lock.json
 	cd clients/web && npm ci --ignore-scripts --no-audit --no-fund

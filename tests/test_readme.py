@@ -55,6 +55,17 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+def test_every_page_can_be_found():
+    """Every file of `docs` is linked from, or shown in, the README or another page."""
+    linked = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+        if (page.parent / target).resolve() != page
+    }
+    assert {path for path in (ROOT / "docs").rglob("*") if path.is_file()} <= linked
+
+
 def test_the_steps_table_names_files_that_exist():
     """Every place in the table of the reference project's steps exists."""
     table = README.split("| step | here |")[1].split("\n## ")[0]

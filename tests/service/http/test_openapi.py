@@ -5,11 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
+from openapi_spec_validator import validate
 
 from phenoserve.errors import ERRORS
 from phenoserve.http import create_app
 from phenoserve.scheduling import Engines
 from phenoserve.settings import Settings
+
+from .openapi_document import COMMITTED, openapi_text
 
 DOCS = Path(__file__).parents[3] / "docs" / "http-api.md"
 STACK_ROUTES = ("/predict", "/embed", "/explain")
@@ -87,18 +90,41 @@ def test_every_header_is_documented(page) -> None:
 
 @pytest.mark.parametrize("route", STACK_ROUTES)
 def test_the_document_tells_bodies_and_errors(document, route) -> None:
-    """Each stack route names its three media types, its answer, and a problem for every error status."""
+    """Each stack route names its three media types, its answer, and a problem for every error status and any other."""
     told = document["paths"][route]["post"]
     assert set(told["requestBody"]["content"]) == {
         "image/tiff",
         "application/octet-stream",
         "multipart/form-data",
     }
-    statuses = {str(kind.status) for kind in ERRORS.values()} - {"404", "405"}
+    statuses = {str(kind.status) for kind in ERRORS.values()} - {"404", "405"} | {"default"}
     assert set(told["responses"]) == statuses | {"200"}
     for status in statuses:
         assert set(told["responses"][status]["content"]) == {"application/problem+json"}
     assert "application/json" in told["responses"]["200"]["content"]
+
+
+def test_the_committed_document_is_the_services() -> None:
+    """`docs/openapi.json` is what a service with API keys and admin keys says of itself."""
+    assert COMMITTED.read_text("utf-8") == openapi_text(), (
+        "The routes have changed. If that was meant: `make openapi`, look at what changed in docs/openapi.json, commit."
+    )
+
+
+def test_the_document_is_valid(document) -> None:
+    """A validator finds nothing wrong, with keys or without."""
+    validate(document)
+    validate(json.loads(COMMITTED.read_bytes()))
+
+
+def test_every_body_has_a_schema_and_nothing_is_the_frameworks(document) -> None:
+    """Each answer says its media type and schema, each operation has a plain name, no framework error is promised."""
+    for _, _, told in operations(document):
+        assert re.fullmatch(r"[a-z]+", told["operationId"])
+        for response in told["responses"].values():
+            assert response["content"]
+            assert all(content["schema"] for content in response["content"].values())
+    assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
 def test_every_reference_of_the_document_resolves(document) -> None:

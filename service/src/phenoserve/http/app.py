@@ -18,7 +18,7 @@ from phenoserve.http.exchange import REQUEST_ID, ExchangeMiddleware
 from phenoserve.http.farewell import FarewellMiddleware
 from phenoserve.http.keys import KeyFile
 from phenoserve.http.metrics import Metrics
-from phenoserve.http.openapi import add_key_schemes, add_problem_schema
+from phenoserve.http.openapi import ANY_PROBLEM, add_key_schemes, add_named_schemas, operation_id
 from phenoserve.http.operations import metrics_router, operations_router
 from phenoserve.http.page_routes import page_router
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
@@ -46,7 +46,7 @@ class App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         if self.openapi_schema is None:
-            document = add_problem_schema(super().openapi())
+            document = add_named_schemas(super().openapi())
             is_open = self.service.keys.path is None
             if not is_open or self.service.settings.admin_keys_file is not None:
                 document = add_key_schemes(document, is_open=is_open)
@@ -103,6 +103,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs == "on" else None,
+        responses=ANY_PROBLEM,
+        generate_unique_id_function=operation_id,
         redirect_slashes=False,
         # Metrics and logs are the service's own.
         telemetry={

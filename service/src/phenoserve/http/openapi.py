@@ -1,6 +1,6 @@
 """What the OpenAPI document says about bodies and errors, which the routes read and write by hand."""
 
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from phenoserve.errors import ERRORS
 from phenoserve.http.body import MULTIPART, PART_NAME, RAW_TYPES
@@ -15,16 +15,16 @@ STACK_BODY: Final[dict[str, Any]] = {
         "required": True,
         "description": "One TIFF as it is, or 1 to n of them as parts named `stack`.",
         "content": {raw: {"schema": BINARY} for raw in RAW_TYPES}
-        | {
-            MULTIPART: {
-                "schema": {
-                    "type": "object",
-                    "required": [PART_NAME],
-                    "properties": {PART_NAME: {"type": "array", "items": BINARY}},
-                }
-            }
-        },
+        | {MULTIPART: {"schema": {"$ref": "#/components/schemas/StackParts"}}},
     }
+}
+
+_STACK_PARTS: Final = {
+    "type": "object",
+    "title": "StackParts",
+    "description": "Stacks that are answered together, in order.",
+    "required": [PART_NAME],
+    "properties": {PART_NAME: {"type": "array", "items": BINARY, "minItems": 1}},
 }
 
 KEY_SCHEMES: Final[dict[str, Any]] = {
@@ -34,6 +34,11 @@ KEY_SCHEMES: Final[dict[str, Any]] = {
 """The two ways to send an API key, as `check_api_key` reads them; either will do."""
 
 _PROBLEM_CONTENT: Final = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+
+ANY_PROBLEM: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {"description": "Any other error.", "content": _PROBLEM_CONTENT}
+}
+"""What every route may answer besides what it names. It also keeps the framework from naming its own errors."""
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -59,12 +64,24 @@ def stack_responses(answers: object, *others: str) -> dict[int | str, Any]:
     }
 
 
-def add_problem_schema(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the schema of the error body, which no route names as a model."""
+@runtime_checkable
+class NamedRoute(Protocol):
+    """A route, or what FastAPI passes for one that was included from a router."""
+
+    name: str
+
+
+def operation_id(route: NamedRoute) -> str:
+    """The name that generated clients give the function of a route."""
+    return route.name
+
+
+def add_named_schemas(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the schemas of the error and of the multipart body, which no route names as a model."""
     schema = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs", {})
     document.setdefault("components", {}).setdefault("schemas", {}).update(
-        definitions | {"ProblemBody": schema}
+        definitions | {"ProblemBody": schema, "StackParts": _STACK_PARTS}
     )
     return document
 

@@ -1,6 +1,7 @@
 """The routes about the service itself: the bundle, health, metrics."""
 
 from fastapi import APIRouter, Depends, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from phenoserve.errors import ErrorCode
@@ -53,7 +54,7 @@ def metrics_router(metrics: Metrics) -> APIRouter:
     """The route that Prometheus scrapes."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+    @router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
     async def scrape() -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from phenoserve.bundle import Precision
 from phenoserve.engine import ActiveDevice
@@ -190,6 +191,11 @@ class Status(_Body):
     status: str
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """Leave out the default of a field that is absent, never null."""
+    del schema["default"]
+
+
 class ProblemBody(BaseModel):
     """Body of every error (RFC 9457)."""
 
@@ -198,4 +204,8 @@ class ProblemBody(BaseModel):
     status: int
     code: ErrorCode
     detail: str
-    incident: str | None = Field(None, description="of a 500: the id under which the service's log says more")
+    incident: str | SkipJsonSchema[None] = Field(
+        None,
+        description="of a 500 alone: the id under which the service's log says more",
+        json_schema_extra=_without_default,
+    )

@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from phenoserve.attribution import MAX_CHANNELS
 from phenoserve.errors import ErrorCode
@@ -26,7 +27,7 @@ class StackQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    channels: str | None = Field(
+    channels: str | SkipJsonSchema[None] = Field(
         None,
         description="The bundle's stains, separated by commas, in the order of the file's channels.",
         examples=["DNA,RNA"],
@@ -44,7 +45,7 @@ class EmbedQuery(StackQuery):
 class ExplainQuery(StackQuery):
     """Parameters of `/explain`."""
 
-    treatment: str | None = Field(
+    treatment: str | SkipJsonSchema[None] = Field(
         None,
         description="The treatment to explain; the predicted one by default, `*` all of them (as JSON).",
     )

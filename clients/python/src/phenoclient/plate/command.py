@@ -43,7 +43,9 @@ def plate(
     pattern: Annotated[
         str | None,
         typer.Option(
-            metavar="PATTERN", help="How files are named otherwise, such as '{well}_s{site}_w{channel}.tif'."
+            "--pattern",
+            metavar="PATTERN",
+            help="How files are named otherwise, such as '{well}_s{site}_w{channel}.tif'.",
         ),
     ] = None,
     channels: Annotated[
