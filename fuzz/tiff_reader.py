@@ -7,6 +7,7 @@ tifffile, and ends at the first other exception, at an input that takes over 10 
 input that did it is left in `fuzz/findings/`. Further arguments are libFuzzer's.
 """
 
+import logging
 import os
 import shutil
 import sys
@@ -23,6 +24,8 @@ CORPUS, FINDINGS = FOLDER / "corpus", FOLDER / "findings"
 REFUSALS = {413, 415, 422}
 MAX_BYTES = 2**16
 LIMITS = StackLimits(max_decoded_bytes=2**22, max_field_px=2**20)
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its warnings would be most of the work
 
 
 def read_or_refuse(data: bytes) -> None:
