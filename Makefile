@@ -54,9 +54,10 @@ test-slow: setup  ## The slow tests alone.
 	$(RUN) pytest -n auto --dist worksteal -m slow
 
 # In an environment of its own: no other part needs atheris, which has wheels for a few versions of Linux only.
-fuzz: setup  ## Fuzz the TIFF reader for FUZZ_SECONDS, by atheris.
+fuzz: setup  ## Fuzz the TIFF reader for FUZZ_SECONDS, by atheris, and post 20,000 mutated TIFFs.
 	$(UV) run --isolated --no-project --python 3.11 --with atheris==3.0.0 --with ./service \
 	  python fuzz/tiff_reader.py -max_total_time=$(FUZZ_SECONDS)
+	NUM_MUTATIONS=20000 $(RUN) pytest -n 0 tests/service/http/test_mutations.py
 
 check: setup  ## Lint, types, import contracts, spelling, lock.
 	$(RUN) ruff check .

@@ -133,7 +133,7 @@ def test_reload_under_load_switches_between_two_requests(current, other_bundle, 
 
 @pytest.mark.slow
 def test_the_service_survives_the_kill_of_any_worker(current, other_bundle, tmp_path, engines) -> None:
-    """A killed worker fails at once what it held, no more, and is replaced; reload and SIGTERM reach all, lose nothing."""
+    """A killed worker fails what it held, at once, and is replaced; reload and SIGTERM reach all, lose nothing."""
     first, second = engines
     with process_of(current, tmp_path, "--workers", "2") as (url, process, log):
         wait_until(lambda: len(workers_of(process)) == 2)

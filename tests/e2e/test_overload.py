@@ -12,7 +12,7 @@ STACKS = [
 
 
 def test_overload_is_answered_or_turned_away(serve, tiny_bundle, engine) -> None:
-    """At ten times its capacity a request gets its own stack's answer or 429 with `Retry-After`; the next, an answer."""
+    """At ten times capacity a request gets its own stack's answer or 429 with `Retry-After`, and then answers again."""
     with serve(tiny_bundle, "--max-in-flight", str(MAX_IN_FLIGHT)) as url:
         with under_load(url, STACKS, num_clients=10 * MAX_IN_FLIGHT, may_turn_away=True) as load:
             load.wait_for(40)
