@@ -1,6 +1,6 @@
 """How near the service comes to what the machine can do, what it does beyond that, and what other servers do.
 
-    python benchmarks/serve.py BUNDLE [--concurrency 1 16] [--rounds 5] [--seconds 4] [--size 1024]
+    python benchmarks/serve.py BUNDLE [--concurrency 1 16] [--rounds 5] [--seconds 3] [--size 1024]
                                [--peers] [--rates 0.5 0.8] [--overload 10] [--json FILE]
 
 Starts `phenoserve serve BUNDLE` on the CPU as a process of its own, and with `--peers` the servers of
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--size", type=int, default=1024, help="height and width of the stack in pixels")
     parser.add_argument("--peers", action="store_true", help="measure the servers of benchmarks/peers too")
     parser.add_argument("--rates", type=float, nargs="*", default=[0.5, 0.8], help="shares of the peak")
