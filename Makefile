@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .tools/uv/bin/uv)
 PORT ?= 8000
+FUZZ_SECONDS ?= 600
 export UV
 
 # The Python at hand where it is one that TensorFlow has wheels for; otherwise uv finds or fetches one.
@@ -18,7 +19,7 @@ WEB_PACKAGES := $(if $(NODE),clients/web/node_modules/.installed)
 SCREEN := demo/screen
 BUNDLE := demo/bundle
 
-.PHONY: help setup demo serve test test-fast test-slow check web page openapi chromium format clean
+.PHONY: help setup demo serve test test-fast test-slow fuzz check web page openapi chromium format clean
 
 help:  ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +52,12 @@ test-fast: setup  ## Tests of seconds only.
 
 test-slow: setup  ## The slow tests alone.
 	$(RUN) pytest -n auto --dist worksteal -m slow
+
+# In an environment of its own: no other part needs atheris, which has wheels for a few versions of Linux only.
+fuzz: setup  ## Fuzz the TIFF reader for FUZZ_SECONDS, by atheris, and post 20,000 mutated TIFFs.
+	$(UV) run --isolated --no-project --python 3.11 --with atheris==3.0.0 --with ./service \
+	  python fuzz/tiff_reader.py -max_total_time=$(FUZZ_SECONDS)
+	NUM_MUTATIONS=20000 $(RUN) pytest -n 0 tests/service/http/test_mutations.py
 
 check: setup  ## Lint, types, import contracts, spelling, lock.
 	$(RUN) ruff check .

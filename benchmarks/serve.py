@@ -1,149 +1,184 @@
-"""How near the service comes to what the machine can do: closed-loop `POST /predict` beside the same work in-process.
+"""How near the service comes to what the machine can do, what it does beyond that, and what other servers do.
 
-    python benchmarks/serve.py BUNDLE [--concurrency 1 16] [--rounds 7] [--seconds 4] [--size 1024]
-                               [--num-threads-alone N]
+    python benchmarks/serve.py BUNDLE [--concurrency 1 16] [--rounds 5] [--seconds 3] [--size 1024]
+                               [--peers] [--rates 0.5 0.8] [--overload 10] [--json FILE]
 
-Starts `phenoserve serve BUNDLE` on the CPU as a process of its own. For every concurrency, two phases take turns at
-being first in every round: as many clients as that, each on a kept connection, posting one uint8 stack again and
-again; and the in-process limit, `read_stack` and `Engine.answer` on the same bytes without HTTP: one thread a core with
-an inference of one thread each, or, for a concurrency of 1, one caller with all threads. The service idles while the
-limit is measured. Printed are medians over the rounds, the ratios' by round. The clients share the machine with
-the service, as its users' would not.
+Starts `phenoserve serve BUNDLE` on the CPU as a process of its own, and with `--peers` the servers of
+`benchmarks/peers`, each in an environment that uv makes. One uint8 TIFF is posted again and again. `docs/load.md` says
+what each number is. The clients share the machine with the servers, as their users' would not.
 """
 
 import argparse
-import http.client
-import threading
-import time
+import json
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+import httpx
 from predict import draw_tiff, served
 from rich.console import Console
 from rich.table import Table
+from serving.loads import Phase, closed_loop, open_loop, poster
+from serving.peers import PEERS, PeerError, peer
 
 from phenoserve.bundle import read_bundle
 from phenoserve.cores import available_cores
 from phenoserve.engine import Engine
 from phenoserve.stack import read_stack
 
-
-@dataclass
-class Phase:
-    """Seconds of every call of one phase, and how many were done a second."""
-
-    seconds: list[float]
-    rate: float
-    num_errors: int = 0
+OK, TURNED_AWAY = {200}, {429, 503}
+Run = Callable[[], Phase]
 
 
-def closed_loop(num_callers: int, seconds: float, make_call: Callable[[], Callable[[], bool]]) -> Phase:
-    """Call again and again from as many threads, until the time is over."""
-    taken: list[list[float]] = [[] for _ in range(num_callers)]
-    errors = [0] * num_callers
-
-    def loop(index: int) -> None:
-        call = make_call()
-        while (began := time.perf_counter()) < stop:
-            errors[index] += not call()
-            taken[index].append(time.perf_counter() - began)
-
-    began = time.perf_counter()
-    stop = began + seconds
-    threads = [threading.Thread(target=loop, args=(index,)) for index in range(num_callers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took = time.perf_counter() - began
-    calls = [one for of_caller in taken for one in of_caller]
-    return Phase(calls, len(calls) / took, sum(errors))
+def rounds_of(phases: dict[str, Run], num_rounds: int) -> dict[str, list[Phase]]:
+    """Run every phase in every round, each round beginning with another one; the first round is not counted."""
+    names = list(phases)
+    found: dict[str, list[Phase]] = {name: [] for name in names}
+    for number in range(num_rounds + 1):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            phase = phases[name]()
+            if number:
+                found[name].append(phase)
+    return found
 
 
-def poster(port: int, tiff: bytes) -> Callable[[], bool]:
-    """Posts over a connection of its own; says whether the answer was 200."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+def closed_table(concurrency: int, found: dict[str, list[Phase]]) -> Table:
+    """Medians over the rounds; ratios are of the same round's limit."""
+    limits = found["limit"]
+    title = f"closed loop, {concurrency} callers"
+    table = Table(
+        "", "/s", "of the limit", "p50 ms", "p50 / limit's", "p95 ms", "p99 ms", "errors", title=title
+    )
+    for name, phases in found.items():
+        pairs = list(zip(phases, limits, strict=True))
+        table.add_row(
+            name,
+            f"{median(phase.rate for phase in phases):.2f}",
+            f"{median(phase.rate / limit.rate for phase, limit in pairs):.3f}",
+            f"{median(phase.percentile_ms(50) for phase in phases):.0f}",
+            f"{median(phase.percentile_ms(50) / limit.percentile_ms(50) for phase, limit in pairs):.2f}",
+            f"{median(phase.percentile_ms(95) for phase in phases):.0f}",
+            f"{median(phase.percentile_ms(99) for phase in phases):.0f}",
+            f"{1 - median(phase.share(OK) for phase in phases):.3f}",
+        )
+    return table
 
-    def post() -> bool:
-        connection.request("POST", "/predict", tiff, {"Content-Type": "image/tiff"})
-        response = connection.getresponse()
-        response.read()
-        return response.status == http.HTTPStatus.OK
 
-    return post
+def open_table(peak: float, found: dict[str, list[Phase]]) -> Table:
+    """Medians over the rounds of what open loops saw."""
+    title = f"open loop, Poisson arrivals; the peak is {peak:.2f}/s"
+    table = Table(
+        "arrivals", "good /s", "of the peak", "p50 ms", "p95 ms", "p99 ms", "429, 503", "errors", title=title
+    )
+    for name, phases in found.items():
+        table.add_row(
+            name,
+            f"{median(phase.rate for phase in phases):.2f}",
+            f"{median(phase.rate for phase in phases) / peak:.2f}",
+            *(f"{median(phase.percentile_ms(percent) for phase in phases):.0f}" for percent in (50, 95, 99)),
+            f"{median(phase.share(TURNED_AWAY) for phase in phases):.3f}",
+            f"{1 - median(phase.share(OK | TURNED_AWAY) for phase in phases):.3f}",
+        )
+    return table
+
+
+def resident_mib(client: httpx.Client) -> float:
+    """Resident memory of the service, by its own metrics."""
+    found = re.search(r"^process_resident_memory_bytes (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) / 2**20 if found else float("nan")
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--size", type=int, default=1024)
-    parser.add_argument("--num-threads-alone", type=int, default=available_cores())
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--size", type=int, default=1024, help="height and width of the stack in pixels")
+    parser.add_argument("--peers", action="store_true", help="measure the servers of benchmarks/peers too")
+    parser.add_argument("--rates", type=float, nargs="*", default=[0.5, 0.8], help="shares of the peak")
+    parser.add_argument("--overload", type=float, default=10.0, help="multiple of the peak")
+    parser.add_argument("--json", type=Path, help="file for every round's calls")
     asked = parser.parse_args()
 
-    bundle = read_bundle(asked.bundle)
+    bundle, cores, console = read_bundle(asked.bundle), available_cores(), Console(width=110)
     tiff = draw_tiff(len(bundle.manifest.input.channels), asked.size, None)
-    cores = available_cores()
     narrow = Engine.load(bundle, device="cpu", num_threads=1, may_spin=False)
-    wide = Engine.load(bundle, device="cpu", num_threads=asked.num_threads_alone)
-    table = Table(
-        "concurrency",
-        "served /s",
-        "limit /s",
-        "ratio",
-        "p50 ms",
-        "p95 ms",
-        "limit p50 ms",
-        "p50 ratio",
-        "errors",
-    )
-    with served(asked.bundle, "cpu", "--num-threads-alone", str(asked.num_threads_alone)) as client:
+    wide = Engine.load(bundle, device="cpu", num_threads=cores)
+    raw: dict[str, dict[str, list[Phase]]] = {}
+
+    def closed(port: int, path: str, callers: int) -> Run:
+        return lambda: closed_loop(callers, asked.seconds, lambda: poster(port, path, tiff))
+
+    def limit(callers: int) -> Run:
+        engine = wide if callers == 1 else narrow
+
+        def call() -> int:
+            engine.answer(read_stack(tiff).array[None])
+            return 200
+
+        return lambda: closed_loop(1 if callers == 1 else cores, asked.seconds, lambda: call)
+
+    with ExitStack() as running:
+        client = running.enter_context(served(asked.bundle, "cpu"))
         port = client.base_url.port or 80
-        for concurrency in asked.concurrency:
-            engine = wide if concurrency == 1 else narrow
+        started: dict[str, int] = {}
+        for name in PEERS if asked.peers else ():
+            try:
+                workers, threads = best_settings(name, asked.bundle, tiff, cores, asked.seconds)
+                at = running.enter_context(peer(name, asked.bundle, tiff, workers, threads))
+            except PeerError as error:
+                console.print(f"[bold]{name}[/bold] is left out. {error}")
+                continue
+            started[f"{name} ({workers} x {threads} threads)"] = at
+        peak = float("nan")
+        for callers in asked.concurrency:
+            phases = {"limit": limit(callers), "/predict": closed(port, "/predict", callers)}
+            phases["/explain"] = closed(port, "/explain", callers)
+            phases |= {name: closed(at, "/predict", callers) for name, at in started.items()}
+            found = raw[f"closed {callers}"] = rounds_of(phases, asked.rounds)
+            peak = median(phase.rate for phase in found["/predict"])
+            console.print(closed_table(callers, found))
+        before_mib = resident_mib(client)
+        arrivals: dict[str, Run] = {
+            f"{share:g} x": lambda share=share, seed=seed: open_loop(
+                share * peak, asked.seconds, seed, lambda: poster(port, "/predict", tiff)
+            )
+            for seed, share in enumerate([*asked.rates, asked.overload])
+        }
+        raw["open"] = rounds_of(arrivals, asked.rounds)
+        console.print(open_table(peak, raw["open"]))
+        console.print(
+            f"resident {before_mib:.0f} MiB before the open loops, {resident_mib(client):.0f} MiB after"
+        )
+        sizes = re.findall(
+            r'^phenoserve_inference_batch_size_bucket\{le="(\S+)"\} (\S+)$',
+            client.get("/metrics").text,
+            re.MULTILINE,
+        )
+        console.print("inferences of at most so many stacks:", dict(sizes))
+    if asked.json is not None:
+        told = {loop: {name: [one.as_json() for one in of_name] for name, of_name in found.items()}
+                for loop, found in raw.items()}  # fmt: skip
+        asked.json.write_text(json.dumps(told))
 
-            def direct(engine: Engine = engine) -> bool:
-                engine.answer(read_stack(tiff).array[None])
-                return True
 
-            num_direct = 1 if concurrency == 1 else cores
-            phases: dict[str, Callable[[], Phase]] = {
-                "served": lambda n=concurrency: closed_loop(n, asked.seconds, lambda: poster(port, tiff)),
-                "limit": lambda n=num_direct, call=direct: closed_loop(n, asked.seconds, lambda: call),
-            }
-            found: dict[str, list[Phase]] = {"served": [], "limit": []}
-            for number in range(asked.rounds + 1):  # the first round warms up and is not counted
-                for name in ("served", "limit") if number % 2 else ("limit", "served"):
-                    phase = phases[name]()
-                    if number:
-                        found[name].append(phase)
-            table.add_row(str(concurrency), *summary(found["served"], found["limit"]))
-    Console(width=110).print(table)
-
-
-def summary(served_rounds: list[Phase], limit_rounds: list[Phase]) -> list[str]:
-    """The medians over the rounds, as the table's cells."""
-    pairs = list(zip(served_rounds, limit_rounds, strict=True))
-    p50 = [median(phase.seconds) for phase in served_rounds]
-    limit_p50 = [median(phase.seconds) for phase in limit_rounds]
-    p95 = [sorted(phase.seconds)[int(0.95 * (len(phase.seconds) - 1))] for phase in served_rounds]
-    return [
-        f"{median(phase.rate for phase in served_rounds):.2f}",
-        f"{median(phase.rate for phase in limit_rounds):.2f}",
-        f"{median(one.rate / limit.rate for one, limit in pairs):.2f}",
-        f"{1e3 * median(p50):.0f}",
-        f"{1e3 * median(p95):.0f}",
-        f"{1e3 * median(limit_p50):.0f}",
-        f"{median(one / limit for one, limit in zip(p50, limit_p50, strict=True)):.2f}",
-        str(sum(phase.num_errors for phase in served_rounds)),
-    ]
+def best_settings(name: str, bundle: Path, tiff: bytes, cores: int, seconds: float) -> tuple[int, int]:
+    """The workers and threads, of those that fill the cores, with which a peer answers 16 callers fastest."""
+    candidates = {(cores, 1), (1, cores), (cores, cores)}
+    rates: dict[tuple[int, int], float] = {}
+    for workers, threads in sorted(candidates):
+        with peer(name, bundle, tiff, workers, threads) as port:
+            rates[workers, threads] = closed_loop(
+                16, seconds, lambda at=port: poster(at, "/predict", tiff)
+            ).rate
+    return max(rates, key=rates.__getitem__)
 
 
 if __name__ == "__main__":

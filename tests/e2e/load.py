@@ -31,6 +31,8 @@ class Load:
         answers: Index of the stack, status and body of every answer.
         refused: Connections that were not accepted.
         lost: Accepted, and then no answer: what happened.
+        may_turn_away: Whether 429 and 503 are expected; the client comes again at once all the same.
+        turned_away: Those answers.
     """
 
     url: str
@@ -39,6 +41,8 @@ class Load:
     refused: int = 0
     lost: list[str] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+    may_turn_away: bool = False
+    turned_away: list[httpx.Response] = field(default_factory=list)
 
     def post_forever(self, start: int, *, keeps_connection: bool) -> None:
         """Post one stack after the other until told to stop, or the door is closed."""
@@ -56,6 +60,9 @@ class Load:
                     return
                 except httpx.TransportError as error:
                     self.lost.append(f"{type(error).__name__}: {error}")
+                    continue
+                if self.may_turn_away and answer.status_code in {429, 503}:
+                    self.turned_away.append(answer)
                     continue
                 self.answers.append((index, answer.status_code, answer.json()))
 
@@ -86,9 +93,9 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @contextmanager
-def under_load(url: str, stacks: list[np.ndarray], *, num_clients: int = 6):
+def under_load(url: str, stacks: list[np.ndarray], *, num_clients: int = 6, may_turn_away: bool = False):
     """Load from as many clients, half of which keep their connections; at the end all are told to stop."""
-    load = Load(url, stacks)
+    load = Load(url, stacks, may_turn_away=may_turn_away)
     threads = [
         threading.Thread(target=load.post_forever, args=(index,), kwargs={"keeps_connection": index % 2 == 0})
         for index in range(num_clients)

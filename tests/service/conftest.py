@@ -1,7 +1,11 @@
+import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from phenoserve import cli
 from phenoserve.settings import Settings
+
+from .stack.tiffs import VARIANTS, mutated, write
 
 
 @pytest.fixture
@@ -21,3 +25,10 @@ def served(monkeypatch) -> list[Settings]:
     monkeypatch.setattr("phenoserve.http.keys.read_api_keys", lambda _: ())
     monkeypatch.setattr(cli, "set_up_logging", lambda _: None)
     return seen
+
+
+@pytest.fixture(scope="session")
+def mutated_stacks() -> st.SearchStrategy[bytes]:
+    """Stacks of six channels, written every way and then changed in a few bytes."""
+    array = np.arange(6 * 64 * 64, dtype=np.uint16).reshape(6, 64, 64)
+    return mutated({name: write(array, **options) for name, options in VARIANTS.items()})

@@ -203,6 +203,34 @@ async def test_a_connection_that_closes_is_noticed(engine: Engine, listen) -> No
     assert not any((batch[:, 0, 0, 0] == 97).any() for batch in held.asked)
 
 
+async def test_a_connection_that_closes_while_its_stack_runs_costs_nobody(
+    engine: Engine, listen, caplog
+) -> None:
+    """A client that leaves while its stack runs gives its place and bytes back; the next gets its own answer."""
+    held = HeldEngine(engine)
+    app = create_app(Engines.of(held), Settings(**ONE_WORKER))
+    scheduler = app.service.scheduler
+    body, other = encode_tiff(stack_of(96)), stack_of(1)
+    head = (
+        f"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: image/tiff\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with listen(app) as listening, caplog.at_level("ERROR"):
+        held.gate.clear()
+        async with httpx.AsyncClient(base_url=listening.url) as client:
+            num_asked = held.num_asked
+            stream = await anyio.connect_tcp(client.base_url.host, client.base_url.port)
+            await stream.send(head.encode() + body)
+            await until(lambda: held.num_asked == num_asked + 1)
+            await stream.aclose()
+            held.gate.set()
+            await until(lambda: scheduler.admission.num_requests == scheduler.admission.num_bytes == 0)
+            (answer,) = await post_all(client, [other])
+    np.testing.assert_allclose(
+        answer.json()["embedding"], engine.answer(other[np.newaxis]).embedding[0], rtol=1e-3, atol=1e-3
+    )
+    assert caplog.records == []
+
+
 async def test_what_is_late_is_never_run(engine: Engine) -> None:
     """A stack whose deadline passes while it waits is answered 503 at that time, and never run."""
     held = HeldEngine(engine)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tifffile
+from hypothesis import strategies as st
 
 GRAY = {"photometric": "minisblack"}
 VARIANTS: dict[str, dict[str, object]] = {
@@ -95,3 +96,19 @@ def redescribe(data: bytes, before: bytes, after: bytes) -> bytes:
     header = header.replace(before, after)
     entry = data.index(struct.pack("<HH", 270, 2))
     return data[: entry + 4] + struct.pack("<II", len(header), len(data)) + data[entry + 12 :] + header
+
+
+@st.composite
+def mutated(draw: st.DrawFn, files: Mapping[str, bytes]) -> bytes:
+    """One of the files with up to six numbers changed, mostly in its header, directories and ends."""
+    data = bytearray(files[draw(st.sampled_from(sorted(files)))])
+    places = st.one_of(
+        st.integers(0, min(len(data) - 4, 400)),
+        st.integers(0, len(data) - 5),
+        st.integers(max(0, len(data) - 400), len(data) - 5),
+    )
+    for place in draw(st.lists(places, min_size=1, max_size=6)):
+        value = draw(st.sampled_from([0, 1, 2, 7, 8, 255, 256, 0x7FFF, 0xFFFF, 2**24, 2**31 - 1, 2**32 - 1]))
+        size = draw(st.sampled_from([1, 2, 4]))
+        data[place : place + size] = struct.pack("<I", value)[:size]
+    return bytes(data)

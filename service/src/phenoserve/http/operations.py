@@ -50,12 +50,12 @@ def operations_router(service: Service) -> APIRouter:
     return router
 
 
-def metrics_router(metrics: Metrics) -> APIRouter:
+def metrics_router(counted: Metrics) -> APIRouter:
     """The route that Prometheus scrapes."""
     router = APIRouter(tags=["operations"])
 
     @router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
-    async def scrape() -> Response:
-        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics() -> Response:
+        return Response(counted.text(), media_type=CONTENT_TYPE_LATEST)
 
     return router
