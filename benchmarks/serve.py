@@ -11,6 +11,8 @@ what each number is. The clients share the machine with the servers, as their us
 import argparse
 import json
 import re
+import signal
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -106,6 +108,7 @@ def main() -> None:
     parser.add_argument("--overload", type=float, default=10.0, help="multiple of the peak")
     parser.add_argument("--json", type=Path, help="file for every round's calls")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
 
     bundle, cores, console = read_bundle(asked.bundle), available_cores(), Console(width=110)
     tiff = draw_tiff(len(bundle.manifest.input.channels), asked.size, None)
