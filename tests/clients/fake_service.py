@@ -128,19 +128,24 @@ def stack_body(stack: np.ndarray, params: httpx.QueryParams) -> dict[str, dict]:
             "distance": {"value": 31.25, "percentile": 62.5},
         },
         "/embed": {"kind": params.get("kind", "embedding"), "embedding": means, "dim": len(means)},
-        "/explain": {
-            "treatment": params.get("treatment", "IFN-beta"),
-            "prediction": prediction,
-            "heatmap": {
-                "values": [[0.0, 0.5, 1.0], [0.25, 0.0, 0.125]],
-                "height": 2,
-                "width": 3,
-                "scale_px": [stack.shape[1] / 2, stack.shape[2] / 3],
-                "max": 1.0,
-            },
-            "stains": stains_body(params) if params.get("stains") == "true" else None,
-        },
+        "/explain": {"prediction": prediction} | explanation_body(stack, params),
     }
+
+
+def explanation_body(stack: np.ndarray, params: httpx.QueryParams) -> dict:
+    told = {
+        "heatmap": {
+            "values": [[0.0, 0.5, 1.0], [0.25, 0.0, 0.125]],
+            "height": 2,
+            "width": 3,
+            "scale_px": [stack.shape[1] / 2, stack.shape[2] / 3],
+            "max": 1.0,
+        },
+        "stains": stains_body(params) if params.get("stains") == "true" else None,
+    }
+    if params.get("treatment") == "*":
+        return {"explanations": dict.fromkeys(TREATMENTS, told)}
+    return {"treatment": params.get("treatment", "IFN-beta")} | told
 
 
 def stains_body(params: httpx.QueryParams) -> dict:

@@ -22,7 +22,7 @@ from phenoclient.errors import (
 )
 
 from .conftest import BASE_URL
-from .fake_service import CHANNELS, PNG, FakeService, bundle_body, problem
+from .fake_service import CHANNELS, PNG, TREATMENTS, FakeService, bundle_body, problem
 
 CALLS = {
     "predict": ("predict", {}),
@@ -32,6 +32,7 @@ CALLS = {
     "explain": ("explain", {}),
     "explain a treatment": ("explain", {"treatment": "EMPTY", "channels": ["RNA", "DNA"]}),
     "explain the stains": ("explain", {"stains": True}),
+    "explain every treatment": ("explain_all", {"stains": True, "channels": ["RNA", "DNA"]}),
     "explain as PNG": ("explain_overlay", {"treatment": "EMPTY"}),
     "explain the stains as PNG": ("explain_overlay", {"stains": True}),
     "explain as TIFF": ("explain_map", {}),
@@ -82,6 +83,16 @@ def test_the_stains_are_explained_when_asked_for(client, service, stack):
     client.explain_overlay(stack)
     asked = [request.url.params.get("stains") for request in service.requests]
     assert asked == [None, "true", "true", None]
+
+
+def test_all_treatments_are_explained_by_one_request(client, service, stack):
+    """`explain_all` gives, by treatment and in the service's order, what `explain` gives, in one request."""
+    for stains in (False, True):
+        found = client.explain_all(stack, stains=stains)
+        alone = {name: client.explain(stack, treatment=name, stains=stains) for name in TREATMENTS}
+        assert repr(found) == repr(alone)
+        assert service.requests[-3].url.params["treatment"] == "*"
+    assert len(service.requests) == 6
 
 
 def test_the_channel_order_is_stated_by_name(client, service, stack):

@@ -7,7 +7,13 @@ import httpx
 import numpy as np
 import pytest
 
-from phenoclient.answers import read_embedding, read_explanation, read_prediction, read_served_bundle
+from phenoclient.answers import (
+    read_embedding,
+    read_explanation,
+    read_explanations,
+    read_prediction,
+    read_served_bundle,
+)
 from phenoclient.errors import UnreadableAnswerError
 from phenoclient.fields import Fields
 
@@ -98,6 +104,15 @@ def test_a_field_of_another_type_is_named(route, path, wrong):
     holder_of(value, path)[path[-1]] = wrong
     with pytest.raises(UnreadableAnswerError, match=f"`{'.'.join(path)}"):
         read(response(value))
+
+
+def test_a_missing_field_of_one_treatment_is_named_with_it():
+    """An answer about all treatments is read as strictly, and the message says of which treatment a field is."""
+    every = httpx.QueryParams({"treatment": "*"})
+    value = json.loads(json.dumps(common_body(STACK, PARAMS) | stack_body(STACK, every)["/explain"]))
+    del value["explanations"]["IFN-beta"]["heatmap"]["max"]
+    with pytest.raises(UnreadableAnswerError, match=r"lacks `explanations\.IFN-beta\.heatmap\.max`"):
+        read_explanations(response(value))
 
 
 @pytest.mark.parametrize("route", ANSWERS)

@@ -105,6 +105,15 @@ def test_every_treatment_can_be_explained(client, engine, stacks):
     assert default.treatment == default.prediction.treatment == client.predict(stacks[0]).prediction.treatment
 
 
+def test_all_treatments_are_explained_as_each_alone(client, engine, stacks):
+    """`explain_all` holds every treatment in the order of the logits, each with the engine's own heatmap."""
+    found = client.explain_all(stacks[0])
+    assert tuple(found) == engine.bundle.manifest.treatments
+    for treatment, explanation in found.items():
+        assert explanation.treatment == treatment
+        assert_same_explanation(explanation, engine, stacks[0])
+
+
 def test_the_map_and_the_overlay_have_the_size_of_the_field(client, stacks):
     """The float32 map has the field's pixels and the heatmap's range; the overlay is a readable PNG."""
     stack = stacks[1]

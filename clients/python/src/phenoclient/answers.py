@@ -59,22 +59,14 @@ def read_embedding(response: httpx.Response) -> Embedding:
 def read_explanation(response: httpx.Response) -> Explanation:
     """The answer of `/explain` as JSON."""
     fields = Fields.of(response)
-    heatmap = fields.record("heatmap")
-    height, width = heatmap.integer("height"), heatmap.integer("width")
-    return Explanation(
-        bundle=_bundle_name(fields),
-        stack=_stack_summary(fields),
-        treatment=fields.text("treatment"),
-        prediction=_treatment_probability(fields),
-        heatmap=Heatmap(
-            values=heatmap.grid("values", height=height, width=width),
-            height=height,
-            width=width,
-            scale_px=heatmap.pair("scale_px"),
-            max=heatmap.number("max"),
-        ),
-        stains=_stain_attribution(fields),
-    )
+    return _explanation(fields, fields.text("treatment"), fields)
+
+
+def read_explanations(response: httpx.Response) -> dict[str, Explanation]:
+    """The answer of `/explain` for every treatment, in the order of the logits."""
+    fields = Fields.of(response)
+    told = fields.record("explanations")
+    return {treatment: _explanation(fields, treatment, told.record(treatment)) for treatment in told.values}
 
 
 def read_bytes(response: httpx.Response) -> bytes:
@@ -142,6 +134,26 @@ def _distance(fields: Fields) -> Distance | None:
         return None
     record = fields.record("distance")
     return Distance(value=record.number("value"), percentile=record.number("percentile"))
+
+
+def _explanation(fields: Fields, treatment: str, told: Fields) -> Explanation:
+    """What an answer says of a treatment: `fields` for the stack as a whole, `told` for the treatment."""
+    heatmap = told.record("heatmap")
+    height, width = heatmap.integer("height"), heatmap.integer("width")
+    return Explanation(
+        bundle=_bundle_name(fields),
+        stack=_stack_summary(fields),
+        treatment=treatment,
+        prediction=_treatment_probability(fields),
+        heatmap=Heatmap(
+            values=heatmap.grid("values", height=height, width=width),
+            height=height,
+            width=width,
+            scale_px=heatmap.pair("scale_px"),
+            max=heatmap.number("max"),
+        ),
+        stains=_stain_attribution(told),
+    )
 
 
 def _stain_attribution(fields: Fields) -> StainAttribution | None:

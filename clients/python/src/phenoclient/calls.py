@@ -29,6 +29,7 @@ EmbeddingKind: TypeAlias = Literal["embedding", "projection"]
 _JSON = "application/json"
 _PNG = "image/png"
 _TIFF = "image/tiff"
+_EVERY_TREATMENT = "*"
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,19 @@ def explain(
         "/explain",
         answers.read_explanation,
         params=_params(channels, treatment=treatment, stains="true" if stains else None),
+        body=stack_tiff(stack),
+    )
+
+
+def explain_all(
+    stack: StackArgument, *, stains: bool, channels: Sequence[str] | None
+) -> Call[dict[str, Explanation]]:
+    """`POST /explain` of a stack for every treatment, as JSON."""
+    return Call(
+        "POST",
+        "/explain",
+        answers.read_explanations,
+        params=_params(channels, treatment=_EVERY_TREATMENT, stains="true" if stains else None),
         body=stack_tiff(stack),
     )
 

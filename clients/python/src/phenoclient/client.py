@@ -96,6 +96,12 @@ class Client:
         """
         return self._send(calls.explain(stack, treatment=treatment, stains=stains, channels=channels))
 
+    def explain_all(
+        self, stack: StackArgument, *, stains: bool = False, channels: Sequence[str] | None = None
+    ) -> dict[str, Explanation]:
+        """What `explain` says of each treatment, in the order of the logits, for the passes that one takes."""
+        return self._send(calls.explain_all(stack, stains=stains, channels=channels))
+
     def explain_overlay(
         self,
         stack: StackArgument,
@@ -214,6 +220,12 @@ class AsyncClient:
         return await self._send(
             partial(calls.explain, stack, treatment=treatment, stains=stains, channels=channels)
         )
+
+    async def explain_all(
+        self, stack: StackArgument, *, stains: bool = False, channels: Sequence[str] | None = None
+    ) -> dict[str, Explanation]:
+        """See `Client.explain_all`."""
+        return await self._send(partial(calls.explain_all, stack, stains=stains, channels=channels))
 
     async def explain_overlay(
         self,
