@@ -13,7 +13,7 @@ from phenoclient import Client, ServiceUnreachableError
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
 
-START_LIMIT_S = 60.0
+START_LIMIT_S = 180
 
 
 def free_port() -> int:

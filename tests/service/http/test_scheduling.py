@@ -157,7 +157,7 @@ def test_sigterm_finishes_what_is_in_flight(tiny_bundle, array, tmp_path) -> Non
 
 def address(process: subprocess.Popen, log: Path) -> str:
     """The address that the service prints."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while process.poll() is None and time.monotonic() < deadline:
         words = [word for word in log.read_text().split() if word.startswith("http://")]
         if words:
