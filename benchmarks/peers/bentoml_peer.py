@@ -1,6 +1,7 @@
 """BentoML: `python bentoml_peer.py BUNDLE PORT WORKERS THREADS` starts its server on this file's service."""
 
 import os
+import runpy
 import sys
 from pathlib import Path
 
@@ -33,6 +34,6 @@ else:
         "PEER_THREADS": num_threads,
         "BENTOML_DO_NOT_TRACK": "true",
     }
-    command = [sys.executable, "-m", "bentoml", "serve", "bentoml_peer:Stacks", "--port", port]
+    sys.argv = ["bentoml", "serve", "bentoml_peer:Stacks", "--port", port]
     os.chdir(Path(__file__).parent)
-    os.execv(sys.executable, command)  # noqa: S606  (our own command)
+    runpy.run_module("bentoml", run_name="__main__")

@@ -56,8 +56,8 @@ class Reloader:
             await self.scheduler.replace(partial(load_engines, bundle, self.settings))
         except (BundleError, EngineError) as error:
             digest = self.scheduler.engines.bundle.digest
-            logger.error("The new bundle is refused, %s serves on: %s", digest, error)  # noqa: TRY400  (its message says all)
-            raise RequestError(ErrorCode.BUNDLE_REFUSED, str(error)) from error
+            stays = f"The new bundle is refused, {digest} serves on"
+            raise _refusal(ErrorCode.BUNDLE_REFUSED, stays, error) from error
         manifest = bundle.manifest
         logger.info("Switched to %s %s (%s)", manifest.name, manifest.version, bundle.digest)
         return True
@@ -67,7 +67,13 @@ class Reloader:
         try:
             read = [await asyncio.to_thread(file.read) for file in self.key_files]
         except ApiKeysError as error:
-            logger.error("The files of keys are refused, the old keys stand: %s", error)  # noqa: TRY400  (its message says all)
-            raise RequestError(ErrorCode.KEY_FILE_REFUSED, str(error)) from error
+            stays = "The files of keys are refused, the old keys stand"
+            raise _refusal(ErrorCode.KEY_FILE_REFUSED, stays, error) from error
         for file, digests in zip(self.key_files, read, strict=True):
             file.digests = digests
+
+
+def _refusal(code: ErrorCode, stays: str, error: Exception) -> RequestError:
+    """Log what is refused and what stays; the message of the error says all, its traceback no more."""
+    logger.error("%s: %s", stays, error)
+    return RequestError(code, str(error))
