@@ -5,6 +5,7 @@ UV ?= $(shell command -v uv || echo .tools/uv/bin/uv)
 PORT ?= 8000
 FUZZ_SECONDS ?= 600
 export UV
+export PATH := $(CURDIR)/.tools/prometheus/usr/bin:$(PATH)
 
 # The Python at hand where it is one that TensorFlow has wheels for; otherwise uv finds or fetches one.
 USABLE := $(shell $(PYTHON) -c 'import sys; print(sys.executable if (3, 11) <= sys.version_info < (3, 14) else "")')
@@ -19,7 +20,7 @@ WEB_PACKAGES := $(if $(NODE),clients/web/node_modules/.installed)
 SCREEN := demo/screen
 BUNDLE := demo/bundle
 
-.PHONY: help setup demo serve test test-fast test-slow fuzz check web page openapi chromium format clean
+.PHONY: help setup demo serve test test-fast test-slow fuzz check web page openapi chromium format clean promtool
 
 help:  ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,7 +45,7 @@ demo: setup  ## Simulate a screen, train, export, serve, and ask the service abo
 serve:  ## Serve the demo's bundle until Ctrl-C.
 	$(RUN) phenoserve serve $(BUNDLE) --port $(PORT)
 
-test: setup check web chromium  ## The full test suite, as CI runs it.
+test: setup check web chromium promtool  ## The full test suite, as CI runs it.
 	$(RUN) pytest -n auto --dist worksteal
 
 test-fast: setup  ## Tests of seconds only.
@@ -88,6 +89,13 @@ clients/web/node_modules/.installed: clients/web/package-lock.json
 chromium:  ## Install Debian's Chromium for the browser tests, where there is none and apt-get may.
 	@if ! command -v chromium chromium-browser google-chrome >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  { apt-get update -q && apt-get install -qy --no-install-recommends chromium; } || echo "Chromium cannot be installed: the browser tests will be skipped."; \
+	fi
+
+# Unpacked, not installed: the package starts a Prometheus.
+promtool:  ## Unpack Debian's promtool into .tools for the test of the alert rules, where apt-get may.
+	@if ! command -v promtool >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  { apt-get update -qq && mkdir -p .tools/prometheus && cd .tools/prometheus && apt-get download -qq prometheus \
+	    && dpkg -x prometheus_*.deb .; } || echo "promtool cannot be had: the test of the alert rules will be skipped."; \
 	fi
 
 format: setup  ## Sort imports and format.

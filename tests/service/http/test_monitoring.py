@@ -89,7 +89,7 @@ def test_prometheus_takes_the_rules() -> None:
     """`promtool` finds no fault with configuration and rules."""
     promtool = shutil.which("promtool")
     if promtool is None:
-        pytest.skip("promtool is not on the PATH; Debian's package prometheus has it")
+        pytest.skip("promtool is not on the PATH; `make promtool` unpacks Debian's where apt-get may")
     command = [promtool, "check", "config", PROMETHEUS / "prometheus.yml"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert checked.returncode == 0, checked.stderr
