@@ -39,8 +39,14 @@ def bundle(tmp_path_factory, screen):
 
 
 def asked(screen: Path, bundle: Path, out: Path, **changes) -> QuantizeRequest:
-    values = {"precisions": ("int8", "fp16"), "num_calibration_sites": 4, "max_sites": 6, "seed": 0}
-    return QuantizeRequest(dataset="rxrx2", data=screen, bundle=bundle, out=out, **values | changes)
+    values = {
+        "dataset": "rxrx2",
+        "precisions": ("int8", "fp16"),
+        "num_calibration_sites": 4,
+        "max_sites": 6,
+        "seed": 0,
+    }
+    return QuantizeRequest(data=screen, bundle=bundle, out=out, **values | changes)
 
 
 def test_both_precisions_are_added_and_answer_nearly_the_same(screen, bundle, tmp_path, monkeypatch):
@@ -80,3 +86,10 @@ def test_a_screen_that_the_bundle_did_not_learn_from_is_refused(screen, bundle, 
     assert quantize_command(console, asked(screen, other.path, out)) == 1
     assert "expected some of both" in console.file.getvalue()
     assert not out.exists()
+
+
+def test_a_screen_of_other_stains_is_refused(screen, bundle, tmp_path):
+    """A dataset whose stains are not the bundle's is refused, with both."""
+    console = Console(file=io.StringIO(), width=200)
+    assert quantize_command(console, asked(screen, bundle.path, tmp_path / "out", dataset="bbbc013")) == 1
+    assert "The bundle takes the stains Hoechst" in console.file.getvalue()

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from phenoserve.bundle import Bundle, BundleError, read_bundle
+from phenoserve.bundle import BundleError, read_bundle
 from phenoserve.engine import Device, Engine, EngineError
+from phenotrain.bundle_screen import ReadStack, ScreenMismatchError, open_screen, require_fit
 from phenotrain.cache import CacheError, FieldCache
 from phenotrain.datasets import Description, DescriptionError, load_description
-from phenotrain.plates import FieldForm, IncompleteSitesError, PlateError, read_site, read_sites, site_files
+from phenotrain.plates import PlateError
 from phenotrain.profiles.correction import Batch
-from phenotrain.profiles.embed import ReadStack, embed_screen
+from phenotrain.profiles.embed import embed_screen
 from phenotrain.profiles.errors import ProfileError
 from phenotrain.profiles.files import write_csv, write_json, write_profiles, written
 from phenotrain.profiles.findings import ProfileFindings, find_profiles
@@ -21,7 +21,16 @@ from phenotrain.profiles.screen_roles import roles_of
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.report.profiles import profiles_page
 
-MENDABLE = (BundleError, CacheError, DescriptionError, EngineError, OSError, PlateError, ProfileError)
+MENDABLE = (
+    BundleError,
+    CacheError,
+    DescriptionError,
+    EngineError,
+    OSError,
+    PlateError,
+    ProfileError,
+    ScreenMismatchError,
+)
 """What a user can mend; anything else is a defect and shows its traceback."""
 
 
@@ -68,7 +77,7 @@ def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings
     description = load_description(request.dataset)
     bundle = read_bundle(request.bundle)
     control = description.task.control
-    _require_fit(description, bundle)
+    require_fit(description, bundle)
     sites, read_stack = _screen(request, description)
     present = set(sites["treatment"])
     unknown = [name for name in (control, *request.treatments) if name not in present]
@@ -116,15 +125,6 @@ def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings
     return findings, origin
 
 
-def _require_fit(description: Description, bundle: Bundle) -> None:
-    channels = bundle.manifest.input.channels
-    if tuple(description.stains) != tuple(channels):
-        raise ProfileError(
-            f"The bundle takes the stains {', '.join(channels)}; the dataset {description.name!r} has "
-            f"{', '.join(description.stains)}. Describe the channels in the bundle's order, or take another bundle."
-        )
-
-
 def _screen(request: ProfileRequest, description: Description) -> tuple[pd.DataFrame, ReadStack]:
     if request.cache is not None:
         cache = FieldCache.open(request.cache)
@@ -133,18 +133,8 @@ def _screen(request: ProfileRequest, description: Description) -> tuple[pd.DataF
                 f"The cache {request.cache} is of {cache.description.name!r} with other stains. Pass this dataset's."
             )
         return cache.sites, cache.read_raw
-    sites = read_sites(description, request.data)
-    files = site_files(description, sites)
-    form: FieldForm | None = None
-
-    def read_stack(row: int) -> np.ndarray:
-        nonlocal form
-        read = read_site(request.data, str(sites["site_id"].iloc[row]), files[row], form)
-        if read.stack is None:
-            raise IncompleteSitesError(
-                read.faults, "Or leave such sites out: `phenotrain cache --skip-incomplete`, then `--cache`."
-            )
-        form = FieldForm.of(read.stack)
-        return read.stack
-
-    return sites, read_stack
+    return open_screen(
+        description,
+        request.data,
+        "Or leave such sites out: `phenotrain cache --skip-incomplete`, then `--cache`.",
+    )

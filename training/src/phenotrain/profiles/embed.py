@@ -10,13 +10,12 @@ import numpy as np
 
 from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.engine import Engine
+from phenotrain.bundle_screen import ReadStack
 
 _PIXELS_A_BATCH: Final = 2**22
 _MAX_BATCH: Final = 16
 _ARRAY: Final = "embeddings.npy"
 _STATE: Final = "embeddings.json"
-
-ReadStack = Callable[[int], np.ndarray]
 
 
 def embed_screen(

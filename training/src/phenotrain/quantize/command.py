@@ -1,6 +1,5 @@
 """What `phenotrain quantize` does with its arguments, and how it says what went wrong."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from phenoserve.answers import Answers
 from phenoserve.bundle import (
     Bundle,
     BundleError,
@@ -20,10 +18,11 @@ from phenoserve.bundle import (
     read_bundle,
     write_variants,
 )
-from phenoserve.engine import EngineError, Graph
+from phenoserve.engine import Engine, EngineError, Graph
+from phenotrain.bundle_screen import open_screen, require_fit
 from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.doses import top_doses
-from phenotrain.plates import PlateError, read_site, read_sites, site_files
+from phenotrain.plates import PlateError
 from phenotrain.profiles.screen_roles import roles_of
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.quantize.graphs import to_fp16, to_int8
@@ -59,7 +58,7 @@ class QuantizeRequest:
 
 
 class QuantizeError(ValueError):
-    """The screen does not fit the bundle."""
+    """The screen holds no sites to calibrate or to measure on, or the new bundle has no place."""
 
 
 def quantize_command(console: Console, request: QuantizeRequest) -> int:
@@ -81,6 +80,7 @@ def quantize_command(console: Console, request: QuantizeRequest) -> int:
         OSError,
         PlateError,
         QuantizeError,
+        ScreenMismatchError,
         WorseError,
     ) as error:
         console.print(str(error), style="red", markup=False, highlight=False)
@@ -90,22 +90,24 @@ def quantize_command(console: Console, request: QuantizeRequest) -> int:
 
 
 def _quantize(console: Console, request: QuantizeRequest) -> None:
-    bundle, screen = read_bundle(request.bundle), _Screen.open(request)
+    bundle, description = read_bundle(request.bundle), load_description(request.dataset)
+    require_fit(description, bundle)
+    sites, read_stack = open_screen(description, request.data, "Copy these files again from their source.")
     if request.out.exists():
         raise QuantizeError(f"{request.out} exists, and a bundle is never edited. Choose another folder.")
-    train, held_out = screen.rows(bundle, request)
+    train, held_out = _rows(bundle, sites, description.task.control, request)
     model_onnx = bundle.read_model()
     first = Graph.load(model_onnx, device="cpu")
-    targets = np.array([bundle.manifest.treatments.index(name) for name in screen.treatments(held_out)])
+    targets = np.array([bundle.manifest.treatments.index(name) for name in sites["treatment"].iloc[held_out]])
     variants: dict[VariantPrecision, Variant] = {}
     for precision in request.precisions:
         with uncounted_step(f"Graph at {precision}", console):
             is_int8 = precision == "int8"
-            stacks = (screen.read_stack(row) for row in train)
+            stacks = (read_stack(row) for row in train)
             converted = to_int8(model_onnx, stacks) if is_int8 else to_fp16(model_onnx)
             graph = Graph.load(converted, device="cpu")
         with step_bar(f"Held-out sites at {precision}", console) as on_site:
-            change = measure_change(first, graph, screen.read_stack, held_out, targets, on_site)
+            change = measure_change(first, graph, read_stack, held_out, targets, on_site)
         console.print(
             f"{precision}: balanced accuracy {change.accuracy:.4f}, {change.accuracy_fp32:.4f} at fp32; cosine of the "
             f"embeddings at least {change.min_cosine:.4f}, mean {change.mean_cosine:.4f}; {change.num_sites} sites"
@@ -116,51 +118,25 @@ def _quantize(console: Console, request: QuantizeRequest) -> None:
     write_variants(request.out, bundle, variants)
 
 
-@dataclass(frozen=True)
-class _Screen:
-    """The screen's sites and their files."""
-
-    data: Path
-    sites: pd.DataFrame
-    files: Sequence[tuple[str, ...]]
-    control: str
-
-    @classmethod
-    def open(cls, request: QuantizeRequest) -> "_Screen":
-        description = load_description(request.dataset)
-        sites = read_sites(description, request.data)
-        return cls(request.data, sites, site_files(description, sites), description.task.control)
-
-    def read_stack(self, row: int) -> np.ndarray:
-        """The raw stack of a site, `(channel, y, x)`."""
-        read = read_site(self.data, str(self.sites["site_id"].iloc[row]), self.files[row], None)
-        if read.stack is None:
-            raise QuantizeError(
-                f"The site {self.sites['site_id'].iloc[row]} cannot be read: {read.faults[0]}"
-            )
-        return read.stack
-
-    def treatments(self, rows: Sequence[int]) -> list[str]:
-        """The treatment of every row."""
-        return [str(name) for name in self.sites["treatment"].iloc[list(rows)]]
-
-    def rows(self, bundle: Bundle, request: QuantizeRequest) -> tuple[list[int], list[int]]:
-        """Training sites to calibrate on, and held-out sites to measure on, at the doses that were learned from."""
-        split, recipe = bundle.manifest.provenance.split, bundle.manifest.provenance.recipe
-        roles, _ = roles_of(split, self.sites)
-        known = np.flatnonzero(self.sites["treatment"].isin(bundle.manifest.treatments).to_numpy(dtype=bool))
-        heads = recipe.get("heads")
-        num_doses = int(str(heads["num_top_doses"])) if isinstance(heads, dict) else 0
-        known = known[top_doses(self.sites.iloc[known], self.control, num_doses)]
-        rng = np.random.default_rng(request.seed)
-        train = rng.permutation(known[roles[known] == "train"])[: request.num_calibration_sites]
-        held_out = rng.permutation(known[roles[known] == "test"])[: request.max_sites]
-        if not len(train) or not len(held_out):
-            raise QuantizeError(
-                f"{request.data} has {len(train)} training and {len(held_out)} held-out sites of {request.bundle}; "
-                "expected some of both. Pass the screen that the bundle learned from."
-            )
-        return sorted(train.tolist()), sorted(held_out.tolist())
+def _rows(
+    bundle: Bundle, sites: pd.DataFrame, control: str, request: QuantizeRequest
+) -> tuple[list[int], list[int]]:
+    """Training sites to calibrate on, and held-out sites to measure on, at the doses that were learned from."""
+    split, recipe = bundle.manifest.provenance.split, bundle.manifest.provenance.recipe
+    roles, _ = roles_of(split, sites)
+    known = np.flatnonzero(sites["treatment"].isin(bundle.manifest.treatments).to_numpy(dtype=bool))
+    heads = recipe.get("heads")
+    num_doses = int(str(heads["num_top_doses"])) if isinstance(heads, dict) else 0
+    known = known[top_doses(sites.iloc[known], control, num_doses)]
+    rng = np.random.default_rng(request.seed)
+    train = rng.permutation(known[roles[known] == "train"])[: request.num_calibration_sites]
+    held_out = rng.permutation(known[roles[known] == "test"])[: request.max_sites]
+    if not len(train) or not len(held_out):
+        raise QuantizeError(
+            f"{request.data} has {len(train)} training and {len(held_out)} held-out sites of {request.bundle}; "
+            "expected some of both. Pass the screen that the bundle learned from."
+        )
+    return sorted(train.tolist()), sorted(held_out.tolist())
 
 
 def _spec_of(change: Change, num_calibration_sites: int) -> VariantSpec:
@@ -177,8 +153,6 @@ def _spec_of(change: Change, num_calibration_sites: int) -> VariantSpec:
 
 def _golden(graph: Graph, bundle: Bundle) -> Golden:
     """The bundle's golden stacks, answered by another graph."""
-    answers: list[Answers] = []
-    for stack in bundle.golden.stacks:
-        outputs = graph.run(stack[np.newaxis].astype(np.float32))
-        answers.append(Answers(**outputs, forest=bundle.forest.probabilities(outputs["embedding"])))
-    return Golden(bundle.golden.stacks, tuple(answers))
+    engine = Engine(bundle, graph)
+    answers = tuple(engine.answer(stack[np.newaxis]) for stack in bundle.golden.stacks)
+    return Golden(bundle.golden.stacks, answers)
