@@ -112,8 +112,8 @@ def main() -> None:
 
     bundle, cores, console = read_bundle(asked.bundle), available_cores(), Console(width=110)
     tiff = draw_tiff(len(bundle.manifest.input.channels), asked.size, None)
-    narrow = Engine.load(bundle, device="cpu", num_threads=1, may_spin=False)
-    wide = Engine.load(bundle, device="cpu", num_threads=cores)
+    narrow = Engine.load(bundle, device="cpu", precision="auto", num_threads=1, may_spin=False)
+    wide = Engine.load(bundle, device="cpu", precision="auto", num_threads=cores)
     raw: dict[str, dict[str, list[Phase]]] = {}
 
     def closed(port: int, path: str, callers: int) -> Run:
@@ -167,8 +167,10 @@ def main() -> None:
         )
         console.print("inferences of at most so many stacks:", dict(sizes))
     if asked.json is not None:
-        told = {loop: {name: [one.as_json() for one in of_name] for name, of_name in found.items()}
-                for loop, found in raw.items()}  # fmt: skip
+        told = {
+            loop: {name: [one.as_json() for one in phases] for name, phases in found.items()}
+            for loop, found in raw.items()
+        }
         asked.json.write_text(json.dumps(told))
 
 

@@ -19,7 +19,7 @@ from phenoserve.bundle import (
     write_variants,
 )
 from phenoserve.engine import Engine, EngineError, Graph
-from phenotrain.bundle_screen import open_screen, require_fit
+from phenotrain.bundle_screen import ScreenMismatchError, open_screen, require_fit
 from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.doses import top_doses
 from phenotrain.plates import PlateError
