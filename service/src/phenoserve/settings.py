@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     precision: Annotated[
         Literal["auto", "fp32", "int8", "fp16"],
         Field(
-            description="Graph to run: auto takes int8 on a CPU made for it, fp16 on a GPU, if it holds one."
+            description="Graph to run: auto takes int8 on a CPU made for it, fp16 on a GPU, where the bundle has one."
         ),
     ] = "auto"
     workers: Annotated[

@@ -27,7 +27,9 @@ def quantize(
     ],
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.", exists=True, file_okay=False)],
     out: Annotated[Path, typer.Argument(help="Folder to write the new bundle to; must not exist.")],
-    precision: Annotated[list[Lower] | None, typer.Option(help="A precision to add; repeatable.")] = None,
+    precision: Annotated[
+        list[Lower] | None, typer.Option(help="A precision to add; repeatable.", show_default="int8")
+    ] = None,
     calibration_sites: Annotated[
         int, typer.Option(min=1, help="Training sites that the ranges of int8 come from.")
     ] = 32,
