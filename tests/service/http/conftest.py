@@ -1,4 +1,5 @@
 import io
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -93,6 +94,10 @@ class Listening:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         return self
+
+    def stop(self, sig: signal.Signals) -> None:
+        """Have the server take a signal now."""
+        self._server.handle_exit(sig, None)
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True

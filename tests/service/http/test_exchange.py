@@ -2,10 +2,15 @@
 
 import logging
 import re
+import signal
 
 import pytest
 
+from phenoserve.http import create_app
 from phenoserve.http.exchange import REQUEST_ID, SOUND_ID
+from phenoserve.logs import request_id
+from phenoserve.scheduling import Engines
+from phenoserve.settings import Settings
 
 from .conftest import encode_tiff
 
@@ -71,3 +76,21 @@ async def test_nothing_that_was_sent_is_logged(ask, array, caplog, tmp_path) -> 
     assert len(own) >= 2
     for word in ("whispered", "0815", "secret", "hush"):
         assert word not in str(own)
+
+
+def test_a_signal_does_not_speak_for_the_request_it_came_in_on(engine, listen, monkeypatch) -> None:
+    """What the service says of SIGTERM has no request's id, though the signal interrupts a task that answers one."""
+    ids: dict[str, str | None] = {}
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            ids[record.getMessage()] = request_id.get()
+
+    logger, notes = logging.getLogger("phenoserve.http.server"), Notes()
+    monkeypatch.setattr(logger, "handlers", [notes])
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    with listen(create_app(Engines.of(engine), Settings(port=0)), drain_s=0) as listening:
+        token = request_id.set("of-a-request")
+        listening.stop(signal.SIGTERM)
+        request_id.reset(token)
+    assert ids == {"SIGTERM: not ready any more, closing in 0 s": None}

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import Context
 from types import FrameType
 from typing import Any, Final
 
@@ -101,7 +102,7 @@ class DrainingServer(uvicorn.Server):
         )
         if (is_orphan or is_lame) and not self._is_draining:
             why = "The supervisor is gone" if is_orphan else "A worker that runs inferences died"
-            self._begin_end(asyncio.get_running_loop(), why)
+            self._begin_end(why)
         if counter % TICKS_A_SAMPLE == 0:
             self._app.service.metrics.sample()
         return await super().on_tick(counter)
@@ -113,7 +114,9 @@ class DrainingServer(uvicorn.Server):
             self.force_exit = self.should_exit and sig == signal.SIGINT
             self.should_exit = True
             return
-        self._begin_end(self._loop, signal.Signals(sig).name)
+        self._is_draining = True  # at once: a second signal may come before the loop's next turn
+        # In a context of its own: the signal may have come in while a request was answered, whose id is not its.
+        self._loop.call_soon_threadsafe(self._begin_end, signal.Signals(sig).name, context=Context())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the door so that nobody who came in is left standing, then finish what is in flight."""
@@ -147,12 +150,12 @@ class DrainingServer(uvicorn.Server):
         kind: Any = self.config.http_protocol_class
         return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
-    def _begin_end(self, loop: asyncio.AbstractEventLoop, why: str) -> None:
+    def _begin_end(self, why: str) -> None:
         """Stop being ready, and close later; the parent class would close at once and raise the signal again."""
         self._is_draining = True
         self._app.service.scheduler.drain()
         logger.info("%s: not ready any more, closing in %g s", why, self._drain_s)
-        loop.call_soon_threadsafe(loop.call_later, self._drain_s, self._stop)
+        asyncio.get_running_loop().call_later(self._drain_s, self._stop)
 
     def _stop(self) -> None:
         self.should_exit = True
