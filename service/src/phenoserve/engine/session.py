@@ -111,9 +111,9 @@ def _session(
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if may_spin else "0")
     # Threads that spin on after a call would take cores from the calls of another session.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    # Fields differ in size: the arena would keep memory for each for ever, and a memory plan fits but one.
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
+    # Memory given back after every call costs a sixth to a third of it in page faults (docs/performance.md).
+    options.enable_cpu_mem_arena = True
+    options.enable_mem_pattern = False  # a plan fits one size of field
     try:
         return _runtime.InferenceSession(model, options, providers=providers, enable_fallback=0)
     except RUNTIME_ERRORS as error:
