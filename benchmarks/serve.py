@@ -1,11 +1,12 @@
 """How near the service comes to what the machine can do, what it does beyond that, and what other servers do.
 
     python benchmarks/serve.py BUNDLE [--concurrency 1 16] [--rounds 5] [--seconds 3] [--size 1024]
-                               [--peers] [--rates 0.5 0.8] [--overload 10] [--json FILE]
+                               [--peers] [--peers-graph as-served] [--rates 0.5 0.8] [--overload 10] [--json FILE]
 
-Starts `phenoserve serve BUNDLE` on the CPU as a process of its own, and with `--peers` the servers of
-`benchmarks/peers`, each in an environment that uv makes. One uint8 TIFF is posted again and again. `docs/load.md` says
-what each number is. The clients share the machine with the servers, as their users' would not.
+Starts `phenoserve serve BUNDLE` on the CPU as a process of its own, at fp32 and at the precision that it chooses
+itself where that is another one, and with `--peers` the servers of `benchmarks/peers`, each in an environment that uv
+makes. One uint8 TIFF is posted again and again. `docs/load.md` says what each number is. The clients share the machine
+with the servers, as their users' would not.
 """
 
 import argparse
@@ -13,24 +14,28 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
 import httpx
+from graph import split
 from predict import draw_tiff, served
 from rich.console import Console
 from rich.table import Table
-from serving.loads import Phase, closed_loop, open_loop, poster
+from serving.loads import Phase, closed_loop, open_loop, poster, time_to_recover
 from serving.peers import PEERS, PeerError, peer
 
-from phenoserve.bundle import read_bundle
+from phenoserve.bundle import Precision, read_bundle
 from phenoserve.cores import available_cores
 from phenoserve.engine import Engine
+from phenoserve.engine.precision import choose_precision
 from phenoserve.stack import read_stack
 
 OK, TURNED_AWAY = {200}, {429, 503}
+LIMIT = "limit, fp32"
 Run = Callable[[], Phase]
 
 
@@ -47,22 +52,33 @@ def rounds_of(phases: dict[str, Run], num_rounds: int) -> dict[str, list[Phase]]
     return found
 
 
-def closed_table(concurrency: int, found: dict[str, list[Phase]]) -> Table:
-    """Medians over the rounds; ratios are of the same round's limit."""
-    limits = found["limit"]
-    title = f"closed loop, {concurrency} callers"
-    table = Table(
-        "", "/s", "of the limit", "p50 ms", "p50 / limit's", "p95 ms", "p99 ms", "errors", title=title
-    )
+def closed_table(concurrency: int, found: dict[str, list[Phase]], limits: dict[str, str]) -> Table:
+    """Medians over the rounds; ratios are of the same round's limit and of the same round's fastest peer."""
+    peers = [phases for name, phases in found.items() if name not in limits]
+    best = max(peers, key=lambda phases: median(phase.rate for phase in phases), default=None)
+    headings = [
+        "",
+        "/s (range)",
+        "of the limit",
+        "of the best peer",
+        "p50 ms",
+        "p50 / limit's",
+        "p99 ms",
+        "errors",
+    ]
+    table = Table(*headings, title=f"closed loop, {concurrency} callers")
     for name, phases in found.items():
-        pairs = list(zip(phases, limits, strict=True))
+        pairs = list(zip(phases, found[limits.get(name, LIMIT)], strict=True))
+        rates = [phase.rate for phase in phases]
         table.add_row(
             name,
-            f"{median(phase.rate for phase in phases):.2f}",
+            f"{median(rates):.2f} ({min(rates):.2f} to {max(rates):.2f})",
             f"{median(phase.rate / limit.rate for phase, limit in pairs):.3f}",
+            ""
+            if best is None
+            else f"{median(phase.rate / peer.rate for phase, peer in zip(phases, best, strict=True)):.3f}",
             f"{median(phase.percentile_ms(50) for phase in phases):.0f}",
             f"{median(phase.percentile_ms(50) / limit.percentile_ms(50) for phase, limit in pairs):.2f}",
-            f"{median(phase.percentile_ms(95) for phase in phases):.0f}",
             f"{median(phase.percentile_ms(99) for phase in phases):.0f}",
             f"{1 - median(phase.share(OK) for phase in phases):.3f}",
         )
@@ -104,23 +120,32 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--size", type=int, default=1024, help="height and width of the stack in pixels")
     parser.add_argument("--peers", action="store_true", help="measure the servers of benchmarks/peers too")
+    parser.add_argument(
+        "--peers-graph",
+        choices=["as-served", "as-tf2onnx"],
+        default="as-served",
+        help="graph of the peers: the bundle's, or in the form that tf2onnx writes",
+    )
     parser.add_argument("--rates", type=float, nargs="*", default=[0.5, 0.8], help="shares of the peak")
     parser.add_argument("--overload", type=float, default=10.0, help="multiple of the peak")
     parser.add_argument("--json", type=Path, help="file for every round's calls")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
 
-    bundle, cores, console = read_bundle(asked.bundle), available_cores(), Console(width=110)
+    bundle, cores, console = read_bundle(asked.bundle), available_cores(), Console(width=130)
     tiff = draw_tiff(len(bundle.manifest.input.channels), asked.size, None)
-    narrow = Engine.load(bundle, device="cpu", precision="auto", num_threads=1, may_spin=False)
-    wide = Engine.load(bundle, device="cpu", precision="auto", num_threads=cores)
+    chosen = choose_precision(bundle, "auto", "cpu")
+    precisions: list[Precision] = ["fp32"] if chosen == "fp32" else ["fp32", chosen]
     raw: dict[str, dict[str, list[Phase]]] = {}
 
     def closed(port: int, path: str, callers: int) -> Run:
         return lambda: closed_loop(callers, asked.seconds, lambda: poster(port, path, tiff))
 
-    def limit(callers: int) -> Run:
-        engine = wide if callers == 1 else narrow
+    def limit(precision: Precision, callers: int) -> Run:
+        num_threads = cores if callers == 1 else 1
+        engine = Engine.load(
+            bundle, device="cpu", precision=precision, num_threads=num_threads, may_spin=callers == 1
+        )
 
         def call() -> int:
             engine.answer(read_stack(tiff).array[None])
@@ -129,34 +154,51 @@ def main() -> None:
         return lambda: closed_loop(1 if callers == 1 else cores, asked.seconds, lambda: call)
 
     with ExitStack() as running:
-        client = running.enter_context(served(asked.bundle, "cpu"))
-        port = client.base_url.port or 80
-        started: dict[str, int] = {}
-        for name in PEERS if asked.peers else ():
-            try:
-                workers, threads = best_settings(name, asked.bundle, tiff, cores, asked.seconds)
-                at = running.enter_context(peer(name, asked.bundle, tiff, workers, threads))
-            except PeerError as error:
-                console.print(f"[bold]{name}[/bold] is left out. {error}")
-                continue
-            started[f"{name} ({workers} x {threads} threads)"] = at
-        peak = float("nan")
+        clients: dict[Precision, httpx.Client] = {
+            precision: running.enter_context(served(asked.bundle, "cpu", "--precision", precision))
+            for precision in precisions
+        }
+        ports: dict[Precision, int] = {
+            precision: client.base_url.port or 80 for precision, client in clients.items()
+        }
+        peers = running.enter_context(started_peers(asked, tiff, cores, console)) if asked.peers else {}
         for callers in asked.concurrency:
-            phases = {"limit": limit(callers), "/predict": closed(port, "/predict", callers)}
-            phases["/explain"] = closed(port, "/explain", callers)
-            phases |= {name: closed(at, "/predict", callers) for name, at in started.items()}
+            phases: dict[str, Run] = {}
+            limits: dict[str, str] = {}
+            for precision, port in ports.items():
+                of_precision = {f"limit, {precision}": limit(precision, callers)}
+                of_precision |= {
+                    f"{path}, {precision}": closed(port, path, callers) for path in ("/predict", "/explain")
+                }
+                limits |= dict.fromkeys(of_precision, f"limit, {precision}")
+                phases |= of_precision
+            phases |= {name: closed(at, "/predict", callers) for name, at in peers.items()}
             found = raw[f"closed {callers}"] = rounds_of(phases, asked.rounds)
-            peak = median(phase.rate for phase in found["/predict"])
-            console.print(closed_table(callers, found))
+            console.print(closed_table(callers, found, limits))
+
+        client, port = clients[chosen], ports[chosen]
+        peak = median(phase.rate for phase in raw[f"closed {asked.concurrency[-1]}"][f"/predict, {chosen}"])
+        usual_s = closed(port, "/predict", 1)().percentile_ms(50) / 1e3
+        recoveries: list[float] = []
+
+        def arrive(share: float, seed: int) -> Phase:
+            phase = open_loop(share * peak, asked.seconds, seed, lambda: poster(port, "/predict", tiff))
+            if share == asked.overload:
+                recoveries.append(time_to_recover(poster(port, "/predict", tiff), usual_s))
+            return phase
+
         before_mib = resident_mib(client)
         arrivals: dict[str, Run] = {
-            f"{share:g} x": lambda share=share, seed=seed: open_loop(
-                share * peak, asked.seconds, seed, lambda: poster(port, "/predict", tiff)
-            )
+            f"{share:g} x": lambda share=share, seed=seed: arrive(share, seed)
             for seed, share in enumerate([*asked.rates, asked.overload])
         }
         raw["open"] = rounds_of(arrivals, asked.rounds)
+        console.print(f"open loops are of {chosen}")
         console.print(open_table(peak, raw["open"]))
+        console.print(
+            f"after {asked.overload:g} x, s until a lone caller is answered in 1.5 times its usual "
+            f"{usual_s:.3f} s: " + ", ".join(f"{seconds:.2f}" for seconds in recoveries)
+        )
         console.print(
             f"resident {before_mib:.0f} MiB before the open loops, {resident_mib(client):.0f} MiB after"
         )
@@ -172,6 +214,28 @@ def main() -> None:
             for loop, found in raw.items()
         }
         asked.json.write_text(json.dumps(told))
+
+
+@contextmanager
+def started_peers(
+    asked: argparse.Namespace, tiff: bytes, cores: int, console: Console
+) -> Iterator[dict[str, int]]:
+    """Run every peer that starts, each at its best settings, until the block ends; gives their ports by name."""
+    with ExitStack() as running:
+        folder = asked.bundle
+        if asked.peers_graph == "as-tf2onnx":
+            folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+            (folder / "model.onnx").write_bytes(split(read_bundle(asked.bundle).read_model()))
+        ports: dict[str, int] = {}
+        for name in PEERS:
+            try:
+                workers, threads = best_settings(name, folder, tiff, cores, asked.seconds)
+                at = running.enter_context(peer(name, folder, tiff, workers, threads))
+            except PeerError as error:
+                console.print(f"[bold]{name}[/bold] is left out. {error}")
+                continue
+            ports[f"{name} ({workers} x {threads})"] = at
+        yield ports
 
 
 def best_settings(name: str, bundle: Path, tiff: bytes, cores: int, seconds: float) -> tuple[int, int]:

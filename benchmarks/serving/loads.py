@@ -74,6 +74,19 @@ def open_loop(rate: float, seconds: float, seed: int, make_call: Callable[[], Ca
     return _run(min(MAX_OPEN_CALLERS, len(arrivals)), make_call, next_at)
 
 
+def time_to_recover(call: Callable[[], int], usual_s: float, limit_s: float = 30) -> float:
+    """Call alone, again and again, until a call succeeds in 1.5 times the usual time.
+
+    Returns:
+        Seconds from the beginning to the end of that call; infinity if there is none within the limit.
+    """
+    began = time.perf_counter()
+    while (sent := time.perf_counter()) - began < limit_s:
+        if call() == http.HTTPStatus.OK and time.perf_counter() - sent <= 1.5 * usual_s:
+            return time.perf_counter() - began
+    return float("inf")
+
+
 def _run(
     num_callers: int, make_call: Callable[[], Callable[[], int]], next_at: Callable[[], float | None]
 ) -> Phase:

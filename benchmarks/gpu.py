@@ -1,0 +1,126 @@
+"""The service on a GPU: do its answers agree with the CPU's, and how near does it come to the bare session?
+
+    python benchmarks/gpu.py BUNDLE [--device cuda] [--precision auto] [--batches 1 8 32] [--callers 1 16 64]
+                                    [--rounds 5] [--seconds 5] [--size 1024]
+
+First every output of drawn stacks of several sizes is compared between the device and the CPU at fp32; the script ends
+with 1 where one is beyond the bundle's tolerance of that precision. Then the session alone runs batches of stacks that
+are decoded already, and the service is posted a uint8 TIFF on each route; all of them take turns within a round, and
+the first round is not counted. `--device cpu` runs the same on the CPU, to try the script.
+"""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from predict import draw_tiff, served
+from rich.console import Console
+from rich.table import Table
+from serve import rounds_of
+from serving.loads import Phase, closed_loop, poster
+
+from phenoserve.bundle import read_bundle
+from phenoserve.engine import Engine
+from phenoserve.stack import read_stack
+
+PARITY_SIZES_PX = ((64, 64), (250, 333), (1024, 1024))
+ROUTES = ("/predict", "/embed", "/explain")
+
+
+def parity_table(cpu: Engine, device: Engine) -> tuple[Table, bool]:
+    """Compare every output for drawn stacks; says too whether all are within the device's tolerance."""
+    tolerance = device.bundle.tolerance
+    table = Table(
+        "field", "output", "largest difference", "largest value", "within the tolerance", title="parity"
+    )
+    is_good = True
+    channels = len(cpu.bundle.manifest.input.channels)
+    generator = np.random.default_rng(1)
+    for height, width in PARITY_SIZES_PX:
+        stacks = generator.gamma(2, 300, (2, channels, height, width)).astype(np.uint16)
+        ours, theirs = device.answer(stacks).arrays(), cpu.answer(stacks).arrays()
+        for name, expected in theirs.items():
+            difference = np.abs(ours[name] - expected)
+            allowed = tolerance.absolute + tolerance.relative * np.abs(expected)
+            is_within = bool((difference <= allowed).all())
+            is_good &= is_within
+            found = (f"{difference.max():.2g}", f"{np.abs(expected).max():.2g}", "yes" if is_within else "NO")
+            table.add_row(f"{height} x {width}", name, *found)
+    return table, is_good
+
+
+def session_phase(engine: Engine, stacks: np.ndarray, seconds: float) -> Phase:
+    """Run batches one after another on the session alone; a phase's calls are batches."""
+
+    def call() -> int:
+        engine.answer(stacks)
+        return 200
+
+    return closed_loop(1, seconds, lambda: call)
+
+
+def main() -> None:
+    """Compare, measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    parser.add_argument("--precision", choices=["auto", "fp32", "fp16", "int8"], default="auto")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--callers", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--size", type=int, default=1024, help="height and width of the stack in pixels")
+    asked = parser.parse_args()
+
+    bundle, console = read_bundle(asked.bundle), Console(width=120)
+    engine = Engine.load(bundle, device=asked.device, precision=asked.precision)
+    console.print(f"{engine.active_device}, {engine.bundle.precision}")
+    table, is_good = parity_table(Engine.load(bundle, device="cpu"), engine)
+    console.print(table)
+
+    tiff = draw_tiff(len(bundle.manifest.input.channels), asked.size, None)
+    stack = read_stack(tiff).array
+    with served(asked.bundle, asked.device, "--precision", asked.precision) as client:
+        port = client.base_url.port or 80
+        batches = {f"session, batches of {batch}": batch for batch in asked.batches}
+        phases = {
+            name: partial(session_phase, engine, np.repeat(stack[None], batch, axis=0), asked.seconds)
+            for name, batch in batches.items()
+        }
+        for callers in asked.callers:
+            phases |= {
+                f"{path}, {callers} callers": partial(
+                    closed_loop, callers, asked.seconds, partial(poster, port, path, tiff)
+                )
+                for path in ROUTES
+            }
+        found = rounds_of(phases, asked.rounds)
+    stacks_a_call = {name: batches.get(name, 1) for name in found}
+    best = [
+        max(found[name][index].rate * batch for name, batch in batches.items())
+        for index in range(asked.rounds)
+    ]
+    table = Table(
+        "", "stacks /s (range)", "of the session's best", "p50 ms", "p99 ms", "errors", title="rates"
+    )
+    for name, of_name in found.items():
+        rates = [phase.rate * stacks_a_call[name] for phase in of_name]
+        table.add_row(
+            name,
+            f"{median(rates):.1f} ({min(rates):.1f} to {max(rates):.1f})",
+            f"{median(rate / limit for rate, limit in zip(rates, best, strict=True)):.3f}",
+            f"{median(phase.percentile_ms(50) for phase in of_name):.1f}",
+            f"{median(phase.percentile_ms(99) for phase in of_name):.1f}",
+            f"{1 - median(phase.share({200}) for phase in of_name):.3f}",
+        )
+    console.print(table)
+    sys.exit(0 if is_good else 1)
+
+
+if __name__ == "__main__":
+    main()
