@@ -20,7 +20,7 @@ WEB_PACKAGES := $(if $(NODE),clients/web/node_modules/.installed)
 SCREEN := demo/screen
 BUNDLE := demo/bundle
 
-.PHONY: help setup demo serve test test-fast test-slow fuzz check web page openapi chromium format clean promtool
+.PHONY: help setup demo serve test test-fast test-slow fuzz check web page openapi notebooks chromium format clean promtool
 
 help:  ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ page: clients/web/node_modules/.installed  ## Build the page into the service (n
 
 openapi: setup  ## Write docs/openapi.json anew, after a change of the routes.
 	$(RUN) python tests/service/http/openapi_document.py docs/openapi.json
+
+notebooks: setup  ## Run the notebooks of docs/ on the demo's screen and bundle, and keep what they print.
+	$(RUN) jupyter-execute --inplace --timeout=900 docs/notebooks/*.ipynb
 
 clients/web/node_modules/.installed: clients/web/package-lock.json
 	cd clients/web && npm ci --ignore-scripts --no-audit --no-fund
