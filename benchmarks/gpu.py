@@ -3,10 +3,10 @@
     python benchmarks/gpu.py BUNDLE [--device cuda] [--precision auto] [--batches 1 8 32] [--callers 1 16 64]
                                     [--rounds 5] [--seconds 5] [--size 1024]
 
-First every output of drawn stacks of several sizes is compared between the device and the CPU at fp32; the script ends
-with 1 where one is beyond the bundle's tolerance of that precision. Then the session alone runs batches of stacks that
-are decoded already, and the service is posted a uint8 TIFF on each route; all of them take turns within a round, and
-the first round is not counted. `--device cpu` runs the same on the CPU, to try the script.
+First every output of drawn stacks of several sizes is compared between the device and the CPU at the same precision;
+the script ends with 1 where one is beyond the bundle's tolerance of that precision. Then the session alone runs batches
+of stacks that are decoded already, and the service is posted a uint8 TIFF on each route; all of them take turns within
+a round, and the first round is not counted. `--device cpu` runs the same on the CPU, to try the script.
 """
 
 import argparse
@@ -80,7 +80,9 @@ def main() -> None:
     bundle, console = read_bundle(asked.bundle), Console(width=120)
     engine = Engine.load(bundle, device=asked.device, precision=asked.precision)
     console.print(f"{engine.active_device}, {engine.bundle.precision}")
-    table, is_good = parity_table(Engine.load(bundle, device="cpu"), engine)
+    table, is_good = parity_table(
+        Engine.load(bundle, device="cpu", precision=engine.bundle.precision), engine
+    )
     console.print(table)
 
     tiff = draw_tiff(len(bundle.manifest.input.channels), asked.size, None)
