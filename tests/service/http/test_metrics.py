@@ -4,7 +4,10 @@ import io
 
 import pytest
 import tifffile
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
+
+from phenoserve.http.metrics import EveryProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -57,3 +60,14 @@ async def test_every_app_counts_alone(ask) -> None:
         labels = (("method", "GET"), ("route", "/livez"), ("status", "200"))
         assert (await scrape(client))["phenoserve_requests_total", labels] == 1
         assert ("phenoserve_requests_total", labels) not in await scrape(other)
+
+
+def test_a_process_that_is_starting_does_not_spoil_the_sums(tmp_path) -> None:
+    """A process's file that is still empty counts for nothing, and those of the others are summed."""
+    for pid, count in (("11", 3.0), ("12", 4.0)):
+        counts = MmapedDict(str(tmp_path / f"counter_{pid}.db"))
+        counts.write_value(mmap_key("stacks", "stacks_total", [], [], "Stacks."), count, 0.0)
+        counts.close()
+    (tmp_path / "counter_13.db").touch()
+    (metric,) = EveryProcess(tmp_path).collect()
+    assert [(sample.name, sample.value) for sample in metric.samples] == [("stacks_total", 7.0)]

@@ -5,6 +5,7 @@ them up: `prometheus_client` does so wherever `PROMETHEUS_MULTIPROC_DIR` names a
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,12 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Info,
+    Metric,
     ProcessCollector,
     generate_latest,
     multiprocess,
 )
+from prometheus_client.registry import Collector
 
 from phenoserve.http.exchange import Exchange
 from phenoserve.scheduling import Readiness, Scheduler, StageTimes
@@ -128,8 +131,32 @@ class Metrics:
         if not self._is_shared:
             return generate_latest(self._registry)
         everybody = CollectorRegistry()
-        multiprocess.MultiProcessCollector(everybody)
+        everybody.register(EveryProcess(Path(os.environ[SHARED_FOLDER_VARIABLE])))
         return generate_latest(everybody) + generate_latest(self._own)
+
+
+class EveryProcess(Collector):
+    """The counts of all processes that share a folder, some of which may be starting or gone.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        """Sum what the files of the processes hold."""
+        untyped: Any = multiprocess.MultiProcessCollector
+        return untyped.merge([str(file) for file in self._folder.glob("*.db") if _is_filled(file)])
+
+
+def _is_filled(file: Path) -> bool:
+    """Whether a process's file has its size: it is made empty, and what is read before then is no file of counts."""
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def forget_process(pid: int, folder: Path) -> None:
