@@ -6,24 +6,32 @@
 First every output of drawn stacks of several sizes is compared between the device and the CPU at the same precision;
 the script ends with 1 where one is beyond the bundle's tolerance of that precision. Then the session alone runs batches
 of stacks that are decoded already, and the service is posted a uint8 TIFF on each route; all of them take turns within
-a round, and the first round is not counted. `--device cpu` runs the same on the CPU, to try the script.
+a round, and the first round is not counted. The session is run in three ways: with its outputs bound, which is what the
+service does on a GPU; plain; and bound, on a graph that takes pixels as uint8, so that a quarter of the bytes crosses
+the bus. `--device cpu` runs the same on the CPU, to try the script.
 """
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper
 from predict import draw_tiff, served
 from rich.console import Console
 from rich.table import Table
-from serve import rounds_of
+from serve import Run, rounds_of
 from serving.loads import Phase, closed_loop, poster
 
+from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
+from phenoserve.engine.graph import run_bound, run_plain
+from phenoserve.engine.session import ActiveDevice, open_session
 from phenoserve.stack import read_stack
 
 PARITY_SIZES_PX = ((64, 64), (250, 333), (1024, 1024))
@@ -52,11 +60,35 @@ def parity_table(cpu: Engine, device: Engine) -> tuple[Table, bool]:
     return table, is_good
 
 
-def session_phase(engine: Engine, stacks: np.ndarray, seconds: float) -> Phase:
-    """Run batches one after another on the session alone; a phase's calls are batches."""
+def taking_uint8(model_onnx: bytes) -> bytes:
+    """The same graph for pixels as uint8, which it makes float32 itself."""
+    model = onnx.load_model_from_string(model_onnx)
+    (stack,) = model.graph.input
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = "stack/float" if name == stack.name else name
+    model.graph.node.insert(0, helper.make_node("Cast", [stack.name], ["stack/float"], to=TensorProto.FLOAT))
+    stack.type.tensor_type.elem_type = TensorProto.UINT8
+    return model.SerializeToString()
+
+
+def session_ways(model_onnx: bytes, device: ActiveDevice) -> dict[str, Callable[[np.ndarray], object]]:
+    """Ways to run a batch of uint8 stacks on the session alone, the service's own first."""
+    names = list(GRAPH_OUTPUT_AXES)
+    session, _ = open_session(model_onnx, device, None)
+    narrow, _ = open_session(taking_uint8(model_onnx), device, None)
+    return {
+        "bound": lambda stacks: run_bound(session, names, stacks.astype(np.float32)),
+        "plain": lambda stacks: run_plain(session, names, stacks.astype(np.float32)),
+        "bound, uint8 in": lambda stacks: run_bound(narrow, names, stacks),
+    }
+
+
+def session_phase(run: Callable[[np.ndarray], object], stacks: np.ndarray, seconds: float) -> Phase:
+    """Run batches one after another; a phase's calls are batches."""
 
     def call() -> int:
-        engine.answer(stacks)
+        run(stacks)
         return 200
 
     return closed_loop(1, seconds, lambda: call)
@@ -89,11 +121,15 @@ def main() -> None:
     stack = read_stack(tiff).array
     with served(asked.bundle, asked.device, "--precision", asked.precision) as client:
         port = client.base_url.port or 80
-        batches = {f"session, batches of {batch}": batch for batch in asked.batches}
-        phases = {
-            name: partial(session_phase, engine, np.repeat(stack[None], batch, axis=0), asked.seconds)
-            for name, batch in batches.items()
-        }
+        batches: dict[str, int] = {}
+        phases: dict[str, Run] = {}
+        for way, call in session_ways(engine.bundle.read_model(), engine.active_device).items():
+            for batch in asked.batches:
+                name = f"session, {way}, batches of {batch}"
+                batches[name] = batch
+                phases[name] = partial(
+                    session_phase, call, np.repeat(stack[None], batch, axis=0), asked.seconds
+                )
         for callers in asked.callers:
             phases |= {
                 f"{path}, {callers} callers": partial(

@@ -23,6 +23,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "num_threads": ("3", 3),
     "num_threads_alone": ("2", 2),
     "max_batch": ("7", 7),
+    "max_gpu_mib": ("1024", 1024),
     "num_decoders": ("5", 5),
     "max_queue": ("12", 12),
     "max_queue_mib": ("12.5", 12.5),

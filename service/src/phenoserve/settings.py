@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     max_batch: Annotated[
         int | None, Field(ge=1, le=256, description="Stacks of one inference; 1 if unset, 16 on a GPU.")
     ] = None
+    max_gpu_mib: Annotated[
+        float | None,
+        Field(gt=0, description="MiB of a GPU's memory that inferences may take; all of it if unset."),
+    ] = None
     num_decoders: Annotated[
         int | None,
         Field(ge=1, le=256, description="Threads that decode stacks and draw answers; one a core if unset."),
@@ -141,6 +145,11 @@ class Settings(BaseSettings):
     def max_in_flight_bytes(self) -> int:
         """Bytes of all bodies in flight."""
         return int(self.max_in_flight_mib * MIB)
+
+    @property
+    def max_gpu_bytes(self) -> int | None:
+        """Bytes of a GPU's memory that inferences may take; None for all of it."""
+        return None if self.max_gpu_mib is None else int(self.max_gpu_mib * MIB)
 
     @property
     def max_queue_bytes(self) -> int:

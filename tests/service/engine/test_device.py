@@ -3,12 +3,17 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import phenoserve.engine.session as session_module
+from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import DeviceUnavailableError, Engine, GraphError
 from phenoserve.engine.cuda import num_cuda_devices
+from phenoserve.engine.graph import run_bound, run_plain
+from phenoserve.scheduling.engines import load_engines
+from phenoserve.settings import Settings
 
 without_gpu = pytest.mark.skipif(num_cuda_devices() > 0, reason="this machine has a CUDA device")
 with_gpu = pytest.mark.skipif(num_cuda_devices() == 0, reason="this machine has no CUDA device")
@@ -57,6 +62,36 @@ def test_a_driver_without_its_libraries_is_no_device(tiny_bundle, monkeypatch, c
     assert capfd.readouterr() == ("", "")
     with pytest.raises(GraphError if outcome == "raises" else DeviceUnavailableError):
         Engine.load(bundle, device="cuda")
+
+
+@without_gpu
+def test_the_limit_of_a_gpus_memory_is_handed_to_the_runtime(tiny_bundle, monkeypatch):
+    """`max_gpu_mib` is what a session on CUDA is asked for, in bytes; without it nothing is said."""
+    asked = []
+
+    def seen(model, providers, num_threads, **options):
+        asked.append(providers[0][1].get("gpu_mem_limit"))
+        raise GraphError("no device")
+
+    monkeypatch.setattr(session_module, "num_cuda_devices", lambda: 1)
+    monkeypatch.setattr(session_module, "_session", seen)
+    for settings in (Settings(device="cuda", max_gpu_mib=1536), Settings(device="cuda")):
+        with pytest.raises(GraphError):
+            load_engines(read_bundle(tiny_bundle), settings)
+    assert asked == [str(1536 * 2**20), None]
+
+
+def test_bound_outputs_are_the_outputs(tiny_bundle):
+    """A call with its outputs bound, as on a GPU, gives what a plain call gives, to the bit."""
+    bundle = read_bundle(tiny_bundle)
+    session, _ = session_module.open_session(bundle.read_model(), "cpu", 1)
+    names = list(GRAPH_OUTPUT_AXES)
+    for stack in bundle.golden.stacks:
+        stacks = np.stack([stack, stack[:, ::-1]]).astype(np.float32)
+        for ours, theirs in zip(
+            run_bound(session, names, stacks), run_plain(session, names, stacks), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.fixture(scope="module")

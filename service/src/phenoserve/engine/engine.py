@@ -42,6 +42,7 @@ class Engine:
         precision: WantedPrecision = "fp32",
         num_threads: int | None = None,
         may_spin: bool = True,
+        max_gpu_bytes: int | None = None,
     ) -> "Engine":
         """Load a bundle's graph on a device.
 
@@ -51,6 +52,7 @@ class Engine:
             precision: Which of the bundle's graphs; `auto` as `phenoserve.engine.precision.choose_precision` says.
             num_threads: Threads of one call on the CPU; all cores that affinity and cgroups leave by default.
             may_spin: Whether these threads may spin while they wait; not where several calls share the cores.
+            max_gpu_bytes: Most that ONNX Runtime's arena may take of a GPU's memory; all of it if None.
 
         Raises:
             DeviceUnavailableError: If `cuda` is asked for and cannot be had.
@@ -62,7 +64,9 @@ class Engine:
         def load(expected: ActiveDevice) -> tuple[Bundle, Graph]:
             chosen = bundle.at(choose_precision(bundle, precision, expected))
             model = chosen.read_model()
-            return chosen, Graph.load(model, device=device, num_threads=num_threads, may_spin=may_spin)
+            return chosen, Graph.load(
+                model, device=device, num_threads=num_threads, may_spin=may_spin, max_gpu_bytes=max_gpu_bytes
+            )
 
         bundle, graph = load("cuda" if device != "cpu" and num_cuda_devices() > 0 else "cpu")
         if choose_precision(bundle, precision, graph.active_device) != bundle.precision:

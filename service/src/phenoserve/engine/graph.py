@@ -26,7 +26,13 @@ class Graph:
 
     @classmethod
     def load(
-        cls, model: bytes, *, device: Device = "auto", num_threads: int | None = None, may_spin: bool = True
+        cls,
+        model: bytes,
+        *,
+        device: Device = "auto",
+        num_threads: int | None = None,
+        may_spin: bool = True,
+        max_gpu_bytes: int | None = None,
     ) -> "Graph":
         """Load a graph.
 
@@ -36,12 +42,15 @@ class Graph:
                 the CPU elsewhere.
             num_threads: Threads of one call on the CPU; all available cores by default.
             may_spin: Whether these threads may spin while they wait; not where several calls share the cores.
+            max_gpu_bytes: Most that ONNX Runtime's arena may take of a GPU's memory; all of it if None.
 
         Raises:
             DeviceUnavailableError: If `cuda` is asked for and cannot be had.
             GraphError: If ONNX Runtime refuses the graph, or it is not one of the format.
         """
-        session, active_device = open_session(model, device, num_threads, may_spin=may_spin)
+        session, active_device = open_session(
+            model, device, num_threads, may_spin=may_spin, max_gpu_bytes=max_gpu_bytes
+        )
         _require_interface(session)
         return cls(session, active_device)
 
@@ -58,8 +67,9 @@ class Graph:
             GraphError: If ONNX Runtime fails.
         """
         names = list(GRAPH_OUTPUT_AXES)
+        run = run_bound if self.active_device == "cuda" else run_plain
         try:
-            outputs = self._session.run(names, {_INPUT: stacks})
+            outputs = run(self._session, names, stacks)
         except RUNTIME_ERRORS as error:
             raise GraphError(f"The graph failed on stacks of shape {stacks.shape}: {error}") from error
         return dict(zip(names, outputs, strict=True))
@@ -80,6 +90,21 @@ class Graph:
                     f"The graph's {node.name} is (batch, {size}, …); expected (batch, {expected}, …). "
                     "Export the bundle again."
                 )
+
+
+def run_plain(session: Session, names: list[str], stacks: np.ndarray) -> list[np.ndarray]:
+    """Run a session as it comes: it looks up where every output is to be, in every call."""
+    return session.run(names, {_INPUT: stacks})
+
+
+def run_bound(session: Session, names: list[str], stacks: np.ndarray) -> list[np.ndarray]:
+    """Run a session with its outputs bound to the processor's memory, so that a GPU writes each there once."""
+    binding = session.io_binding()
+    binding.bind_cpu_input(_INPUT, stacks)
+    for name in names:
+        binding.bind_output(name)
+    session.run_with_iobinding(binding)
+    return binding.copy_outputs_to_cpu()
 
 
 def _require_interface(session: Session) -> None:

@@ -42,6 +42,8 @@ class Session(Protocol):
     """What is used of `onnxruntime.InferenceSession`."""
 
     run: Callable[[Sequence[str], Mapping[str, np.ndarray]], list[np.ndarray]]
+    io_binding: Callable[[], Any]
+    run_with_iobinding: Callable[[Any], None]
     get_providers: Callable[[], list[str]]
     get_inputs: Callable[[], list[Any]]
     get_outputs: Callable[[], list[Any]]
@@ -73,7 +75,12 @@ RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
 
 
 def open_session(
-    model: bytes, device: Device, num_threads: int | None, *, may_spin: bool = True
+    model: bytes,
+    device: Device,
+    num_threads: int | None,
+    *,
+    may_spin: bool = True,
+    max_gpu_bytes: int | None = None,
 ) -> tuple[Session, ActiveDevice]:
     """Open a session on a device; one at a time, however many threads ask.
 
@@ -84,6 +91,8 @@ def open_session(
         num_threads: Threads of one call on the CPU; all available cores by default.
         may_spin: Whether these threads may wait for work without giving up their core: faster for a lone call,
             slower for calls that share the cores.
+        max_gpu_bytes: Most that ONNX Runtime's arena may take of a GPU's memory; all of it if None. A call that
+            needs more fails.
 
     Returns:
         The session and the device it is on.
@@ -93,7 +102,7 @@ def open_session(
         GraphError: If ONNX Runtime refuses the graph.
     """
     with _load_lock:
-        session = None if device == "cpu" else _cuda_session(model, device, num_threads)
+        session = None if device == "cpu" else _cuda_session(model, device, num_threads, max_gpu_bytes)
         if session is not None:
             return session, "cuda"
         if device == "cuda":
@@ -122,7 +131,9 @@ def _session(
         ) from error
 
 
-def _cuda_session(model: bytes, device: Device, num_threads: int | None) -> Session | None:
+def _cuda_session(
+    model: bytes, device: Device, num_threads: int | None, max_gpu_bytes: int | None
+) -> Session | None:
     """Return a session that runs on CUDA, or None, without a word on stdout or stderr."""
     if num_cuda_devices() == 0 or _CUDA_PROVIDER not in _runtime.get_available_providers():
         return None
@@ -130,7 +141,8 @@ def _cuda_session(model: bytes, device: Device, num_threads: int | None) -> Sess
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             _runtime.preload_dlls()
-        session = _session(model, [(_CUDA_PROVIDER, _CUDA_OPTIONS), _CPU_PROVIDER], num_threads)
+        limits = {} if max_gpu_bytes is None else {"gpu_mem_limit": str(max_gpu_bytes)}
+        session = _session(model, [(_CUDA_PROVIDER, _CUDA_OPTIONS | limits), _CPU_PROVIDER], num_threads)
     except GraphError:
         if device == "auto":
             return None

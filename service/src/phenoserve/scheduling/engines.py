@@ -99,6 +99,7 @@ def load_engines(bundle: Bundle, settings: Settings) -> Engines:
         precision=settings.precision,
         num_threads=on_cpu.num_threads_alone,
         may_spin=not is_shared or on_cpu.num_inferences == 1,
+        max_gpu_bytes=settings.max_gpu_bytes,
     )
     if alone.active_device == "cuda":
         return Engines(alone, alone, _buckets(Plan.of(settings, "cuda").max_batch))
