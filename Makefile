@@ -20,7 +20,7 @@ WEB_PACKAGES := $(if $(NODE),clients/web/node_modules/.installed)
 SCREEN := demo/screen
 BUNDLE := demo/bundle
 
-.PHONY: help setup demo serve test test-fast test-slow fuzz check web page openapi notebooks chromium format clean promtool
+.PHONY: help setup demo serve test test-fast test-slow fuzz check web page openapi notebooks chromium format clean promtool imagej
 
 help:  ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,7 +45,7 @@ demo: setup  ## Simulate a screen, train, export, serve, and ask the service abo
 serve:  ## Serve the demo's bundle until Ctrl-C.
 	$(RUN) phenoserve serve $(BUNDLE) --port $(PORT)
 
-test: setup check web chromium promtool  ## The full test suite, as CI runs it.
+test: setup check web chromium promtool imagej  ## The full test suite, as CI runs it.
 	$(RUN) pytest -n auto --dist worksteal
 
 test-fast: setup  ## Tests of seconds only.
@@ -99,6 +99,13 @@ promtool:  ## Unpack Debian's promtool into .tools for the test of the alert rul
 	@if ! command -v promtool >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  { apt-get update -qq && mkdir -p .tools/prometheus && cd .tools/prometheus && apt-get download -qq prometheus \
 	    && dpkg -x prometheus_*.deb .; } || echo "promtool cannot be had: the test of the alert rules will be skipped."; \
+	fi
+
+imagej:  ## Install Debian's ImageJ, Jython and virtual display for the tests of the Fiji script, where apt-get may.
+	@if ! { test -e /usr/share/java/ij.jar -a -e /usr/share/java/jython.jar && command -v java xvfb-run >/dev/null; } \
+	  && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  { apt-get update -qq && apt-get install -qy --no-install-recommends default-jre imagej jython xauth xvfb; } \
+	    || echo "ImageJ cannot be installed: the tests of the Fiji script will be skipped."; \
 	fi
 
 format: setup  ## Sort imports and format.

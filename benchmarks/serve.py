@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -181,16 +182,22 @@ def main() -> None:
         usual_s = closed(port, "/predict", 1)().percentile_ms(50) / 1e3
         recoveries: list[float] = []
 
-        def arrive(share: float, seed: int) -> Phase:
-            phase = open_loop(share * peak, asked.seconds, seed, lambda: poster(port, "/predict", tiff))
+        def arrive(share: float, seed: int, *, asks_first: bool) -> Phase:
+            phase = open_loop(
+                share * peak,
+                asked.seconds,
+                seed,
+                lambda: poster(port, "/predict", tiff, asks_first=asks_first),
+            )
             if share == asked.overload:
                 recoveries.append(time_to_recover(poster(port, "/predict", tiff), usual_s))
             return phase
 
         before_mib = resident_mib(client)
         arrivals: dict[str, Run] = {
-            f"{share:g} x": lambda share=share, seed=seed: arrive(share, seed)
+            f"{share:g} x{', asking first' * asks_first}": partial(arrive, share, seed, asks_first=asks_first)
             for seed, share in enumerate([*asked.rates, asked.overload])
+            for asks_first in (False, True)
         }
         raw["open"] = rounds_of(arrivals, asked.rounds)
         console.print(f"open loops are of {chosen}")

@@ -1,6 +1,7 @@
 """Closed and open loops of calls on threads, and what they saw."""
 
 import http.client
+import socket
 import threading
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from itertools import count
 import numpy as np
 
 MAX_OPEN_CALLERS = 200
+CONTINUE = b"HTTP/1.1 100"
 TURNED_AWAY = {http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE}
 
 
@@ -112,14 +114,26 @@ def _run(
     )
 
 
-def poster(port: int, path: str, tiff: bytes) -> Callable[[], int]:
-    """Posts over a kept connection; gives the status, or 0 where there was no answer as there should be."""
+def poster(port: int, path: str, tiff: bytes, *, asks_first: bool = False) -> Callable[[], int]:
+    """Posts over a kept connection; gives the status, or 0 where there was no answer as there should be.
+
+    Args:
+        port: Port of this machine.
+        path: Route.
+        tiff: Body.
+        asks_first: Whether the body is held back until the service asks for it (`Expect: 100-continue`, RFC 9110
+            section 10.1.1), as curl does with bodies over 1 MiB.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Content-Type": "image/tiff", "Accept": "application/json"}
+    if asks_first:
+        headers |= {"Expect": "100-continue", "Content-Length": str(len(tiff))}
 
     def post() -> int:
         try:
-            connection.request("POST", path, tiff, headers)
+            connection.request("POST", path, None if asks_first else tiff, headers)
+            if asks_first and _is_asked_for(connection.sock):
+                connection.send(tiff)  # http.client passes over the line that asked for it
             response = connection.getresponse()
             response.read()
         except (OSError, http.client.HTTPException):
@@ -130,3 +144,8 @@ def poster(port: int, path: str, tiff: bytes) -> Callable[[], int]:
         return response.status
 
     return post
+
+
+def _is_asked_for(connection: socket.socket) -> bool:
+    """Whether the next line of the answer, which is left unread, asks for the body."""
+    return connection.recv(len(CONTINUE), socket.MSG_PEEK | socket.MSG_WAITALL) == CONTINUE

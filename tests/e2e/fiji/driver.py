@@ -1,0 +1,92 @@
+"""Runs the Fiji script under Jython as its user would, with the answers to its dialogs given.
+
+`java -cp JARS org.python.util.jython driver.py SCRIPT CASES RESULTS`: CASES is a JSON file of what to run; what came of
+it is written to RESULTS.
+"""
+
+import imp
+import json
+import sys
+
+from ij import IJ, ImageJ, Macro, WindowManager
+from ij.measure import ResultsTable
+from java.lang import System, Thread
+
+script_path, cases_path, results_path = sys.argv[1:]
+script = imp.load_source("Phenoserve_Explain", script_path)
+
+
+def rows_of(table):
+    if table is None:
+        return None
+    headings = list(table.getHeadings())
+    rows = range(table.size())
+    return [{heading: table.getStringValue(heading, row) for heading in headings} for row in rows]
+
+
+def run(case):
+    """The whole script on an image, its dialogs answered by what a macro would pass."""
+    image = IJ.openImage(case["image"])
+    if case.get("type"):
+        IJ.run(image, case["type"], "")
+    WindowManager.setTempCurrentImage(image)
+    IJ.log("\\Clear")
+    Macro.setOptions(Thread.currentThread(), case["options"])
+    failed = None
+    try:
+        script.main()
+    except (script.ServiceError, ValueError) as error:
+        failed = str(error)
+    overlay = image.getOverlay()
+    found = {"failed": failed, "log": IJ.getLog(), "overlay": None}
+    title = image.getTitle()
+    found["probabilities"] = rows_of(ResultsTable.getResultsTable("phenoserve: " + title))
+    found["stains"] = rows_of(
+        ResultsTable.getResultsTable("phenoserve: stains for %s, %s" % (case.get("treatment"), title))
+    )
+    if overlay is not None:
+        roi = overlay.get(0)
+        bounds = roi.getBounds()
+        found["overlay"] = {
+            "count": overlay.size(),
+            "name": roi.getName(),
+            "bounds": [bounds.x, bounds.y, bounds.width, bounds.height],
+            "opacity": roi.getOpacity(),
+            "colours": [pixel & 0xFFFFFF for pixel in roi.getProcessor().getPixels()],
+        }
+        if case.get("picture"):
+            IJ.saveAs(image.flatten(), "PNG", case["picture"])
+    return found
+
+
+def heatmap(case):
+    image = IJ.openImage(case["image"])
+    tiff = script.to_tiff([processor for _, processor in script.channels_of(image)])
+    found = script.Service(case["service"]).heatmap(tiff, case["stains"], case["treatment"])
+    return {"size": [found.getWidth(), found.getHeight()], "values": list(found.getProcessor().getPixels())}
+
+
+def tiff(case):
+    """The script's own TIFF of what is shown of an image, written to a file."""
+    image = IJ.openImage(case["image"])
+    image.setPosition(1, case.get("slice", 1), case.get("frame", 1))
+    channels = script.channels_of(image)
+    with open(case["out"], "wb") as out:
+        out.write(script.to_tiff([processor for _, processor in channels]).tostring())
+    return [name for name, _ in channels]
+
+
+def likely(case):
+    return script.likely_stains(case["names"], case["stains"])
+
+
+# ImageJ takes the answers to dialogs from a macro's thread only, and knows that by its name.
+Thread.currentThread().setName("Run$_phenoserve")
+ImageJ(ImageJ.NO_SHOW)  # without one there is no log to read
+with open(cases_path) as stream:
+    cases = json.load(stream)
+results = {name: globals()[case["do"]](case) for name, case in cases.items()}
+results["versions"] = [IJ.getVersion(), ".".join(str(part) for part in sys.version_info[:3])]
+with open(results_path, "w") as stream:
+    json.dump(results, stream)
+System.exit(0)  # the windows would keep it alive

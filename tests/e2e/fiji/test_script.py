@@ -1,0 +1,254 @@
+"""The Fiji script under Jython with ImageJ 1.x, in windows of a virtual display, against the real service."""
+
+import json
+import os
+import shutil
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from phenoclient import Client
+
+SCRIPT = Path(__file__).parents[3] / "clients" / "fiji" / "Phenoserve_Explain.py"
+JARS = Path("/usr/share/java")
+KEY = "an-api-key"
+LIMIT_S = 240
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fiji")]
+
+
+@pytest.fixture(scope="module")
+def keyed_url(serve, tiny_bundle, tmp_path_factory):
+    keys = tmp_path_factory.mktemp("keys") / "keys.txt"
+    keys.write_text(sha256(KEY.encode()).hexdigest())
+    with serve(tiny_bundle, "--api-keys-file", keys) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def stains(engine) -> list[str]:
+    return list(engine.bundle.manifest.input.channels)
+
+
+@pytest.fixture(scope="module")
+def treatment(engine) -> str:
+    """One that is not the predicted one of the first stack."""
+    return engine.bundle.manifest.treatments[2]
+
+
+@pytest.fixture(scope="module")
+def field(stains) -> np.ndarray:
+    """A stack large enough for a heatmap of several cells."""
+    noise = np.random.default_rng(7).gamma(2.0, 400.0, (len(stains), 256, 192))
+    noise[:, :128] *= np.linspace(1, 3, 192)
+    return noise.astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory, stacks, stains, field) -> dict[str, Path]:
+    """TIFFs as ImageJ writes them: of each pixel type, labelled in another order, and with frames and depth."""
+    folder = tmp_path_factory.mktemp("images")
+    files = {f"{stack.dtype}": folder / f"{stack.dtype}.tif" for stack in stacks}
+    for stack in stacks:
+        tifffile.imwrite(files[str(stack.dtype)], stack, imagej=True, metadata={"axes": "CYX"})
+    first = stacks[0]
+    files["field"] = folder / "field.tif"
+    tifffile.imwrite(files["field"], field, imagej=True, metadata={"axes": "CYX"})
+    files["plain"] = folder / "plain.tif"
+    tifffile.imwrite(files["plain"], first, photometric="minisblack")
+    files["labelled"] = folder / "labelled.tif"
+    labels = [f"{stain} 20x" for stain in reversed(stains)]
+    tifffile.imwrite(
+        files["labelled"], first[::-1].copy(), imagej=True, metadata={"axes": "CYX", "Labels": labels}
+    )
+    files["deep"] = folder / "deep.tif"
+    deep = np.stack([[first + 10 * frame + depth for depth in range(2)] for frame in range(3)])
+    tifffile.imwrite(files["deep"], deep, imagej=True, metadata={"axes": "TZCYX"})
+    files["few"] = folder / "few.tif"
+    tifffile.imwrite(files["few"], first[:3].copy(), imagej=True, metadata={"axes": "CYX"})
+    return files
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, images, stains, treatment, service_url, keyed_url) -> dict:
+    """What came of every case, all of them in one run of Java."""
+    java, display = shutil.which("java"), shutil.which("xvfb-run")
+    jars = [JARS / "ij.jar", JARS / "jython.jar"]
+    if java is None or display is None or not all(jar.exists() for jar in jars):
+        pytest.skip(
+            "ImageJ, Jython, Java or Xvfb is not there; `make imagej` installs Debian's where apt-get may"
+        )
+    folder = tmp_path_factory.mktemp("fiji")
+    wanted = f"evidence=[{treatment}] opacity=40 stains"
+    where = f"service=[{service_url}] key=[]"
+    swapped = " ".join(f"channel_{i + 1}=[{stain}]" for i, stain in enumerate([stains[1], *stains[1:]]))
+    ran = {
+        "whole": (images["field"], f"{where} {wanted}"),
+        "predicted": (images["plain"], where),
+        "labelled": (images["labelled"], where),
+        "two of one stain": (images["uint8"], f"{where} {swapped}"),
+        "too few": (images["few"], where),
+        "colours": (images["uint8"], where),
+        "no key": (images["uint8"], f"service=[{keyed_url}] key=[]"),
+        "key": (images["uint8"], f"service=[{keyed_url}] key=[{KEY}]"),
+        "nobody": (images["uint8"], "service=[http://127.0.0.1:9] key=[]"),
+        "no address": (images["uint8"], "service=[127.0.0.1] key=[]"),
+        "not a service": (images["uint8"], f"service=[{service_url}/nowhere] key=[]"),
+    }
+    cases: dict[str, dict] = {
+        name: {"do": "run", "image": str(image), "options": options, "treatment": treatment}
+        for name, (image, options) in ran.items()
+    }
+    cases["colours"]["type"] = "RGB Color"
+    cases["whole"]["picture"] = str(folder / "whole.png")
+    for name in ("uint8", "uint16", "float32"):
+        shared = {"image": str(images[name]), "stains": stains}
+        cases[f"heatmap of {name}"] = {
+            "do": "heatmap",
+            "service": service_url,
+            "treatment": treatment,
+            **shared,
+        }
+        cases[f"tiff of {name}"] = {
+            "do": "tiff",
+            "image": str(images[name]),
+            "out": str(folder / f"{name}.tif"),
+        }
+    deep = {"image": str(images["deep"]), "out": str(folder / "deep.tif"), "slice": 2, "frame": 3}
+    cases["tiff of deep"] = {"do": "tiff", **deep}
+    cases["likely"] = {
+        "do": "likely",
+        "names": ["", "a ConA b", "x", "dna"],
+        "stains": ["DNA", "RNA", "ConA", "ER"],
+    }
+    asked, told = folder / "cases.json", folder / "results.json"
+    asked.write_text(json.dumps(cases))
+    # ImageJ keeps preferences, and Jython a cache, in the home folder.
+    options = [f"-Duser.home={folder}", "-Dpython.cachedir.skip=true", "-cp", os.pathsep.join(map(str, jars))]
+    command = [display, "-a", java, *options, "org.python.util.jython"]
+    command += [str(Path(__file__).with_name("driver.py")), str(SCRIPT), str(asked), str(told)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert told.exists(), ended.stdout + ended.stderr
+    return {**json.loads(told.read_text()), "folder": folder}
+
+
+def test_the_table_is_the_services_answer(results, service_url, field):
+    """Every treatment has a row with the probabilities that a client of Python gets for the same pixels."""
+    with Client(service_url) as client:
+        answer = client.predict(field)
+    rows = results["whole"]["probabilities"]
+    assert [row["Treatment"] for row in rows] == sorted(
+        answer.probabilities, key=lambda t: -answer.probabilities[t]
+    )
+    for row in rows:
+        treatment = row["Treatment"]
+        assert float(row["Classifier"]) == pytest.approx(answer.probabilities[treatment], abs=6e-5)
+        assert float(row["Forest"]) == pytest.approx(answer.forest.probabilities[treatment], abs=6e-5)
+        if treatment in answer.versus_control:
+            assert float(row["Versus control"]) == pytest.approx(answer.versus_control[treatment], abs=6e-5)
+        assert row["In prediction set"] == ("yes" if treatment in answer.prediction_set.treatments else "no")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_the_heatmap_is_the_services(results, service_url, stacks, treatment, dtype):
+    """For every pixel type the map has the size of the field and the very values of `Client.explain_map`."""
+    stack = next(stack for stack in stacks if stack.dtype == dtype)
+    with Client(service_url) as client:
+        expected = client.explain_map(stack, treatment=treatment)
+    found = results[f"heatmap of {dtype}"]
+    assert found["size"] == [stack.shape[2], stack.shape[1]]
+    values = np.array(found["values"], np.float32).reshape(expected.shape)
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_no_pixel_is_changed_on_the_way(results, stacks, dtype):
+    """What is sent holds the image's own values, in its own type."""
+    stack = next(stack for stack in stacks if stack.dtype == dtype)
+    sent = tifffile.imread(results["folder"] / f"{dtype}.tif")
+    assert sent.dtype == dtype
+    np.testing.assert_array_equal(sent, stack)
+
+
+def test_of_a_deep_series_what_is_shown_is_sent(results, stacks):
+    """Of a hyperstack with depth and time the channels at the current slice and frame are sent."""
+    sent = tifffile.imread(results["folder"] / "deep.tif")
+    np.testing.assert_array_equal(sent, stacks[0] + 21)
+
+
+def test_the_overlay_lies_on_the_field(results, service_url, field, treatment):
+    """One overlay covers the field exactly, at the opacity asked for, brightest where the evidence is greatest."""
+    overlay = results["whole"]["overlay"]
+    height, width = field.shape[1:]
+    assert (overlay["count"], overlay["bounds"]) == (1, [0, 0, width, height])
+    assert overlay["opacity"] == pytest.approx(0.4)
+    assert overlay["name"] == f"Grad-CAM: {treatment}"
+    with Client(service_url) as client:
+        expected = client.explain_map(field, treatment=treatment)
+    colours = np.array(overlay["colours"]).reshape(height, width)
+    luminance = 0.2126 * (colours >> 16) + 0.7152 * (colours >> 8 & 255) + 0.0722 * (colours & 255)
+    assert np.corrcoef(luminance.ravel(), expected.ravel())[0, 1] > 0.98
+    assert colours[np.unravel_index(expected.argmax(), expected.shape)] == 0xFCFFA4
+
+
+def test_stains_are_asked_for_and_shown(results, service_url, field, treatment):
+    """The attribution has a row a stain, the greatest first, with the service's values; none unless asked for."""
+    with Client(service_url) as client:
+        expected = client.explain(field, treatment=treatment, stains=True).stains.values
+    rows = results["whole"]["stains"]
+    assert {
+        row["Stain"]: pytest.approx(float(row["Adds to the logit"]), abs=6e-5) for row in rows
+    } == expected
+    assert results["predicted"]["stains"] is None
+
+
+def test_the_predicted_treatment_is_explained_unless_another_is_named(results, service_url, stacks):
+    """A plain stack counts as one of channels, and without a choice its predicted treatment is explained."""
+    with Client(service_url) as client:
+        predicted = client.predict(stacks[0]).prediction.treatment
+    assert results["predicted"]["failed"] is None
+    assert results["predicted"]["overlay"]["name"] == f"Grad-CAM: {predicted}"
+
+
+def test_slice_labels_say_which_stain_a_channel_shows(results, service_url, stacks):
+    """Channels in another order, named in their labels, get the answer of the stack in the bundle's order."""
+    with Client(service_url) as client:
+        answer = client.predict(stacks[0])
+    found = {row["Treatment"]: float(row["Classifier"]) for row in results["labelled"]["probabilities"]}
+    assert found == pytest.approx(answer.probabilities, abs=6e-5)
+    assert results["likely"] == ["RNA", "ConA", "ER", "DNA"]
+
+
+def test_a_stack_unlike_the_training_sites_is_pointed_out(results, service_url, field):
+    """The notice is in the log if, and only if, the service says that the stack is out of distribution."""
+    with Client(service_url) as client:
+        is_known = client.predict(field).in_distribution
+    assert ("unlike what the model learned from" in (results["whole"]["log"] or "")) == (is_known is False)
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    {
+        "two of one stain": "each a stain of its own",
+        "too few": "The image has 3 channels; the bundle takes 6",
+        "colours": "Split the colours first",
+        "no key": "An API key is needed",
+        "nobody": "Start the service, or correct the address",
+        "no address": "expected one like http",
+        "not a service": "There is nothing at this address",
+    }.items(),
+)
+def test_what_cannot_be_done_is_said(results, case, words):
+    """Each mistake ends with words that say how to mend it, the service's own where it spoke, and shows nothing."""
+    assert words in results[case]["failed"]
+    assert results[case]["overlay"] is None
+
+
+def test_a_key_opens_a_service_that_asks_for_one(results):
+    """With its key a service that asks for one answers."""
+    assert results["key"]["failed"] is None
+    assert results["key"]["overlay"]["count"] == 1
