@@ -18,7 +18,7 @@ JARS = Path("/usr/share/java")
 KEY = "an-api-key"
 LIMIT_S = 240
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fiji")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
