@@ -50,17 +50,16 @@ class Bars(QWidget):
     def paintEvent(self, a0: QPaintEvent | None) -> None:  # noqa: N802  # Qt's name
         """Draws the rows."""
         super().paintEvent(a0)
-        metrics = self.fontMetrics()
-        names_px = min(
-            max((metrics.horizontalAdvance(name) for name in self.values), default=0), self.width() // 2
-        )
+        painter = QPainter(self)
+        metrics = painter.fontMetrics()
+        longest_name_px = max((metrics.horizontalAdvance(name) for name in self.values), default=0)
+        names_px = min(longest_name_px + _GAP_PX, self.width() // 2)
         numbers_px = metrics.horizontalAdvance("-00.00")
         room_px = max(0, self.width() - names_px - numbers_px - 2 * _GAP_PX)
         has_negative = min(self.values.values(), default=0) < 0
         zero_px = names_px + _GAP_PX + (room_px // 2 if has_negative else 0)
         longest_px = room_px // 2 if has_negative else room_px
         height = self._row_height()
-        painter = QPainter(self)
         text = self.palette().color(QPalette.ColorRole.WindowText)
         for row, (name, value) in enumerate(self.values.items()):
             top = row * height

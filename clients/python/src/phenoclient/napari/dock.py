@@ -33,6 +33,7 @@ from phenoclient.napari.viewer import Viewer, image_layers
 from phenoclient.results import ServedBundle
 
 _NOTHING_CHOSEN = "choose a layer"
+_NARROWEST_PX = 340  # nothing is cut off, as the content scrolls up and down only
 
 
 class ExplainStack(QWidget):
@@ -126,6 +127,7 @@ class ExplainStack(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(content)
+        scroll.setMinimumWidth(_NARROWEST_PX)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(scroll)
