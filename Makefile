@@ -20,7 +20,7 @@ WEB_PACKAGES := $(if $(NODE),clients/web/node_modules/.installed)
 SCREEN := demo/screen
 BUNDLE := demo/bundle
 
-.PHONY: help setup demo serve test test-fast test-slow fuzz check web page openapi notebooks chromium format clean promtool imagej
+.PHONY: help setup demo serve test test-fast test-slow fuzz check web page openapi notebooks chromium qt imagej promtool format clean
 
 help:  ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,7 +45,7 @@ demo: setup  ## Simulate a screen, train, export, serve, and ask the service abo
 serve:  ## Serve the demo's bundle until Ctrl-C.
 	$(RUN) phenoserve serve $(BUNDLE) --port $(PORT)
 
-test: setup check web chromium promtool imagej  ## The full test suite, as CI runs it.
+test: setup check web chromium qt imagej promtool  ## The full test suite, as CI runs it.
 	$(RUN) pytest -n auto --dist worksteal
 
 test-fast: setup  ## Tests of seconds only.
@@ -92,6 +92,19 @@ clients/web/node_modules/.installed: clients/web/package-lock.json
 chromium:  ## Install Debian's Chromium for the browser tests, where there is none and apt-get may.
 	@if ! command -v chromium chromium-browser google-chrome >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  { apt-get update -q && apt-get install -qy --no-install-recommends chromium; } || echo "Chromium cannot be installed: the browser tests will be skipped."; \
+	fi
+
+# PyPI's Qt brings itself, not the X server's side; ldd names what is absent.
+QT_PLUGIN = .venv/lib/python3*/site-packages/PyQt6/Qt6/plugins/platforms/libqxcb.so
+QT_PACKAGES := xvfb libegl1 libgl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 libfontconfig1 libx11-xcb1 libxkbcommon-x11-0 \
+  libxcb-cursor0 libxcb-glx0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 \
+  libxcb-shm0 libxcb-sync1 libxcb-xfixes0 libxcb-xkb1
+
+qt: setup  ## Install what the tests of the napari plugin need of Debian, where it is absent and apt-get may.
+	@if { ! command -v Xvfb >/dev/null || ldd $(QT_PLUGIN) | grep -q 'not found'; } \
+	  && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  { apt-get update -q && apt-get install -qy --no-install-recommends $(QT_PACKAGES); } \
+	    || echo "Qt's libraries cannot be installed: tests of the napari plugin will be skipped."; \
 	fi
 
 # Unpacked, not installed: the package starts a Prometheus.

@@ -20,17 +20,21 @@ import importlib, importlib.util, json, pkgutil, subprocess, sys
 from pathlib import Path
 
 package, command = sys.argv[1:3]
-modules = [package]
+modules, lacking = [package], {}
 for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
     if module.name.endswith(".__main__"):
         continue  # importing it would run the command
     modules.append(module.name)
-    importlib.import_module(module.name)
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        lacking[module.name] = error.name
 executable = Path(sys.prefix, "bin", command)
 help_page = subprocess.run([executable, "--help"], capture_output=True, text=True)
 print(json.dumps({
     "prefix": sys.prefix,
     "modules": modules,
+    "lacking": lacking,
     "importable": [name for name in sys.argv[3:] if importlib.util.find_spec(name)],
     "help": [help_page.returncode, help_page.stdout, help_page.stderr],
 }))
@@ -38,8 +42,10 @@ print(json.dumps({
 
 DISTRIBUTIONS = ("phenoserve", "phenoserve-client", "phenoserve-training")
 TRAINING_ONLY = ("phenotrain", "tensorflow", "keras", "tf2onnx", "onnx")
+QT_MODULES = ("bars", "dock", "qt")  # of the napari plugin: Qt's classes are their bases
+LACKING = {"phenoserve-client": {f"phenoclient.napari.{name}": "qtpy" for name in QT_MODULES}}
 MEMBERS = {
-    "phenoserve-client": ("phenoclient", ("phenoserve", "fastapi", "onnxruntime", *TRAINING_ONLY)),
+    "phenoserve-client": ("phenoclient", ("phenoserve", "fastapi", "onnxruntime", "napari", *TRAINING_ONLY)),
     "phenoserve": ("phenoserve", ("phenoclient", *TRAINING_ONLY)),
 }
 
@@ -81,10 +87,14 @@ def assert_works_alone(found: dict, package: str) -> None:
 
 @pytest.mark.parametrize("member", MEMBERS)
 def test_a_member_needs_only_its_own_dependencies(uv, member, tmp_path):
-    """Every module of the member imports, and its command runs, without what the others depend on."""
+    """Every module of the member imports, and its command runs, without what the others, and its extras, depend on.
+
+    Only the modules that show something in napari need Qt, and say so by its name.
+    """
     package, strangers = MEMBERS[member]
     found = probe(uv, member, package, strangers, tmp_path)
     assert_works_alone(found, package)
+    assert found["lacking"] == LACKING.get(member, {})
     assert found["importable"] == []
 
 
@@ -94,4 +104,5 @@ def test_the_training_member_needs_only_its_own_dependencies(uv, tmp_path):
     """Every module of phenotrain imports, and its command runs, where the client is absent."""
     found = probe(uv, "phenoserve-training", "phenotrain", ("phenoclient", "stamina"), tmp_path)
     assert_works_alone(found, "phenotrain")
+    assert found["lacking"] == {}
     assert found["importable"] == []
