@@ -6,7 +6,9 @@ from phenoclient.napari.matching import match
 
 DYES = ["Hoechst", "ConA", "Phalloidin", "Syto14", "MitoTracker", "WGA"]
 PARTS = ["DNA", "ER", "Actin", "RNA", "Mito", "Golgi"]
-names_or_stains = st.sampled_from([*DYES, *PARTS, "DNA mask", "Mito 2", "DNA and ER"]) | st.text("dnaer1 _", max_size=6)
+names_or_stains = st.sampled_from([*DYES, *PARTS, "DNA mask", "Mito 2", "DNA and ER"]) | st.text(
+    "dnaer1 _", max_size=6
+)
 
 
 @pytest.mark.parametrize(
