@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phenoclient.napari.matching import match
+from phenoclient.napari.matching import match, propose
 
 DYES = ["Hoechst", "ConA", "Phalloidin", "Syto14", "MitoTracker", "WGA"]
 PARTS = ["DNA", "ER", "Actin", "RNA", "Mito", "Golgi"]
@@ -44,17 +44,23 @@ def test_letters_inside_a_word_are_no_name():
     assert match(["ER", "DNA"], ["layer", "DNA", "x"]) == [None, 1]
 
 
-def test_unknown_names_are_taken_in_order():
-    """As many names as stains, none of them known, are taken in their order; fewer or more are not."""
-    assert match(["A1", "B2"], ["Image", "Image [1]"]) == [0, 1]
-    assert match(["A1", "B2"], ["Image", "Image [1]", "Image [2]"]) == [None, None]
-    assert match(["A1", "B2"], []) == [None, None]
+def test_unknown_names_are_proposed_in_order():
+    """As many names as stains, none of them known, are proposed in their order; fewer or more are not, nor matched."""
+    assert propose(["A1", "B2"], ["Image", "Image [1]"]) == [0, 1]
+    assert propose(["A1", "B2"], ["Image", "Image [1]", "Image [2]"]) == [None, None]
+    assert propose(["A1", "B2"], []) == [None, None]
+    assert match(["A1", "B2"], ["Image", "Image [1]"]) == [None, None]
+
+
+def test_one_known_name_rules_out_the_order():
+    """Where some names are known, the others are not guessed from their order."""
+    assert propose(["DNA", "RNA"], ["Image", "DNA"]) == [1, None]
 
 
 @given(st.lists(names_or_stains, max_size=7), st.lists(names_or_stains, max_size=7))
 def test_no_name_is_given_to_two_stains(stains, names):
     """Each stain gets one name or none, and no name is given twice, whatever the names."""
-    found = match(stains, names)
+    found = propose(stains, names)
     assert len(found) == len(stains)
     taken = [index for index in found if index is not None]
     assert len(set(taken)) == len(taken)

@@ -65,7 +65,7 @@ def test_a_cell_covers_its_pixels(place, cell_y, cell_x, row, column):
     assert np.abs(first_pixel - cell).max() <= 1e-6 * pixel_of(place) + rounding
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
 @given(places())
 def test_napari_places_a_layer_as_we_do(place):
     """A napari layer made with a place's arguments maps pixels as the place does, and gives the place back."""

@@ -1,6 +1,7 @@
 """A real napari on a screen that nobody sees, in a home of its own."""
 
 import ctypes
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,7 +12,25 @@ from pathlib import Path
 
 import pytest
 
+from phenoclient import Client
+
+KEY = "letmein"
 LIMIT_S = 60
+
+
+@pytest.fixture(scope="session")
+def service_url(serve, tiny_bundle, tmp_path_factory) -> Iterator[str]:
+    """A service that asks for `KEY`."""
+    keys = tmp_path_factory.mktemp("keys") / "keys"
+    keys.write_text(hashlib.sha256(KEY.encode()).hexdigest())
+    with serve(tiny_bundle, "--api-keys-file", str(keys)) as url:
+        yield url
+
+
+@pytest.fixture
+def client(service_url) -> Iterator[Client]:
+    with Client(service_url, api_key=KEY) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,3 @@
-import hashlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -6,7 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from phenoclient import Client, UnusableStackError
+from phenoclient import UnusableStackError
+
+from .conftest import KEY
 
 pytestmark = [
     pytest.mark.filterwarnings(
@@ -32,7 +33,7 @@ def open_layers(viewer, stack: np.ndarray, names=NAMES) -> None:
         viewer.add_image(channel, name=name, scale=SCALE, translate=TRANSLATE)
 
 
-def connect(dock, wait_until, url: str, api_key: str = "") -> None:
+def connect(dock, wait_until, url: str, api_key: str = KEY) -> None:
     dock.url.setText(url)
     dock.api_key.setText(api_key)
     press(dock.connect_button, dock, wait_until)
@@ -96,6 +97,19 @@ def test_another_treatment_shows_its_map(viewer, dock, wait_until, service_url, 
     assert layer.opacity == 0.3
 
 
+def test_a_field_elsewhere_has_its_heatmap_there(viewer, dock, wait_until, service_url, stack):
+    """Where the layers have moved since, running again exchanges the heatmap for one at their new place."""
+    open_layers(viewer, stack)
+    connect(dock, wait_until, service_url)
+    press(dock.run_button, dock, wait_until)
+    place = heatmap_of(viewer).translate
+    shift = np.array([7.0, -3.0])
+    for name in NAMES:
+        viewer.layers[name].translate += shift
+    press(dock.run_button, dock, wait_until)
+    np.testing.assert_allclose(heatmap_of(viewer).translate, place + shift)
+
+
 def test_one_layer_of_all_channels_is_a_stack(viewer, dock, wait_until, service_url, client, stack):
     """A layer `(channel, y, x)` is taken in the bundle's order, and a rotated one has a rotated heatmap."""
     viewer.add_image(stack, name="field", scale=(1, *SCALE), translate=(0, *TRANSLATE), rotate=ROTATE)
@@ -110,19 +124,22 @@ def test_one_layer_of_all_channels_is_a_stack(viewer, dock, wait_until, service_
 
 
 def test_layers_that_come_and_go_are_offered(viewer, dock, wait_until, service_url, stack):
-    """The choices follow the open layers: a choice stays while its layer is there, and falls to nothing with it."""
+    """Proposals follow the open layers; what the user chose stays while its layer is there."""
     connect(dock, wait_until, service_url)
-    choice = dock.stain_choices["Hoechst"]
-    assert choice.currentIndex() == -1
+    dna, er = dock.stain_choices["Hoechst"], dock.stain_choices["ConA"]
+    assert dna.currentIndex() == -1
+    viewer.add_image(stack[0], name="DNA mask")
+    assert dna.currentText() == "DNA mask"
     open_layers(viewer, stack)
-    assert choice.currentText() == "DNA"
-    choice.setCurrentText("Golgi")
+    viewer.layers["DNA"].name = "Hoechst"
+    assert dna.currentText() == "Hoechst"
+    dna.setCurrentText("Golgi")
     viewer.layers.remove("ER")
-    assert choice.currentText() == "Golgi"
+    assert (dna.currentText(), er.currentText()) == ("Golgi", "")
     viewer.layers.remove("Golgi")
-    assert choice.currentIndex() == -1 or choice.currentText() == "DNA"
+    assert (dna.currentText(), er.currentText()) == ("Hoechst", "")
     viewer.add_labels(np.zeros((8, 8), dtype=int), name="cells")
-    assert choice.findText("cells") == -1
+    assert dna.findText("cells") == -1
 
 
 def test_what_makes_no_stack_is_not_sent(viewer, dock, wait_until, service_url, stack):
@@ -136,26 +153,26 @@ def test_what_makes_no_stack_is_not_sent(viewer, dock, wait_until, service_url, 
     assert len(viewer.layers) == len(NAMES)
 
 
-def test_the_services_words_stand_in_the_dock(viewer, dock, wait_until, serve, tiny_bundle, tmp_path, stack):
+def test_the_services_words_stand_in_the_dock(viewer, dock, wait_until, service_url, client, stack):
     """A refused key, too small a field and a service that is gone are told in the service's or the client's words."""
-    keys = tmp_path / "keys"
-    keys.write_text(hashlib.sha256(b"letmein").hexdigest())
-    with serve(tiny_bundle, "--api-keys-file", str(keys)) as url:
-        connect(dock, wait_until, url)
-        assert "401 key_missing" in dock.status.text()
-        connect(dock, wait_until, url, "wrong")
-        assert "403 key_wrong" in dock.status.text()
-        connect(dock, wait_until, url, "letmein")
-        assert dock.status.text() == ""
-        open_layers(viewer, stack[:, :20, :20])
-        press(dock.run_button, dock, wait_until)
-        with Client(url, api_key="letmein") as client, pytest.raises(UnusableStackError) as refused:
-            client.predict(stack[:, :20, :20])
-        assert str(refused.value) in dock.status.text()
+    connect(dock, wait_until, service_url, "")
+    assert "401 key_missing" in dock.status.text()
+    connect(dock, wait_until, service_url, "wrong")
+    assert "403 key_wrong" in dock.status.text()
+    connect(dock, wait_until, service_url)
+    assert dock.status.text() == ""
+    open_layers(viewer, stack[:, :20, :20])
     press(dock.run_button, dock, wait_until)
-    assert "Expected a running service" in dock.status.text()
+    with pytest.raises(UnusableStackError) as refused:
+        client.predict(stack[:, :20, :20])
+    assert str(refused.value) in dock.status.text()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    connect(dock, wait_until, url)
+    assert f"No answer from {url}" in dock.status.text()
     connect(dock, wait_until, "nowhere")
     assert "Expected an address" in dock.status.text()
+    assert not dock.run_button.isEnabled()
     assert len(viewer.layers) == len(NAMES)
 
 

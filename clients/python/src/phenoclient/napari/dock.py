@@ -25,7 +25,7 @@ from phenoclient.errors import StackArgumentError
 from phenoclient.napari.asking import Answer, Service, ask_about, ask_for_bundle
 from phenoclient.napari.bars import Bars
 from phenoclient.napari.heatmap import is_heatmap, show_heatmap
-from phenoclient.napari.matching import match
+from phenoclient.napari.matching import match, propose
 from phenoclient.napari.planes import Plane, check, planes_of
 from phenoclient.napari.qt import offer, on
 from phenoclient.napari.request import Latest, Outcome, Request
@@ -51,6 +51,7 @@ class ExplainStack(QWidget):
         self._answer: Answer | None = None
         self._latest = Latest()
         self._planes: list[Plane] = []
+        self._proposed: dict[str, str] = {}  # what a choice was set to; where it differs, the user has chosen
 
         self.url = QLineEdit(os.environ.get("PHENOCLIENT_URL", DEFAULT_URL))
         self.api_key = QLineEdit(os.environ.get("PHENOCLIENT_API_KEY", ""))
@@ -80,14 +81,20 @@ class ExplainStack(QWidget):
         layers = [layer for layer in image_layers(self._viewer) if not is_heatmap(layer)]
         self._planes = planes_of(layers)
         names = [plane.name for plane in self._planes]
-        kept = {stain: choice.currentText() for stain, choice in self.stain_choices.items()}
-        open_stains = [stain for stain, name in kept.items() if name not in names]
-        free = [name for name in names if name not in kept.values()]
-        proposed = dict(zip(open_stains, match(open_stains, free), strict=True))
+        by_hand = {
+            stain: choice.currentText()
+            for stain, choice in self.stain_choices.items()
+            if choice.currentText() != self._proposed.get(stain, "") and choice.currentText() in names
+        }
+        open_stains = [stain for stain in self.stain_choices if stain not in by_hand]
+        free = [name for name in names if name not in by_hand.values()]
+        indices = match(open_stains, free) if by_hand else propose(open_stains, free)
+        self._proposed = {
+            stain: "" if index is None else free[index]
+            for stain, index in zip(open_stains, indices, strict=True)
+        }
         for stain, choice in self.stain_choices.items():
-            index = proposed.get(stain)
-            name = kept[stain] if stain not in proposed else None if index is None else free[index]
-            offer(choice, names, name)
+            offer(choice, names, by_hand.get(stain) or self._proposed[stain])
 
     def changeEvent(self, a0: QEvent | None) -> None:  # noqa: N802  # Qt's name
         """Drops the running request when napari takes the widget out of its dock."""
@@ -207,7 +214,7 @@ class ExplainStack(QWidget):
         self.served.setText(f"{bundle.name} {bundle.version} on {bundle.device}. Which layer is which stain?")
         while self._stain_form.rowCount():
             self._stain_form.removeRow(0)
-        self.stain_choices = {}
+        self.stain_choices, self._proposed = {}, {}
         for stain in bundle.channels:
             choice = QComboBox()
             choice.setPlaceholderText(_NOTHING_CHOSEN)

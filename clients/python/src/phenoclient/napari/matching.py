@@ -21,7 +21,6 @@ def match(stains: Sequence[str], names: Sequence[str]) -> list[int | None]:
 
     A name that is the stain's goes before one that holds it as a word, then one that holds another word for it, then
     one that holds the beginning of it. Where two names fit a stain equally, or one fits two stains, neither is taken.
-    Where no name fits any stain and there are as many as stains, they are taken in their order.
 
     Args:
         stains: Stains of the bundle, in its order.
@@ -40,9 +39,20 @@ def match(stains: Sequence[str], names: Sequence[str]) -> list[int | None]:
         num_names = {stain: sum(pair[0] == stain for pair in pairs) for stain in open_stains}
         num_stains = {name: sum(pair[1] == name for pair in pairs) for name in open_names}
         found |= {stain: name for stain, name in pairs if num_names[stain] == num_stains[name] == 1}
-    if not found and len(names) == len(stains):
-        return list(range(len(stains)))
     return [found.get(index) for index in range(len(stains))]
+
+
+def propose(stains: Sequence[str], names: Sequence[str]) -> list[int | None]:
+    """`match`, or the names in their order where none fits any stain and there are as many as stains.
+
+    Args:
+        stains: All stains of the bundle, in its order.
+        names: Names of all planes that can be chosen, in their order.
+    """
+    found = match(stains, names)
+    if any(index is not None for index in found) or len(names) != len(stains):
+        return found
+    return list(range(len(stains)))
 
 
 def _is_the_same(stain: str, name: str) -> bool:

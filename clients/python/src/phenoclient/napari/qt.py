@@ -20,11 +20,11 @@ def on(signal: object, slot: Callable[..., object]) -> None:
     cast("_Signal", signal).connect(slot)
 
 
-def offer(choice: QComboBox, names: Iterable[str], chosen: str | None) -> None:
-    """Fills a combo box, and chooses one of its names or none, without a signal."""
+def offer(choice: QComboBox, names: Iterable[str], chosen: str) -> None:
+    """Fills a combo box, and chooses one of its names, or none for an empty text, without a signal."""
     was_blocked = choice.blockSignals(True)
     choice.clear()
     for name in names:
         choice.addItem(name)
-    choice.setCurrentIndex(-1 if chosen is None else choice.findText(chosen))
+    choice.setCurrentIndex(choice.findText(chosen) if chosen else -1)
     choice.blockSignals(was_blocked)
