@@ -20,7 +20,7 @@ WEB_PACKAGES := $(if $(NODE),clients/web/node_modules/.installed)
 SCREEN := demo/screen
 BUNDLE := demo/bundle
 
-.PHONY: help setup demo serve test test-fast test-slow fuzz check web page openapi notebooks chromium qt imagej promtool format clean
+.PHONY: help setup demo serve test test-fast test-slow test-viewer fuzz check web page openapi notebooks chromium qt imagej promtool format clean
 
 help:  ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,14 +45,18 @@ demo: setup  ## Simulate a screen, train, export, serve, and ask the service abo
 serve:  ## Serve the demo's bundle until Ctrl-C.
 	$(RUN) phenoserve serve $(BUNDLE) --port $(PORT)
 
-test: setup check web chromium qt imagej promtool  ## The full test suite, as CI runs it.
-	$(RUN) pytest -n auto --dist worksteal
+test: setup check web chromium qt imagej promtool test-viewer  ## The full test suite, as CI runs it.
+	$(RUN) pytest -n auto --dist worksteal -m "not viewer"
 
 test-fast: setup  ## Tests of seconds only.
-	$(RUN) pytest -n auto --dist worksteal -m "not slow"
+	$(RUN) pytest -n auto --dist worksteal -m "not slow and not viewer"
 
 test-slow: setup  ## The slow tests alone.
-	$(RUN) pytest -n auto --dist worksteal -m slow
+	$(RUN) pytest -n auto --dist worksteal -m "slow and not viewer"
+
+# In processes without TensorFlow: beside it Mesa's OpenGL ends with a segmentation fault.
+test-viewer: setup qt  ## The tests that open napari.
+	$(RUN) pytest -n auto --dist worksteal tests/e2e/napari
 
 # In an environment of its own: no other part needs atheris, which has wheels for a few versions of Linux only.
 fuzz: setup  ## Fuzz the TIFF reader for FUZZ_SECONDS, by atheris, and post 20,000 mutated TIFFs.

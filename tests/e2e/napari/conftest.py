@@ -36,6 +36,8 @@ def client(service_url) -> Iterator[Client]:
 @pytest.fixture(scope="session")
 def display() -> Iterator[str | None]:
     """An X server of this process's own; None where windows need none. A skip that says what is missing."""
+    if "tensorflow" in sys.modules:
+        pytest.skip("TensorFlow is in this process, where Mesa crashes; `make test-viewer` runs these alone")
     try:
         from PyQt6 import QtCore, QtWidgets  # noqa: F401  # both are loaded
     except ImportError as error:

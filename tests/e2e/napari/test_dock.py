@@ -10,6 +10,7 @@ from phenoclient import UnusableStackError
 from .conftest import KEY
 
 pytestmark = [
+    pytest.mark.viewer,
     pytest.mark.filterwarnings(
         "ignore::pydantic.warnings.PydanticDeprecatedSince20"
     ),  # npe2's and napari's models
