@@ -36,7 +36,7 @@ def execute(name: str, folder: Path, **parameters: Any) -> str:
     }
     source = "\n".join(f"{key} = {value}" for key, value in values.items())
     notebook.cells.insert(at + 1, nbformat.v4.new_code_cell(source))
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(folder)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return "".join(output.get("text", "") for output in outputs)
 
