@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -39,13 +40,14 @@ def display() -> Iterator[str | None]:
     if "tensorflow" in sys.modules:
         pytest.skip("TensorFlow is in this process, where Mesa crashes; `make test-viewer` runs these alone")
     try:
-        from PyQt6 import QtCore, QtWidgets  # noqa: F401  # both are loaded
+        core = import_module("PyQt6.QtCore")
+        import_module("PyQt6.QtWidgets")
     except ImportError as error:
         pytest.skip(f"Qt cannot be loaded ({error}); `make qt` installs Debian's libraries for it")
     if sys.platform != "linux":
         yield None
         return
-    plugins = QtCore.QLibraryInfo.path(QtCore.QLibraryInfo.LibraryPath.PluginsPath)
+    plugins = core.QLibraryInfo.path(core.QLibraryInfo.LibraryPath.PluginsPath)
     try:
         ctypes.CDLL(str(Path(plugins, "platforms", "libqxcb.so")))
     except OSError as error:

@@ -39,15 +39,15 @@ class Bars(QWidget):
         self.updateGeometry()
         self.update()
 
-    def sizeHint(self) -> QSize:  # noqa: N802  # Qt's name
+    def sizeHint(self) -> QSize:
         """As many rows as values."""
         return QSize(220, self._row_height() * len(self.values))
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802  # Qt's name
+    def minimumSizeHint(self) -> QSize:
         """The same height, however narrow."""
         return QSize(120, self.sizeHint().height())
 
-    def paintEvent(self, a0: QPaintEvent | None) -> None:  # noqa: N802  # Qt's name
+    def paintEvent(self, a0: QPaintEvent | None) -> None:
         """Draws the rows."""
         super().paintEvent(a0)
         painter = QPainter(self)

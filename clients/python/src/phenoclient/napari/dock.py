@@ -96,7 +96,7 @@ class ExplainStack(QWidget):
         for stain, choice in self.stain_choices.items():
             offer(choice, names, by_hand.get(stain) or self._proposed[stain])
 
-    def changeEvent(self, a0: QEvent | None) -> None:  # noqa: N802  # Qt's name
+    def changeEvent(self, a0: QEvent | None) -> None:
         """Drops the running request when napari takes the widget out of its dock."""
         if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._cancel()
