@@ -35,7 +35,7 @@ def stacks(draw: st.DrawFn) -> np.ndarray:
 @settings(max_examples=12, deadline=None)
 def test_every_way_of_writing_reads_the_same(variant: str, array: np.ndarray) -> None:
     """However a stack was written, the array read is the array written, type and all."""
-    stack = read_stack(write(array, **VARIANTS[variant]))
+    stack = read_stack(memoryview(write(array, **VARIANTS[variant])))
     assert stack.array.dtype == array.dtype
     assert stack.array.dtype.isnative
     np.testing.assert_array_equal(stack.array, array)

@@ -9,12 +9,14 @@ import sys
 import threading
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 
 from phenoserve.http.app import App
+from phenoserve.http.body_protocol import BodyLimits, BodyProtocol
 from phenoserve.http.problems import RequestError
 from phenoserve.scheduling import Readiness
 from phenoserve.settings import Settings
@@ -59,6 +61,7 @@ class DrainingServer(uvicorn.Server):
         on_listening: Callable[[str], None],
         supervisor_pid: int | None = None,
     ) -> None:
+        limits = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -67,8 +70,8 @@ class DrainingServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Named, as `auto` would fall back to slower ones without a word.
-                http="httptools",
+                http=cast("type[asyncio.Protocol]", partial(BodyProtocol, limits=limits)),
+                # Named, as `auto` would fall back to a slower one without a word.
                 loop="uvloop" if sys.platform != "win32" else "asyncio",
                 timeout_graceful_shutdown=settings.shutdown_timeout_s,
             )

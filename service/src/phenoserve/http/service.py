@@ -137,7 +137,7 @@ class Service:
             raise DeadlineError(f"The answer was not there within {job.allowed_s:g} s") from error
 
     async def _answer_all(self, upload: Upload, job: "_Job", deadline: float) -> list[bytes]:
-        tiffs = [upload.content]
+        tiffs: Sequence[bytes | memoryview] = [upload.content]
         if upload.boundary is not None:
             tiffs = await self.scheduler.run(partial(upload.stacks, self.settings.max_stacks))
         if len(tiffs) > 1 and job.media_type not in (JSON, NPY):
@@ -152,7 +152,7 @@ class Service:
             raise group.exceptions[0] from group
         return [task.result() for task in answering]
 
-    async def _answer_one(self, tiff: bytes, job: "_Job", deadline: float) -> bytes:
+    async def _answer_one(self, tiff: bytes | memoryview, job: "_Job", deadline: float) -> bytes:
         """Decode one stack, have it answered, and word the answer."""
         bundle, times = job.engines.bundle, job.times
         arrived = time.perf_counter()

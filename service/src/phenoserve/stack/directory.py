@@ -37,8 +37,8 @@ class _Format:
     first_offset_at: int
 
 
-def _format(data: bytes) -> _Format:
-    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+def _format(data: bytes | memoryview) -> _Format:
+    order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
     version = struct.unpack_from(f"{order}H", data, 2)[0] if order and len(data) >= 8 else None
     if version == 42:
         return _Format(
@@ -53,7 +53,7 @@ def _format(data: bytes) -> _Format:
     )
 
 
-def check_directories(data: bytes, limits: StackLimits) -> int:
+def check_directories(data: bytes | memoryview, limits: StackLimits) -> int:
     """Walk the chain of directories and refuse one that no stack needs.
 
     Args:
@@ -105,7 +105,7 @@ def check_directories(data: bytes, limits: StackLimits) -> int:
     return len(seen)
 
 
-def _value_sizes(layout: _Format, data: bytes, start: int, stop: int) -> Iterator[int]:
+def _value_sizes(layout: _Format, data: bytes | memoryview, start: int, stop: int) -> Iterator[int]:
     """Bytes that each entry keeps elsewhere in the file; what cannot lie there is never loaded."""
     for tag, kind, count, value in layout.entry.iter_unpack(data[start:stop]):
         if tag in VENDOR_TAGS and count > MAX_VENDOR_VALUES:

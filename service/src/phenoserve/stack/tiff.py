@@ -13,14 +13,14 @@ import math
 import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from itertools import islice
-from typing import Final, cast
+from typing import IO, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
+from phenoserve.stack.bytes_file import BytesFile
 from phenoserve.stack.directory import check_directories
 from phenoserve.stack.errors import (
     DamagedTiffError,
@@ -73,12 +73,14 @@ def _decoder_errors() -> Generator[None]:
         raise DamagedTiffError(f"The TIFF does not decode: {reason or type(error).__name__}.") from error
 
 
-def _open(data: bytes) -> TiffFile:
+def _open(data: bytes | memoryview) -> TiffFile:
     """Open bytes without the formats whose special treatment in tifffile loads or invents pages."""
-    return TiffFile(BytesIO(data), _multifile=False, is_lsm=False, is_scanimage=False, is_ndpi=False)
+    return TiffFile(
+        cast("IO[bytes]", BytesFile(data)), _multifile=False, is_lsm=False, is_scanimage=False, is_ndpi=False
+    )
 
 
-def read_stack(data: bytes, limits: StackLimits | None = None) -> Stack:
+def read_stack(data: bytes | memoryview, limits: StackLimits | None = None) -> Stack:
     """Read one stack from the bytes of a TIFF.
 
     Args:
@@ -109,7 +111,7 @@ def read_stack(data: bytes, limits: StackLimits | None = None) -> Stack:
     return Stack(array, layout.channel_names)
 
 
-def read_page(data: bytes, limits: StackLimits | None = None) -> NDArray[np.generic]:
+def read_page(data: bytes | memoryview, limits: StackLimits | None = None) -> NDArray[np.generic]:
     """Read a TIFF that holds one channel.
 
     Args:
@@ -218,5 +220,5 @@ def _decode(pages: Sequence[TiffPage], layout: Layout) -> NDArray[np.generic]:
     first = pages[0]
     array = np.empty((layout.num_channels, first.imagelength, first.imagewidth), first.dtype)
     for channel, page in enumerate(layout.page_of_channel):
-        array[channel] = pages[page].asarray(maxworkers=1)
+        pages[page].asarray(maxworkers=1, out=array[channel])
     return array
