@@ -1,7 +1,8 @@
 """How near the service comes to what the machine can do, what it does beyond that, and what other servers do.
 
     python benchmarks/serve.py BUNDLE [--concurrency 1 16] [--rounds 5] [--seconds 3] [--size 1024]
-                               [--peers] [--peers-graph as-served] [--rates 0.5 0.8] [--overload 10] [--json FILE]
+                               [--peers [NAME ...]] [--peers-graph as-served] [--rates 0.5 0.8] [--overload 10]
+                               [--json FILE]
 
 Starts `phenoserve serve BUNDLE` on the CPU as a process of its own, at fp32 and at the precision that it chooses
 itself where that is another one, and with `--peers` the servers of `benchmarks/peers`, each in an environment that uv
@@ -120,7 +121,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--size", type=int, default=1024, help="height and width of the stack in pixels")
-    parser.add_argument("--peers", action="store_true", help="measure the servers of benchmarks/peers too")
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=PEERS,
+        help="measure these servers of benchmarks/peers too; all of them without a name",
+    )
     parser.add_argument(
         "--peers-graph",
         choices=["as-served", "as-tf2onnx"],
@@ -162,7 +168,11 @@ def main() -> None:
         ports: dict[Precision, int] = {
             precision: client.base_url.port or 80 for precision, client in clients.items()
         }
-        peers = running.enter_context(started_peers(asked, tiff, cores, console)) if asked.peers else {}
+        peers = (
+            running.enter_context(started_peers(asked, tiff, cores, console))
+            if asked.peers is not None
+            else {}
+        )
         for callers in asked.concurrency:
             phases: dict[str, Run] = {}
             limits: dict[str, str] = {}
@@ -234,7 +244,7 @@ def started_peers(
             folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
             (folder / "model.onnx").write_bytes(split(read_bundle(asked.bundle).read_model()))
         ports: dict[str, int] = {}
-        for name in PEERS:
+        for name in asked.peers or PEERS:
             try:
                 workers, threads = best_settings(name, folder, tiff, cores, asked.seconds)
                 at = running.enter_context(peer(name, folder, tiff, workers, threads))

@@ -1,6 +1,7 @@
 """The bytes of bodies in flight: taken before a body is read, never more than may be, all given back."""
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
@@ -103,7 +104,7 @@ async def test_no_body_may_be_larger_than_all_together(engine) -> None:
         assert_problem(await client.post("/predict", content=bytes(MIB), headers=HEADERS), "body_too_large")
 
 
-def request_of(chunks: list[bytes], *, declares: bool) -> Request:
+def request_of(chunks: Sequence[bytes | memoryview], *, declares: bool) -> Request:
     messages = iter(
         [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
         + [{"type": "http.request", "body": b"", "more_body": False}]
@@ -127,6 +128,14 @@ def test_a_body_arrives_as_it_was_sent(chunks: list[bytes], declares: bool) -> N
     request = request_of(chunks, declares=declares)
     upload = anyio.run(partial(read_upload, request, read_head(request, Settings()), Settings()))
     assert upload.content == b"".join(chunks)
+
+
+async def test_a_body_that_comes_whole_is_not_copied() -> None:
+    """A body that arrives in one piece is read as that very piece."""
+    piece = memoryview(bytes(100))
+    request = request_of([piece], declares=True)
+    upload = await read_upload(request, read_head(request, Settings()), Settings())
+    assert upload.content is piece
 
 
 def test_the_server_runs_on_the_fast_loop_and_parser(server) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
@@ -15,11 +16,11 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phenoserve.http.body_protocol import WORTH_IT, BodyLimits, BodyProtocol
+from phenoserve.http.body_protocol import WORTH_IT, BodyProtocol
+from phenoserve.http.discards import Discards
 
 MAX_BYTES = 20 * 2**20
 GIVE_UP_S = 0.2
-LIMITS = BodyLimits(MAX_BYTES, discard_timeout_s=0.5)
 seen: list[str] = []
 """What the application was told of bodies that it did not get."""
 
@@ -53,10 +54,11 @@ async def application(scope, receive, send) -> None:
     await send({"type": "http.response.body", "body": content})
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+@contextmanager
+def served(discards: Discards) -> Iterator[int]:
+    """Run the application until the block ends; gives its port."""
     listening = socket.create_server(("127.0.0.1", 0))
-    protocol = partial(BodyProtocol, limits=LIMITS)
+    protocol = partial(BodyProtocol, max_body_bytes=MAX_BYTES, discards=discards)
     server = uvicorn.Server(uvicorn.Config(application, http=protocol, log_config=None, loop="uvloop"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -64,6 +66,12 @@ def port() -> Iterator[int]:
     server.should_exit = True
     thread.join()
     listening.close()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with served(Discards(timeout_s=0.5)) as port:
+        yield port
 
 
 @contextmanager
@@ -181,6 +189,24 @@ def test_a_refused_body_that_never_ends_is_not_waited_for(port) -> None:
         connection.sendall(head("/refuse", 10 * WORTH_IT) + bytes(WORTH_IT))
         assert answers(connection, 1)[0][0] == 429
         assert connection.recv(1) == b""
+
+
+def test_refused_bodies_are_thrown_away_at_their_pace() -> None:
+    """Refused bodies take the time that their bytes are worth together; then their connections go on."""
+    with (
+        served(Discards(timeout_s=20.0, bytes_per_s=2.0**20)) as port,
+        connected(port) as one,
+        connected(port) as other,
+    ):
+        began = time.monotonic()
+        request = head("/refuse", 2**20) + bytes(2**20)
+        with ThreadPoolExecutor(2) as senders:
+            list(senders.map(lambda connection: connection.sendall(request), (one, other)))
+        for connection in (one, other):
+            connection.sendall(head("/", 3) + b"abc")
+        for connection in (one, other):
+            assert [status for status, _ in answers(connection, 2)] == [429, 200]
+        assert time.monotonic() - began > 1
 
 
 def test_a_body_that_nobody_asked_for_is_not_waited_for(port) -> None:

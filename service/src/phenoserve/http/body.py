@@ -125,7 +125,8 @@ async def read_upload(request: Request, head: UploadHead, settings: Settings) ->
                 size += len(chunk)
                 if size > settings.max_body_bytes:
                     raise _too_large(settings.max_body_bytes)
-                chunks.append(chunk)
+                if chunk:
+                    chunks.append(chunk)
     except TimeoutError as error:
         # What is still to come is not waited for either: the connection ends with the answer.
         raise RequestError(

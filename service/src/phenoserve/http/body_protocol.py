@@ -8,7 +8,6 @@ many, and a new parser goes on with the next request.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import httptools
@@ -24,6 +23,8 @@ from uvicorn._types import (
 )
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from phenoserve.http.discards import Discards
+
 WORTH_IT: Final = 2**16
 """Bytes of a body from which it is received so; smaller ones mostly arrive with the head of their request."""
 
@@ -31,30 +32,20 @@ _DISCARDED: Final = memoryview(bytearray(2**18))
 """Where refused bytes go: few enough to stay in a core's cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class BodyLimits:
-    """What a body may take.
-
-    Attributes:
-        max_bytes: Bytes up to which a buffer is made before they have arrived.
-        discard_timeout_s: Seconds in which what is left of a refused body must arrive.
-    """
-
-    max_bytes: int
-    discard_timeout_s: float
-
-
 class BodyProtocol(HttpToolsProtocol):
     """uvicorn's protocol, but a body of stated length reaches the application as one message, without a copy.
 
     Args:
-        limits: What a body may take; one that states more is left to uvicorn.
+        max_body_bytes: Bytes up to which a buffer is made before they have arrived; a body that states more is left to
+            uvicorn.
+        discards: How refused bodies are thrown away.
         options: As for the parent class.
     """
 
-    def __init__(self, *, limits: BodyLimits, **options: Any) -> None:
+    def __init__(self, *, max_body_bytes: int, discards: Discards, **options: Any) -> None:
         super().__init__(**options)
-        self._limits = limits
+        self.discards = discards
+        self._max_body_bytes = max_body_bytes
         self._num_parsed = 0
         self._taker: _Taker | None = None
 
@@ -80,13 +71,14 @@ class BodyProtocol(HttpToolsProtocol):
             self._hand_to(self._taker)
         else:
             return
-        self._close_after(self._limits.discard_timeout_s)
+        self._close_after(self.discards.timeout_s)
 
     def take_back(self) -> None:
         """Have the connection back: the rest of the body has arrived, or was thrown away."""
         self._taker = None
         # The old one waits for bytes that it was not shown.
         self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
         self._hand_to(self)
         if self.cycle.response_complete:
             self._close_after(float(self.timeout_keep_alive))
@@ -96,7 +88,7 @@ class BodyProtocol(HttpToolsProtocol):
 
     def _with_whole_body(self, cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
         num_bytes = _stated_bytes(cycle.scope)
-        is_worth_it = WORTH_IT <= num_bytes <= self._limits.max_bytes
+        is_worth_it = WORTH_IT <= num_bytes <= self._max_body_bytes
 
         async def with_whole_body(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             body: memoryview | None = None
@@ -172,6 +164,7 @@ class _Taker(asyncio.BufferedProtocol):
         self._num_left = num_left
         self._into = into
         self._finish = finish
+        self._reading_on: asyncio.TimerHandle | None = None
 
     def discard(self) -> None:
         """Throw away what is still to come."""
@@ -186,15 +179,20 @@ class _Taker(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take note of bytes that came."""
         self._num_left -= nbytes
-        if self._into is not None:
-            self._into = self._into[nbytes:]
         if self._num_left == 0:
             self._owner.take_back()
             self._finish()
+        elif self._into is not None:
+            self._into = self._into[nbytes:]
+        elif (wait_s := self._owner.discards.wait_s(nbytes)) > 0:
+            self._owner.flow.pause_reading()
+            self._reading_on = self._owner.loop.call_later(wait_s, self._owner.flow.resume_reading)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the client is gone."""
         self.discard()
+        if self._reading_on is not None:
+            self._reading_on.cancel()
         self._owner.connection_lost(exc)
 
     def pause_writing(self) -> None:

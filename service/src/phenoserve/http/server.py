@@ -1,6 +1,7 @@
 """Runs the application under uvicorn: address, signals, and an end at which nothing accepted is lost."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -16,13 +17,18 @@ from typing import Any, Final, cast
 import uvicorn
 
 from phenoserve.http.app import App
-from phenoserve.http.body_protocol import BodyLimits, BodyProtocol
+from phenoserve.http.body_protocol import BodyProtocol
+from phenoserve.http.discards import Discards
 from phenoserve.http.problems import RequestError
 from phenoserve.scheduling import Readiness
 from phenoserve.settings import Settings
 
 LAST_CALL_S: Final = 0.3
 """Seconds between closing the door and closing idle connections, for requests that are on their way on them."""
+
+KEEP_ALIVE_S: Final = 75
+"""Seconds that an idle connection is kept: longer than a client takes between two stacks, or its next request may meet
+the end of the connection."""
 
 TICKS_A_SAMPLE: Final = 10
 """Ticks between two notes of what is in flight, for the processes beside this one: a second."""
@@ -61,7 +67,9 @@ class DrainingServer(uvicorn.Server):
         on_listening: Callable[[str], None],
         supervisor_pid: int | None = None,
     ) -> None:
-        limits = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
+        protocol = partial(
+            BodyProtocol, max_body_bytes=settings.max_body_bytes, discards=Discards(settings.body_timeout_s)
+        )
         super().__init__(
             uvicorn.Config(
                 app,
@@ -70,9 +78,10 @@ class DrainingServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                http=cast("type[asyncio.Protocol]", partial(BodyProtocol, limits=limits)),
+                http=cast("type[asyncio.Protocol]", protocol),
                 # Named, as `auto` would fall back to a slower one without a word.
                 loop="uvloop" if sys.platform != "win32" else "asyncio",
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=settings.shutdown_timeout_s,
             )
         )
@@ -92,6 +101,8 @@ class DrainingServer(uvicorn.Server):
             self._loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
         await super().startup(sockets)
         if self.started:
+            # What stays for good is not looked at again: a full collection of it stops every thread for 0.1 s.
+            gc.freeze()
             self._on_listening(page_url(self._host, self.servers[0].sockets[0].getsockname()[1]))
             if self._supervisor_pid is not None:
                 self._begin_reload()  # the others may have been told of a new bundle while this one was loading
