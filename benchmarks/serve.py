@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 import httpx
+import numpy as np
 from graph import split
 from predict import draw_tiff, served
 from rich.console import Console
@@ -42,12 +43,12 @@ Run = Callable[[], Phase]
 
 
 def rounds_of(phases: dict[str, Run], num_rounds: int) -> dict[str, list[Phase]]:
-    """Run every phase in every round, each round beginning with another one; the first round is not counted."""
-    names = list(phases)
-    found: dict[str, list[Phase]] = {name: [] for name in names}
+    """Run every phase in every round, in an order drawn for each; the first round is not counted."""
+    names, generator = list(phases), np.random.default_rng(0)
+    found: dict[str, list[Phase]] = {name: [] for name in phases}
     for number in range(num_rounds + 1):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
+        for index in generator.permutation(len(names)):
+            name = names[index]
             phase = phases[name]()
             if number:
                 found[name].append(phase)
