@@ -1,5 +1,6 @@
 """The bytes of bodies in flight: taken before a body is read, never more than may be, all given back."""
 
+import gc
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -141,6 +142,13 @@ async def test_a_body_that_comes_whole_is_not_copied() -> None:
 def test_the_server_runs_on_the_fast_loop_and_parser(server) -> None:
     """The real server parses with httptools, and runs on uvloop where there is one."""
     config = server._server.config
-    assert issubclass(config.http_protocol_class.func, HttpToolsProtocol)
+    kind = config.http_protocol_class
+    assert issubclass(getattr(kind, "func", kind), HttpToolsProtocol)
     assert httpx.get(server.url + "livez").status_code == 200
     assert config.get_loop_factory().__module__.startswith("uvloop" if sys.platform != "win32" else "asyncio")
+
+
+def test_what_stays_is_left_out_of_garbage_collection(server) -> None:
+    """Once the port is open, what was imported and loaded is not looked at by a collection any more."""
+    assert httpx.get(server.url + "livez").status_code == 200
+    assert gc.get_freeze_count() > len(sys.modules)

@@ -78,8 +78,9 @@ class DrainingServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                http=cast("type[asyncio.Protocol]", protocol),
-                # Named, as `auto` would fall back to a slower one without a word.
+                # Named, as `auto` would fall back to slower ones without a word. The loop of Windows reads more than
+                # it has room for, and so cannot change its protocol where a body ends.
+                http=cast("type[asyncio.Protocol]", protocol) if sys.platform != "win32" else "httptools",
                 loop="uvloop" if sys.platform != "win32" else "asyncio",
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=settings.shutdown_timeout_s,
