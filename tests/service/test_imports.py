@@ -17,7 +17,7 @@ OWNERS = {
     ("phenoserve", "python_multipart"): {"http/body.py"},
     ("phenoserve", "prometheus_client"): {"http/metrics.py", "http/operations.py"},
     ("phenoserve", "pythonjsonlogger"): {"logs.py"},
-    ("phenoserve", "uvicorn"): {"http/server.py"},
+    ("phenoserve", "uvicorn"): {"http/server.py", "http/body_protocol.py"},
     ("phenoserve", "typer"): {"cli.py"},
     ("phenotrain", "tf2onnx"): {"onnx_export.py"},
     ("phenoclient", "tifffile"): {"images.py"},
