@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phenoserve.http import body
 from phenoserve.http.body import split_parts
 from phenoserve.http.problems import RequestError
 
@@ -27,30 +28,32 @@ def encode(contents: list[bytes], name: str = "stack") -> tuple[bytes, bytes]:
     return request.read(), request.headers["content-type"].partition("boundary=")[2].encode()
 
 
-@given(contents=CONTENTS)
-@settings(max_examples=60, deadline=None)
-def test_parts_come_back_as_they_were_sent(contents: list[bytes]) -> None:
+@given(contents=CONTENTS, at_once=st.sampled_from([1, 2, 7, body.PARSED_BYTES]))
+@settings(max_examples=120, deadline=None)
+def test_parts_come_back_as_they_were_sent(contents: list[bytes], at_once: int) -> None:
     """Whatever the parts hold, line ends and dashes too, each comes back byte by byte and in order."""
-    body, boundary = encode(contents)
-    assert split_parts(body, boundary, max_stacks=5) == contents
+    sent, boundary = encode(contents)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(body, "PARSED_BYTES", at_once)
+        assert split_parts(memoryview(sent), boundary, max_stacks=5) == contents
 
 
 @given(contents=CONTENTS, data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_a_cut_multipart_body_is_refused(contents: list[bytes], data: st.DataObject) -> None:
     """A multipart body cut anywhere before its closing boundary is refused as malformed."""
-    body, boundary = encode(contents)
-    end = len(body) - len(b"--\r\n")
+    sent, boundary = encode(contents)
+    end = len(sent) - len(b"--\r\n")
     with pytest.raises(RequestError) as caught:
-        split_parts(body[: data.draw(st.integers(0, end - 1))], boundary, max_stacks=5)
+        split_parts(sent[: data.draw(st.integers(0, end - 1))], boundary, max_stacks=5)
     assert caught.value.code == "malformed_request"
 
 
 def test_more_parts_than_allowed_are_refused() -> None:
     """One part more than allowed refuses the whole request."""
-    body, boundary = encode([b"a", b"b", b"c"])
+    sent, boundary = encode([b"a", b"b", b"c"])
     with pytest.raises(RequestError) as caught:
-        split_parts(body, boundary, max_stacks=2)
+        split_parts(sent, boundary, max_stacks=2)
     assert caught.value.code == "body_too_large"
 
 

@@ -16,6 +16,8 @@ from phenoserve.settings import Settings
 RAW_TYPES: Final = ("image/tiff", "application/octet-stream")
 MULTIPART: Final = "multipart/form-data"
 PART_NAME: Final = "stack"
+PARSED_BYTES: Final = 2**20
+"""Bytes of a multipart body parsed at once: the parser takes nothing but `bytes`, and a copy of all would be large."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,7 @@ class Upload:
                 complete parts named `stack`.
         """
         return (
-            [self.content]
-            if self.boundary is None
-            else split_parts(bytes(self.content), self.boundary, max_stacks)
+            [self.content] if self.boundary is None else split_parts(self.content, self.boundary, max_stacks)
         )
 
 
@@ -190,7 +190,7 @@ class _Parts:
         self.is_complete = True
 
 
-def split_parts(content: bytes, boundary: bytes, max_stacks: int) -> list[bytes]:
+def split_parts(content: bytes | memoryview, boundary: bytes, max_stacks: int) -> list[bytes]:
     """Split a multipart body (RFC 7578) into the contents of its parts named `stack`.
 
     Args:
@@ -216,7 +216,8 @@ def split_parts(content: bytes, boundary: bytes, max_stacks: int) -> list[bytes]
                 "on_end": parts.end,
             },
         )
-        parser.write(content)
+        for start in range(0, len(content), PARSED_BYTES):
+            parser.write(bytes(content[start : start + PARSED_BYTES]))
         parser.finalize()
     except FormParserError as error:
         raise RequestError(
