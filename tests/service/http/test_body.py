@@ -62,25 +62,28 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((parts.hostname, parts.port), timeout=10)
 
 
-HEAD = b"POST /predict HTTP/1.1\r\nHost: test\r\nContent-Type: image/tiff\r\nContent-Length: 1000\r\n\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: test\r\nContent-Type: image/tiff\r\nContent-Length: %d\r\n\r\n"
 
 
-def test_a_body_that_stalls_is_cut_off(server) -> None:
-    """A client that stops sending is answered 408 and its connection is closed."""
-    with connect(server.url) as connection:
-        connection.sendall(HEAD + b"II*\0")
+@pytest.mark.parametrize(("stated", "sent"), [(1000, 4), (300_000, 100_000), (300_000, 4)])
+def test_a_body_that_stalls_is_cut_off(server, caplog, stated: int, sent: int) -> None:
+    """A client that stops sending is answered 408, is told and the log tells how much came, and its connection ends."""
+    with caplog.at_level(logging.INFO), connect(server.url) as connection:
+        connection.sendall(HEAD % stated + bytes(sent))
         answer = b""
         while chunk := connection.recv(65536):
             answer += chunk
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"body_too_slow"' in body
+    assert b'"detail":"%d bytes arrived' % sent in body
+    assert [record.received_bytes for record in caplog.records if hasattr(record, "received_bytes")] == [sent]
 
 
 def test_a_client_that_leaves_is_nobody_s_failure(server, caplog) -> None:
     """A connection dropped in the middle of a body logs no error, and the service goes on."""
     with caplog.at_level(logging.INFO), connect(server.url) as connection:
-        connection.sendall(HEAD + b"II*\0")
+        connection.sendall(HEAD % 1000 + b"II*\0")
         time.sleep(0.05)
     deadline = time.monotonic() + 10
     while server.app.service.scheduler.admission.num_requests and time.monotonic() < deadline:

@@ -10,6 +10,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from phenoserve.errors import ErrorCode
+from phenoserve.http.exchange import received_bytes
 from phenoserve.http.problems import RequestError
 from phenoserve.settings import Settings
 
@@ -131,7 +132,8 @@ async def read_upload(request: Request, head: UploadHead, settings: Settings) ->
         # What is still to come is not waited for either: the connection ends with the answer.
         raise RequestError(
             ErrorCode.BODY_TOO_SLOW,
-            f"The body did not arrive in {settings.body_timeout_s:g} s. Send the whole body within that time.",
+            f"{max(size, received_bytes(request.scope))} bytes arrived in {settings.body_timeout_s:g} s. Send the "
+            "whole body within that time.",
             {"Connection": "close"},
         ) from error
     # The server gives a body whole wherever it states its length.

@@ -24,6 +24,7 @@ from uvicorn._types import (
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from phenoserve.http.discards import Discards
+from phenoserve.http.exchange import RECEIVED
 
 WORTH_IT: Final = 2**16
 """Bytes of a body from which it is received so; smaller ones mostly arrive with the head of their request."""
@@ -92,12 +93,13 @@ class BodyProtocol(HttpToolsProtocol):
 
         async def with_whole_body(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             body: memoryview | None = None
+            taker: _Taker | None = None
 
             async def receive_whole() -> ASGIReceiveEvent:
-                nonlocal body
+                nonlocal body, taker
                 is_over = cycle.disconnected or cycle.response_complete
                 if body is None and is_worth_it and cycle.more_body and not is_over:
-                    body = self._begin(cycle, num_bytes)
+                    body, taker = self._begin(cycle, num_bytes)
                 if body is None:
                     return await receive()
                 await cycle.message_event.wait()
@@ -112,11 +114,14 @@ class BodyProtocol(HttpToolsProtocol):
                     cycle.keep_alive = False  # nobody asked for the body, so it may never come
                 await send(message)
 
+            its_scope: Any = scope
+            counting = {RECEIVED: lambda: 0 if taker is None else num_bytes - taker.num_left}
+            its_scope["extensions"] = its_scope.get("extensions", {}) | counting
             await app(scope, receive_whole, send_and_part)
 
         return with_whole_body
 
-    def _begin(self, cycle: RequestResponseCycle, num_bytes: int) -> memoryview:
+    def _begin(self, cycle: RequestResponseCycle, num_bytes: int) -> tuple[memoryview, "_Taker"]:
         """Begin to receive a body; its event is set when it is there, or the client has left."""
         if cycle.waiting_for_100_continue:
             cycle.waiting_for_100_continue = False
@@ -132,9 +137,9 @@ class BodyProtocol(HttpToolsProtocol):
             cycle.more_body = False
             cycle.message_event.set()
 
-        self._taker = _Taker(self, num_bytes - num_here, body[num_here:], finish)
-        self._hand_to(self._taker)
-        return body
+        taker = self._taker = _Taker(self, num_bytes - num_here, body[num_here:], finish)
+        self._hand_to(taker)
+        return body, taker
 
     def _hand_to(self, protocol: asyncio.BaseProtocol) -> None:
         # Callbacks of a transport that reads are set when it begins to.
@@ -155,13 +160,16 @@ class _Taker(asyncio.BufferedProtocol):
         num_left: Bytes that are still to come.
         into: Where they go, as long; None if nobody wants them.
         finish: Called once they are there, unless they were discarded.
+
+    Attributes:
+        num_left: Bytes that are still to come.
     """
 
     def __init__(
         self, owner: BodyProtocol, num_left: int, into: memoryview | None, finish: Callable[[], None]
     ) -> None:
         self._owner = owner
-        self._num_left = num_left
+        self.num_left = num_left
         self._into = into
         self._finish = finish
         self._reading_on: asyncio.TimerHandle | None = None
@@ -174,12 +182,12 @@ class _Taker(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
         del sizehint  # as much as there is
-        return _DISCARDED[: self._num_left] if self._into is None else self._into
+        return _DISCARDED[: self.num_left] if self._into is None else self._into
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take note of bytes that came."""
-        self._num_left -= nbytes
-        if self._num_left == 0:
+        self.num_left -= nbytes
+        if self.num_left == 0:
             self._owner.take_back()
             self._finish()
         elif self._into is not None:

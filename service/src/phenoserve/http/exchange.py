@@ -15,6 +15,9 @@ from phenoserve.scheduling import StageTimes
 
 UNMATCHED: Final = "unmatched"
 REQUEST_ID: Final = "X-Request-ID"
+RECEIVED: Final = "phenoserve.received"
+"""Extension of ASGI's scope: a function that counts the bytes here of a body that comes as one message."""
+
 SOUND_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """Ids of a client that are taken over: they end up in logs."""
 
@@ -40,6 +43,11 @@ class Exchange:
     sent_bytes: int
     seconds: float
     times: StageTimes | None
+
+
+def received_bytes(scope: Scope) -> int:
+    """Bytes that are here of a body that the application asked for and that is not complete; 0 where nobody counts."""
+    return scope.get("extensions", {}).get(RECEIVED, int)()
 
 
 class ExchangeMiddleware:
@@ -87,7 +95,7 @@ class ExchangeMiddleware:
                 method=scope["method"] if route != UNMATCHED else UNMATCHED,
                 route=route,
                 status=status,
-                received_bytes=received,
+                received_bytes=max(received, received_bytes(scope)),
                 sent_bytes=sent,
                 seconds=time.perf_counter() - began,
                 times=scope.get("state", {}).get("times"),
