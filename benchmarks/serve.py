@@ -24,7 +24,7 @@ from statistics import median
 
 import httpx
 import numpy as np
-from graph import split
+from graph import as_tf2onnx
 from predict import draw_tiff, served
 from rich.console import Console
 from rich.table import Table
@@ -243,7 +243,7 @@ def started_peers(
         folder = asked.bundle
         if asked.peers_graph == "as-tf2onnx":
             folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
-            (folder / "model.onnx").write_bytes(split(read_bundle(asked.bundle).read_model()))
+            (folder / "model.onnx").write_bytes(as_tf2onnx(read_bundle(asked.bundle).read_model()))
         ports: dict[str, int] = {}
         for name in asked.peers or PEERS:
             try:

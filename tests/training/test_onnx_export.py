@@ -41,6 +41,13 @@ def test_every_batch_normalisation_is_one_node(model_onnx):
     assert sum(node.op_type == "BatchNormalization" for node in nodes) == 62
 
 
+def test_every_transition_averages_before_it_convolves(model_onnx):
+    """DenseNet121's three transitions convolve what they have averaged."""
+    nodes = onnx.load_model_from_string(model_onnx).graph.node
+    averages = {node.output[0] for node in nodes if node.op_type == "AveragePool"}
+    assert sum(node.op_type == "Conv" and node.input[0] in averages for node in nodes) == 3
+
+
 def test_axes_have_names(model_onnx):
     """Input and outputs carry DESIGN's names, and batch, y and x are free."""
     model = onnx.load_model_from_string(model_onnx)

@@ -1,4 +1,4 @@
-"""Batch normalisation as one node."""
+"""Batch normalisation as one node; averages before convolutions."""
 
 import numpy as np
 import onnx
@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from phenotrain.onnx_rewrite import fuse_batch_normalisation
+from phenotrain.onnx_rewrite import fuse_batch_normalisation, pool_before_convolution
 
 NUM_CHANNELS = 3
 
@@ -65,4 +65,69 @@ def test_what_is_no_normalisation_by_channel_stays(changes):
     model = normalising(**changes)
     before = model.SerializeToString()
     assert fuse_batch_normalisation(model.graph) == 0
+    assert model.SerializeToString() == before
+
+
+def transition(convolution=None, pooling=None, outputs=("y",), *, second_reader=False) -> onnx.ModelProto:
+    """`y = pool(conv(x))` as in DenseNet's transitions, here with a bias; attributes can be others."""
+    convolution = {"kernel_shape": [1, 1], "strides": [1, 1]} | (convolution or {})
+    pooling = {"kernel_shape": [2, 2], "strides": [2, 2]} | (pooling or {})
+    rng = np.random.default_rng(4)
+    weights = rng.normal(size=(2, NUM_CHANNELS, *convolution["kernel_shape"])).astype(np.float32)
+    constants = [
+        numpy_helper.from_array(weights, "weights"),
+        numpy_helper.from_array(rng.normal(size=2).astype(np.float32), "bias"),
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", "weights", "bias"], ["mixed"], name="conv", **convolution),
+        helper.make_node("AveragePool", ["mixed"], ["y"], name="pool", **pooling),
+    ]
+    if second_reader:
+        nodes.append(helper.make_node("Neg", ["mixed"], ["z"], name="neg"))
+    mixed = ["batch", 2, "height", "width"]
+    graph = helper.make_graph(
+        nodes,
+        "transition",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", NUM_CHANNELS, 7, 8])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, mixed) for name in outputs],
+        constants,
+        value_info=[]
+        if "mixed" in outputs
+        else [helper.make_tensor_value_info("mixed", TensorProto.FLOAT, mixed)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+
+
+def test_a_transition_averages_before_it_convolves_with_the_same_answer():
+    """An average after a convolution of one pixel comes before it, at odd sizes too, with the same answer."""
+    before, after = transition(), transition()
+    assert pool_before_convolution(after.graph) == 1
+    onnx.checker.check_model(after, full_check=True)
+    assert [node.op_type for node in after.graph.node] == ["AveragePool", "Conv"]
+    assert after.graph.output == before.graph.output
+    x = np.random.default_rng(5).normal(size=(2, NUM_CHANNELS, 7, 8)).astype(np.float32)
+    (expected,), (found,) = (ReferenceEvaluator(model).run(None, {"x": x}) for model in (before, after))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert pool_before_convolution(after.graph) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"outputs": ("y", "mixed")},
+        {"outputs": ("y", "z"), "second_reader": True},
+        {"convolution": {"kernel_shape": [3, 3]}},
+        {"convolution": {"strides": [2, 2]}},
+        {"convolution": {"pads": [1, 1, 1, 1]}},
+        {"pooling": {"strides": [1, 1]}},
+        {"pooling": {"pads": [1, 1, 1, 1]}},
+        {"pooling": {"auto_pad": "SAME_UPPER"}},
+        {"pooling": {"ceil_mode": 1}},
+    ],
+)
+def test_what_cannot_change_places_stays(changes):
+    """A convolution that others read too or of several pixels, and averages over padding or overlaps, stay."""
+    model = transition(**changes)
+    before = model.SerializeToString()
+    assert pool_before_convolution(model.graph) == 0
     assert model.SerializeToString() == before

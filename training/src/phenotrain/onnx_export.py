@@ -8,7 +8,7 @@ import tf2onnx
 from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.engine import Graph
 from phenotrain.graph import OUTPUTS, ServedGraph
-from phenotrain.onnx_rewrite import fuse_batch_normalisation
+from phenotrain.onnx_rewrite import rewrite_for_speed
 
 OPSET = 18
 """ONNX operator set that the graph is written in."""
@@ -33,7 +33,7 @@ def to_onnx(graph: ServedGraph) -> bytes:
     model, _ = tf2onnx.convert.from_function(
         tf.function(graph), input_signature=[graph.signature], opset=OPSET
     )
-    fuse_batch_normalisation(model.graph)
+    rewrite_for_speed(model.graph)
     _name_axes(model.graph.input[0], ("batch", "channel", "y", "x"))
     for output in model.graph.output:
         _name_axes(output, GRAPH_OUTPUT_AXES[output.name])

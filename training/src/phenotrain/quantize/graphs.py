@@ -11,7 +11,7 @@ from onnx import TensorProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from phenotrain.onnx_rewrite import fuse_batch_normalisation
+from phenotrain.onnx_rewrite import rewrite_for_speed
 
 FULL_PRECISION: tuple[str, ...] = (
     "AveragePool",
@@ -51,7 +51,7 @@ def to_int8(model_onnx: bytes, stacks: Iterable[np.ndarray]) -> bytes:
         The graph; its input and outputs stay float32.
     """
     model = onnx.load_model_from_string(model_onnx)
-    fuse_batch_normalisation(model.graph)
+    rewrite_for_speed(model.graph)
     first = next(node.name for node in model.graph.node if node.op_type == "Conv")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
@@ -80,7 +80,7 @@ def to_fp16(model_onnx: bytes) -> bytes:
         The graph; its input and outputs stay float32.
     """
     model = onnx.load_model_from_string(model_onnx)
-    fuse_batch_normalisation(model.graph)
+    rewrite_for_speed(model.graph)
     converted: Any = convert_float_to_float16(model, keep_io_types=True, op_block_list=list(FULL_PRECISION))
     _drop_round_trips(converted)
     return converted.SerializeToString()
