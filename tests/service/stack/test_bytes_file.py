@@ -2,7 +2,9 @@
 
 import io
 import os
+import weakref
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,3 +44,13 @@ def test_there_is_nothing_before_the_first_byte() -> None:
     with pytest.raises(ValueError, match="no byte -1"):
         file.seek(-4, os.SEEK_CUR)
     assert file.tell() == 3
+
+
+def test_a_closed_file_holds_nothing() -> None:
+    """Once it is closed the bytes are free, though the file is still referred to."""
+    content = np.zeros(1000, np.uint8)
+    held = weakref.ref(content)
+    file = BytesFile(content.data)
+    file.close()
+    del content
+    assert held() is None

@@ -188,6 +188,7 @@ class _Taker(asyncio.BufferedProtocol):
         """Take note of bytes that came."""
         self.num_left -= nbytes
         if self.num_left == 0:
+            self._into = None  # the request that this is known to may be referred to for long
             self._owner.take_back()
             self._finish()
         elif self._into is not None:

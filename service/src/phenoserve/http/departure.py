@@ -1,6 +1,7 @@
 """Ends the work for clients that leave: the framework lets a handler run on when nobody listens any more."""
 
 import asyncio
+import traceback
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -31,9 +32,37 @@ async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Resul
             return working.result()
         raise ClientDisconnect
     finally:
+        working.cancel()
+        leaving.cancel()
         for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+            await _end(task)
+        del task, working, leaving  # an error that is raised here refers to this frame
+
+
+async def _end(task: "asyncio.Future[Any]") -> None:
+    """Wait for a task that was cancelled or is done, and let go of what its error holds."""
+    await asyncio.wait((task,))
+    try:
+        task.result()
+    except BaseException as error:  # noqa: BLE001  (the caller has it, or nobody wants it)
+        _empty_frames(error)
+
+
+def _empty_frames(error: BaseException) -> None:
+    """Clear the frames that an error and those behind it passed through: they hold bodies and stacks.
+
+    asyncio's groups and timeouts refer to their task, and that to its error, so that all of it would stay until a full
+    collection of garbage.
+    """
+    found: list[BaseException | None] = [error]
+    cleared: set[int] = set()
+    while found:
+        one = found.pop()
+        if one is None or id(one) in cleared:
+            continue
+        cleared.add(id(one))
+        traceback.clear_frames(one.__traceback__)
+        found += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
 
 
 async def _leave(request: Request) -> None:

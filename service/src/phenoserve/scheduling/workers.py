@@ -75,6 +75,7 @@ class Workers:
                     self._answer(batch)
                 finally:
                     self._queue.finish()
+                batch = None  # while it waits it holds no stack
         except BaseException:
             logger.critical("A worker died", exc_info=True)
             self._bury(batch)

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class BytesFile(io.RawIOBase):
-    """A file over bytes, without a copy of them.
+    """A file over bytes, without a copy of them; once closed it holds them no more.
 
     Args:
         content: The bytes.
@@ -18,6 +18,11 @@ class BytesFile(io.RawIOBase):
         super().__init__()
         self._content = np.frombuffer(content, np.uint8)  # copies without the interpreter's lock
         self._at = 0
+
+    def close(self) -> None:
+        """Let go of the bytes, whoever may still hold the file."""
+        self._content = self._content[:0].copy()
+        super().close()
 
     def readable(self) -> bool:
         """It can be read."""

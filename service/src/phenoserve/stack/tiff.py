@@ -73,11 +73,17 @@ def _decoder_errors() -> Generator[None]:
         raise DamagedTiffError(f"The TIFF does not decode: {reason or type(error).__name__}.") from error
 
 
-def _open(data: bytes | memoryview) -> TiffFile:
+@contextmanager
+def _open(data: bytes | memoryview) -> Generator[TiffFile]:
     """Open bytes without the formats whose special treatment in tifffile loads or invents pages."""
-    return TiffFile(
-        cast("IO[bytes]", BytesFile(data)), _multifile=False, is_lsm=False, is_scanimage=False, is_ndpi=False
-    )
+    # tifffile's objects refer to one another and to the file until a full collection of garbage.
+    with (
+        BytesFile(data) as file,
+        TiffFile(
+            cast("IO[bytes]", file), _multifile=False, is_lsm=False, is_scanimage=False, is_ndpi=False
+        ) as tiff,
+    ):
+        yield tiff
 
 
 def read_stack(data: bytes | memoryview, limits: StackLimits | None = None) -> Stack:
