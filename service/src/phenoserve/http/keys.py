@@ -65,8 +65,11 @@ class KeyFile:
         """
         return () if self.path is None else read_api_keys(self.path)
 
-    def require(self, request: Request) -> None:
-        """Raise `key_missing` or `key_wrong` unless the request may come in."""
+    async def require(self, request: Request) -> None:
+        """Raise `key_missing` or `key_wrong` unless the request may come in.
+
+        It waits for nothing; the framework would give what is no coroutine to a thread, for every request.
+        """
         check_api_key(request, self.digests)
 
 

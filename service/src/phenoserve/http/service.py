@@ -70,9 +70,9 @@ class Service:
         """The bundle that new requests are answered from."""
         return self.scheduler.engines
 
-    def require_key(self, request: Request) -> None:
+    async def require_key(self, request: Request) -> None:
         """Raise `key_missing` or `key_wrong` unless the request may come in."""
-        self.keys.require(request)
+        await self.keys.require(request)
 
     def require_ready(self) -> None:
         """Raise `not_ready` if the service is not; a draining one still answers."""
