@@ -42,19 +42,22 @@ async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Resul
 async def _end(task: "asyncio.Future[Any]") -> None:
     """Wait for a task that was cancelled or is done, and let go of what its error holds."""
     await asyncio.wait((task,))
+    if not task.cancelled():
+        _empty_frames(task.exception())
+        return
     try:
         task.result()
-    except BaseException as error:  # noqa: BLE001  (the caller has it, or nobody wants it)
+    except asyncio.CancelledError as error:
         _empty_frames(error)
 
 
-def _empty_frames(error: BaseException) -> None:
+def _empty_frames(error: BaseException | None) -> None:
     """Clear the frames that an error and those behind it passed through: they hold bodies and stacks.
 
     asyncio's groups and timeouts refer to their task, and that to its error, so that all of it would stay until a full
     collection of garbage.
     """
-    found: list[BaseException | None] = [error]
+    found = [error]
     cleared: set[int] = set()
     while found:
         one = found.pop()
