@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.ensemble import RandomForestClassifier
 
 from phenoserve.bundle import (
+    STAIN_POOLING,
     Bundle,
     BundleContents,
     Calibration,
@@ -28,9 +29,12 @@ from phenoserve.bundle import (
     OutOfDistribution,
     PredictionSets,
     Provenance,
+    StainOrder,
+    StainOrderSpec,
     Tolerance,
     Variant,
     VariantSpec,
+    describe_channels,
     neighbour_distances,
     write_bundle,
     write_variants,
@@ -244,6 +248,12 @@ def _tiny_calibration(
     distances = neighbour_distances(
         controls, mean=mean, whitening=whitening, reference=reference, num_neighbours=num_neighbours
     )
+    descriptions = np.stack([describe_channels(stack, STAIN_POOLING * downsample) for stack in stacks])
+    # All stains look alike in random numbers: what stands here is of the right form and flags none of them.
+    stains = StainOrder(mean=descriptions.mean(axis=0), whitening=np.eye(descriptions.shape[2]))
+    stain_order = StainOrderSpec(
+        max_mismatch=100.0, false_positive_rate=0.1, num_sites=len(stacks), num_control_sites=num_controls
+    )
     spec = CalibrationSpec(
         temperature=1.25,
         prediction_sets=PredictionSets(
@@ -259,6 +269,7 @@ def _tiny_calibration(
             num_references=num_references,
             num_control_sites=num_controls,
         ),
+        stain_order=stain_order if num_channels > 1 else None,
     )
     return Calibration(
         spec=spec,
@@ -266,6 +277,7 @@ def _tiny_calibration(
         whitening=whitening,
         reference=reference,
         control_distances=np.sort(distances),
+        stain_order=stains if num_channels > 1 else None,
     )
 
 

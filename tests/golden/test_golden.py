@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from phenoserve.bundle import FORMAT_VERSION, read_bundle
 from phenoserve.verify import verify
 
 FOLDER = Path(__file__).parent
+STACK = np.zeros((6, 64, 64), np.uint8)
 BUNDLES = sorted(FOLDER.glob("format-*"))
 
 
@@ -30,6 +32,7 @@ DIGESTS = {
     "format-2": "35f41f11d4a06a5fb4ebda64191ed186c29e52d2f4a3e2d6aa31851701227472",
     "format-3": "9fd8fbf95c0aeff4788365d72fe41b2e9682bd88d2a52a30f654db2c53108ca0",
     "format-4": "2a8a1366bafc63468549841dc8d2dac60faa3303f18d1b8607bc22fff5245ace",
+    "format-5": "ab32661d4476a29b16a97179d51c532df547ed311c30db6e239be7cad15451fc",
 }
 
 
@@ -43,3 +46,13 @@ def test_format_1_has_no_calibration():
     bundle = read_bundle(FOLDER / "format-1")
     assert bundle.calibration is None
     assert bundle.manifest.dump() == json.loads((bundle.path / "manifest.json").read_bytes())
+
+
+def test_formats_before_5_say_nothing_of_the_stains_order():
+    """Bundles of formats 2 to 4 are in distribution by their distance alone; one of format 5 describes its stains."""
+    known = {path.name: read_bundle(path).calibration for path in BUNDLES if path.name != "format-1"}
+    assert [name for name, calibration in known.items() if calibration.stain_order is not None] == [
+        "format-5"
+    ]
+    assert known["format-4"].in_distribution(0.0, known["format-4"].mismatch(STACK, 2))
+    assert known["format-4"].mismatch(STACK, 2) is None

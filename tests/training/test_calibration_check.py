@@ -19,9 +19,15 @@ TASK = Task("EMPTY", ("EMPTY", "A", "B"))
 class Screen:
     """Raw stacks of three stains, with what the check uses of a cache."""
 
+    downsample = 2
+
     def __init__(self, stacks) -> None:
         self.sites = pd.DataFrame({"treatment": ["EMPTY"] * 6 + ["A"] * 6 + ["B"] * 6})
         self.stacks = stacks
+
+    def read(self, rows):
+        """`(len(rows), channel, y, x)`."""
+        return self.stacks[rows].astype(np.float32)
 
     def read_raw(self, row):
         """`(channel, y, x)`."""

@@ -12,11 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phenoserve.bundle import BundleError, CalibrationError, neighbour_distances, read_bundle, write_bundle
+from phenoserve.bundle import (
+    BundleError,
+    CalibrationError,
+    Mismatch,
+    neighbour_distances,
+    read_bundle,
+    write_bundle,
+)
 from phenoserve.bundle.calibration import read_calibration
 
 FORMAT_2 = Path(__file__).parents[2] / "golden" / "format-2"
 ARRAYS = ("mean", "whitening", "reference", "control_distances")
+STAIN_ARRAYS = {"stain_mean": "mean", "stain_whitening": "whitening"}
+NUM_CHANNELS = 6
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +41,11 @@ def calibration(bundle):
 
 
 def arrays_of(calibration) -> dict[str, np.ndarray]:
-    return {name: getattr(calibration, name) for name in ARRAYS}
+    arrays = {name: getattr(calibration, name) for name in ARRAYS}
+    stains = calibration.stain_order
+    return arrays | (
+        {} if stains is None else {name: getattr(stains, field) for name, field in STAIN_ARRAYS.items()}
+    )
 
 
 def packed(arrays, **options) -> bytes:
@@ -56,9 +69,9 @@ def slow_distance(embedding, calibration) -> float:
 
 def test_a_calibration_survives_its_file(calibration):
     """The arrays are read bit for bit as they were written."""
-    again = read_calibration(calibration.to_npz(), calibration.spec)
+    again = read_calibration(calibration.to_npz(), calibration.spec, num_channels=NUM_CHANNELS)
     for name, array in arrays_of(calibration).items():
-        np.testing.assert_array_equal(array, getattr(again, name))
+        np.testing.assert_array_equal(array, arrays_of(again)[name])
 
 
 def test_the_distance_is_the_one_of_the_format(calibration):
@@ -130,10 +143,12 @@ def test_the_percentile_is_the_share_of_controls_as_near_or_nearer(calibration):
 
 
 def test_the_limit_itself_is_in_distribution(calibration):
-    """A stack at `max_distance` is in distribution, one beyond it is not."""
-    limit = calibration.spec.out_of_distribution.max_distance
-    assert calibration.in_distribution(limit)
-    assert not calibration.in_distribution(np.nextafter(limit, np.inf))
+    """A stack at `max_distance` and `max_mismatch` is in distribution, one beyond either is not."""
+    distance = calibration.spec.out_of_distribution.max_distance
+    mismatch = calibration.spec.stain_order.max_mismatch
+    assert calibration.in_distribution(distance, Mismatch(mismatch, (0, 1)))
+    assert not calibration.in_distribution(np.nextafter(distance, np.inf), Mismatch(mismatch, (0, 1)))
+    assert not calibration.in_distribution(distance, Mismatch(np.nextafter(mismatch, np.inf), (0, 1)))
 
 
 @given(st.data())
@@ -163,6 +178,10 @@ SPOILED = {
     "infinite distances": ("control_distances", lambda array: np.append(array[:-1], np.inf)),
     "distances of another type": ("control_distances", lambda array: array.astype(np.float32)),
     "fewer distances": ("control_distances", lambda array: array[1:]),
+    "stains of fewer channels": ("stain_mean", lambda array: array[1:]),
+    "stains of fewer numbers": ("stain_mean", lambda array: array[:, 1:]),
+    "stains that are not finite": ("stain_mean", lambda array: array * np.nan),
+    "a whitening of stains of another type": ("stain_whitening", lambda array: array.astype(np.float32)),
 }
 
 
@@ -171,18 +190,22 @@ def test_an_array_that_does_not_fit_is_named(calibration, name, change):
     """An array that does not fit the manifest is refused by its name."""
     arrays = arrays_of(calibration)
     with pytest.raises(CalibrationError, match=f"^{name} of calibration.npz"):
-        read_calibration(packed({**arrays, name: change(arrays[name])}), calibration.spec)
+        read_calibration(
+            packed({**arrays, name: change(arrays[name])}), calibration.spec, num_channels=NUM_CHANNELS
+        )
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("name", [*ARRAYS, *STAIN_ARRAYS])
 def test_no_array_may_be_absent_or_extra(calibration, name):
     """An archive that lacks an array or has another one is refused with the arrays it holds."""
     arrays = arrays_of(calibration)
     with pytest.raises(CalibrationError, match="holds the arrays"):
-        read_calibration(packed({**arrays, f"{name}_2": arrays[name]}), calibration.spec)
+        read_calibration(
+            packed({**arrays, f"{name}_2": arrays[name]}), calibration.spec, num_channels=NUM_CHANNELS
+        )
     del arrays[name]
     with pytest.raises(CalibrationError, match="holds the arrays"):
-        read_calibration(packed(arrays), calibration.spec)
+        read_calibration(packed(arrays), calibration.spec, num_channels=NUM_CHANNELS)
 
 
 def test_an_object_array_is_refused_without_unpickling(calibration, tmp_path):
@@ -194,7 +217,7 @@ def test_an_object_array_is_refused_without_unpickling(calibration, tmp_path):
 
     content = packed({**arrays_of(calibration), "mean": np.array([Hostile()], dtype=object)})
     with pytest.raises(CalibrationError, match="not an archive of plain arrays"):
-        read_calibration(content, calibration.spec)
+        read_calibration(content, calibration.spec, num_channels=NUM_CHANNELS)
     assert not (tmp_path / "ran").exists()
 
 
@@ -238,7 +261,7 @@ def test_a_scale_of_format_2_that_is_not_positive_is_refused(factor):
     arrays = {name: array for name, array in arrays_of(old).items() if name != "whitening"}
     content = packed({**arrays, "scale": np.full(1024, factor, np.float32)})
     with pytest.raises(CalibrationError, match=r"^scale of calibration\.npz"):
-        read_calibration(content, old.spec)
+        read_calibration(content, old.spec, num_channels=NUM_CHANNELS)
 
 
 def test_format_2_divides_every_number_by_its_scale():
@@ -273,7 +296,7 @@ HOSTILE = {
 def test_what_is_no_archive_of_arrays_is_refused(calibration, content):
     """Bytes that are no archive of plain arrays are refused by the file's name, whatever they state."""
     with pytest.raises(CalibrationError, match=r"calibration\.npz"):
-        read_calibration(content, calibration.spec)
+        read_calibration(content, calibration.spec, num_channels=NUM_CHANNELS)
 
 
 def test_an_inflating_archive_is_refused_before_it_is_inflated(calibration):
@@ -281,7 +304,7 @@ def test_an_inflating_archive_is_refused_before_it_is_inflated(calibration):
     bomb = zipped({"mean.npy": bytes(257 * 2**20)}, zipfile.ZIP_DEFLATED)
     assert len(bomb) < 2**20
     with pytest.raises(CalibrationError, match="inflates to"):
-        read_calibration(bomb, calibration.spec)
+        read_calibration(bomb, calibration.spec, num_channels=NUM_CHANNELS)
 
 
 @settings(max_examples=60, deadline=None)
@@ -292,7 +315,7 @@ def test_a_flipped_bit_is_refused_or_harmless(calibration, position, bit):
     content[int(position * len(content))] ^= 1 << bit
     reason, again = "", None
     try:
-        again = read_calibration(bytes(content), calibration.spec)
+        again = read_calibration(bytes(content), calibration.spec, num_channels=NUM_CHANNELS)
     except CalibrationError as error:
         reason = str(error)
     if again is None:
@@ -326,7 +349,7 @@ def test_what_is_written_is_what_is_read(tiny_module, tmp_path):
     bundle = write_bundle(tmp_path / "bundle", contents)
     assert bundle.manifest.calibration == bundle.calibration.spec == contents.calibration.spec
     for name, array in arrays_of(contents.calibration).items():
-        np.testing.assert_array_equal(getattr(bundle.calibration, name), array)
+        np.testing.assert_array_equal(arrays_of(bundle.calibration)[name], array)
 
 
 def test_a_calibration_that_contradicts_itself_cannot_be_made(calibration):

@@ -16,12 +16,13 @@ from phenoserve.bundle.manifest import (
     Provenance,
     Tolerance,
 )
+from phenoserve.bundle.stain_order import StainOrderSpec
 from phenoserve.bundle.unpickle import _ADMITTED
 from phenoserve.bundle.variants import VARIANT_FILES, VariantSpec
 
 PAGE = (Path(__file__).parents[3] / "docs" / "bundle-format.md").read_text()
 MANIFEST = (Manifest, InputSpec, Tolerance, Provenance, DatasetProvenance)
-CALIBRATION = (CalibrationSpec, PredictionSets, OutOfDistribution)
+CALIBRATION = (CalibrationSpec, PredictionSets, OutOfDistribution, StainOrderSpec)
 FIELDS = [
     name
     for part in (*MANIFEST, *CALIBRATION, VariantSpec)

@@ -219,15 +219,20 @@ def test_an_impossible_calibration_is_refused_and_named(tiny_bundle, part, field
 
 
 def test_each_version_holds_what_it_has_and_nothing_else(tiny_bundle):
-    """Formats from 2 on need a calibration, from 3 on its components too; 1 may have neither field nor file."""
+    """Formats from 2 on need a calibration, from 3 on its components, from 5 on alone it may hold the stains' order."""
     manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
     assert manifest.pop("variants") == {}
     manifest["format_version"] = 3
+    stain_order = manifest["calibration"].pop("stain_order")
 
     def refused(changed: dict, named: str) -> None:
         with pytest.raises(ValidationError, match=named):
             Manifest.model_validate_json(json.dumps(changed), strict=True)
 
+    refused(
+        {**manifest, "calibration": {**manifest["calibration"], "stain_order": stain_order}},
+        "Expected no stain_order in format 3",
+    )
     older = {name: value for name, value in manifest.items() if name != "calibration"}
     refused(older, "Expected a calibration, as format 3 has one")
     refused({**manifest, "format_version": 2}, "Expected num_components .* in every format but 2")

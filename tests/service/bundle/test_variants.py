@@ -1,6 +1,7 @@
 """Graphs of lower precision beside a bundle's own."""
 
 import dataclasses
+import json
 
 import pytest
 from tests.tiny_bundle import add_tiny_variant
@@ -51,9 +52,10 @@ def test_a_variant_that_is_gone_is_refused(extended, tmp_path):
 
 def test_older_formats_have_no_variants(extended):
     """A manifest of format 3 that states variants is refused."""
-    text = extended.manifest.to_json().replace(b'"format_version": 4', b'"format_version": 3')
+    manifest = {**extended.manifest.dump(), "format_version": 3}
+    del manifest["calibration"]["stain_order"]
     with pytest.raises(ValueError, match="no variants in format 3"):
-        type(extended.manifest).model_validate_json(text, strict=True)
+        type(extended.manifest).model_validate_json(json.dumps(manifest), strict=True)
 
 
 def test_nothing_is_added_to_a_bundle_that_lacks_more(extended, tmp_path):

@@ -6,12 +6,17 @@ from typing import Final
 import numpy as np
 
 from phenoserve.bundle import (
+    STAIN_POOLING,
     Calibration,
     CalibrationSpec,
     OutOfDistribution,
     PredictionSets,
+    StainOrder,
+    StainOrderSpec,
+    describe_channels,
     neighbour_distances,
 )
+from phenotrain.cache import FieldCache
 from phenotrain.labelled import Labelled
 from phenotrain.recipe import CalibrationRecipe
 from phenotrain.two_heads import FittedHeads
@@ -19,8 +24,12 @@ from phenotrain.two_heads import FittedHeads
 MAX_COMPONENTS: Final = 256
 """Most components that distances are taken in."""
 
+_SHRINKAGE: Final = 0.1
+"""Weight of the identity in the covariance of the stains' descriptions, which few sites leave uncertain."""
+
 
 def calibrate(
+    cache: FieldCache,
     labelled: Labelled,
     roles: np.ndarray,
     embeddings: np.ndarray,
@@ -36,6 +45,7 @@ def calibrate(
     thresholds of heads that saw half of them would be too low, the sets too large.
 
     Args:
+        cache: Pooled fields, which the stains are described on.
         labelled: Which sites have a label.
         roles: `train`, `validation`, `test` or `unused` of every site.
         embeddings: Of every site, `(num_sites, 1024)` float32.
@@ -54,19 +64,26 @@ def calibrate(
     }
     train = np.flatnonzero(roles == "train")
     mean, whitening = whitening_of(embeddings[train])
-    kept = np.random.default_rng(seed).permutation(train)[: recipe.max_references]
-    reference = ((embeddings[np.sort(kept)] - mean) @ whitening).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    kept = np.sort(rng.permutation(train)[: recipe.max_references])
+    reference = ((embeddings[kept] - mean) @ whitening).astype(np.float32)
     is_control = (labelled.sites["treatment"] == labelled.task.control).to_numpy(dtype=bool)
+    controls = np.flatnonzero((roles == "validation") & is_control)
     num_neighbours = min(recipe.num_neighbours, len(reference))
     distances = np.sort(
         neighbour_distances(
-            embeddings[(roles == "validation") & is_control],
+            embeddings[controls],
             mean=mean,
             whitening=whitening,
             reference=reference,
             num_neighbours=num_neighbours,
         )
     )
+    stains = None
+    if len(cache.stains) > 1 and len(kept) > 1:
+        stains = fit_stain_order(_descriptions(cache, kept))
+    # Both tests together flag what one alone would.
+    rate = recipe.false_positive_rate / (1 if stains is None else 2)
     spec = CalibrationSpec(
         temperature=heads.temperature,
         prediction_sets=PredictionSets(
@@ -77,14 +94,64 @@ def calibrate(
         out_of_distribution=OutOfDistribution(
             num_neighbours=num_neighbours,
             num_components=whitening.shape[1],
-            max_distance=upper_quantile(distances, 1 - recipe.false_positive_rate),
-            false_positive_rate=recipe.false_positive_rate,
+            max_distance=upper_quantile(distances, 1 - rate),
+            false_positive_rate=rate,
             num_references=len(reference),
             num_control_sites=len(distances),
         ),
+        stain_order=None
+        if stains is None
+        else _stain_order_spec(
+            stains,
+            _descriptions(cache, np.sort(rng.permutation(controls)[: recipe.max_references])),
+            num_sites=len(kept),
+            rate=rate,
+        ),
     )
     return Calibration(
-        spec=spec, mean=mean, whitening=whitening, reference=reference, control_distances=distances
+        spec=spec,
+        mean=mean,
+        whitening=whitening,
+        reference=reference,
+        control_distances=distances,
+        stain_order=stains,
+    )
+
+
+def fit_stain_order(descriptions: np.ndarray) -> StainOrder:
+    """Learns what every stain looks like.
+
+    Args:
+        descriptions: Of training sites, `(num_sites, channel, descriptor)`, at least two sites.
+
+    Returns:
+        Mean description of every stain, and the whitening by the covariance within stains: that of the numbers, each
+        scaled to unit variance, shrunk towards the identity by a tenth.
+    """
+    mean = descriptions.mean(axis=0)
+    residuals = (descriptions - mean).reshape(-1, descriptions.shape[2])
+    spread = residuals.std(axis=0)
+    # A number that hardly varies is not divided by its tiny spread.
+    spread = np.maximum(spread, max(0.05 * float(np.median(spread)), 1e-6))
+    scaled = residuals / spread
+    covariance = (1 - _SHRINKAGE) * scaled.T @ scaled / len(scaled) + _SHRINKAGE * np.eye(len(spread))
+    variances, directions = np.linalg.eigh(covariance)
+    return StainOrder(mean=mean, whitening=directions / np.sqrt(variances) / spread[:, np.newaxis])
+
+
+def _descriptions(cache: FieldCache, rows: np.ndarray) -> np.ndarray:
+    return np.stack([describe_channels(cache.read([row])[0], STAIN_POOLING) for row in rows])
+
+
+def _stain_order_spec(
+    stains: StainOrder, controls: np.ndarray, *, num_sites: int, rate: float
+) -> StainOrderSpec:
+    mismatches = np.sort([stains.mismatch(description).value for description in controls])
+    return StainOrderSpec(
+        max_mismatch=upper_quantile(mismatches, 1 - rate),
+        false_positive_rate=rate,
+        num_sites=num_sites,
+        num_control_sites=len(mismatches),
     )
 
 

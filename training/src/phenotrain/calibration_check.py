@@ -1,6 +1,6 @@
 """Whether the calibration keeps its word on held-out sites: coverage, reliability, and what gets flagged."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -59,7 +59,7 @@ class CalibrationFindings:
         share_single: Share of the sets that hold one treatment.
         reliability: The classifier's largest probability against how often it is right.
         temperature: What the logits were divided by.
-        false_positive_rate: Share of controls that the threshold was set to flag.
+        false_positive_rate: Share of controls that the thresholds were set to flag, at most.
         flagged: Share flagged of the held-out controls as they are, and of each corruption of them.
     """
 
@@ -109,19 +109,21 @@ def check_calibration(
     in_set = probabilities[scored] >= thresholds
     is_covered = in_set[np.arange(len(scored)), targets]
     covered = {name: Share.of(is_covered[names == name]) for name in task.treatments if (names == name).any()}
-    ood = calibration.spec.out_of_distribution
     controls = scored[names == task.control]
-    as_they_are = _distances(embeddings[controls], calibration)
-    flagged = {"held-out controls": Share.of(as_they_are > ood.max_distance)}
+    fields = (cache.read([row])[0] for row in controls)
+    flagged = {
+        "held-out controls": Share.of(_is_flagged(embeddings[controls], fields, calibration, downsample=1))
+    }
     rng = np.random.default_rng(seed)
     tried = np.sort(rng.permutation(controls)[:_NUM_CONTROLS])
     graph = Graph.load(model_onnx, device="cpu")
     stacks = [cache.read_raw(int(row)) for row in tried]
     for name, corrupt in CORRUPTIONS.items():
-        spoilt = [
-            graph.run(corrupt(stack, rng)[np.newaxis].astype(np.float32))["embedding"][0] for stack in stacks
-        ]
-        flagged[name] = Share.of(_distances(np.stack(spoilt), calibration) > ood.max_distance)
+        spoilt = [corrupt(stack, rng) for stack in stacks]
+        found = np.stack(
+            [graph.run(stack[np.newaxis].astype(np.float32))["embedding"][0] for stack in spoilt]
+        )
+        flagged[name] = Share.of(_is_flagged(found, spoilt, calibration, downsample=cache.downsample))
     return CalibrationFindings(
         coverage=calibration.spec.prediction_sets.coverage,
         covered={**covered, "all": Share.of(is_covered)},
@@ -129,7 +131,7 @@ def check_calibration(
         share_single=float((in_set.sum(axis=1) == 1).mean()),
         reliability=reliability(probabilities[scored], targets),
         temperature=calibration.spec.temperature,
-        false_positive_rate=ood.false_positive_rate,
+        false_positive_rate=calibration.false_positive_rate,
         flagged=flagged,
     )
 
@@ -149,11 +151,21 @@ def reliability(probabilities: np.ndarray, targets: np.ndarray) -> tuple[Reliabi
     )
 
 
-def _distances(embeddings: np.ndarray, calibration: Calibration) -> np.ndarray:
-    return neighbour_distances(
+def _is_flagged(
+    embeddings: np.ndarray, stacks: Iterable[np.ndarray], calibration: Calibration, *, downsample: int
+) -> np.ndarray:
+    """Whether the service would call each stack `(channel, y, x)` out of distribution, `(num_stacks,)`."""
+    distances = neighbour_distances(
         embeddings,
         mean=calibration.mean,
         whitening=calibration.whitening,
         reference=calibration.reference,
         num_neighbours=calibration.spec.out_of_distribution.num_neighbours,
+    )
+    mismatches = [calibration.mismatch(stack, downsample) for stack in stacks]
+    return np.array(
+        [
+            not calibration.in_distribution(distance, mismatch)
+            for distance, mismatch in zip(distances, mismatches, strict=True)
+        ]
     )

@@ -28,6 +28,22 @@ def shuffled_channels(stack: np.ndarray, rng: np.random.Generator) -> np.ndarray
     return stack[np.roll(np.arange(len(stack)), int(rng.integers(1, max(len(stack), 2))))]
 
 
+def swapped_channels(stack: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Two stains in each other's place; a stack of one stain stays as it is."""
+    order = np.arange(len(stack))
+    pair = rng.permutation(order)[:2]
+    order[pair] = order[pair[::-1]]
+    return stack[order]
+
+
+def copied_channel(stack: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One stain in the place of another too; a stack of one stain stays as it is."""
+    order = np.arange(len(stack))
+    pair = rng.permutation(order)[:2]
+    order[pair] = pair[0]
+    return stack[order]
+
+
 def out_of_focus(stack: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
     """Every stain blurred by a Gaussian of 8 raw pixels."""
     blurred = np.asarray(gaussian_filter(stack.astype(np.float64), (0, _BLUR_SIGMA_PX, _BLUR_SIGMA_PX)))
@@ -49,6 +65,8 @@ CORRUPTIONS: Final[Mapping[str, Callable[[np.ndarray, np.random.Generator], np.n
         "blank": blank,
         "saturated": saturated,
         "shuffled channels": shuffled_channels,
+        "two channels swapped": swapped_channels,
+        "a channel copied over another": copied_channel,
         "out of focus": out_of_focus,
         "cells twice as large": other_cells,
     }

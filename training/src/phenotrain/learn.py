@@ -91,7 +91,7 @@ def learn(
         folds = cross_fit_folds(labelled.sites, labelled.rows["fitted"], task, seed=seed)
         heads = fit_two_heads(labelled, embeddings, recipe.heads, seed=seed, folds=folds)
         forest, by_forest = _forest(labelled, embeddings, recipe)
-        calibration = calibrate(labelled, roles, embeddings, heads, recipe.calibration, seed=seed)
+        calibration = calibrate(cache, labelled, roles, embeddings, heads, recipe.calibration, seed=seed)
     baselines = Baselines(cache, labelled, unlabelled, fields, recipe, work, console)
     graph = ServedGraph(
         networks.encoder,

@@ -36,11 +36,14 @@ from phenoserve.bundle.manifest import (
 )
 from phenoserve.bundle.parts import Tolerance
 from phenoserve.bundle.read import Bundle, read_bundle
+from phenoserve.bundle.stain_order import POOLING as STAIN_POOLING
+from phenoserve.bundle.stain_order import Mismatch, StainOrder, StainOrderSpec, describe_channels
 from phenoserve.bundle.variants import Precision, VariantPrecision, VariantSpec
 from phenoserve.bundle.write import BundleContents, Variant, write_bundle, write_variants
 
 __all__ = [
     "FORMAT_VERSION",
+    "STAIN_POOLING",
     "AlteredFileError",
     "Bundle",
     "BundleContents",
@@ -64,18 +67,22 @@ __all__ = [
     "InputSpec",
     "Manifest",
     "ManifestError",
+    "Mismatch",
     "MissingFileError",
     "MissingVariantError",
     "OutOfDistribution",
     "Precision",
     "PredictionSets",
     "Provenance",
+    "StainOrder",
+    "StainOrderSpec",
     "Tolerance",
     "UnsafeForestError",
     "UnsafePathError",
     "Variant",
     "VariantPrecision",
     "VariantSpec",
+    "describe_channels",
     "neighbour_distances",
     "read_bundle",
     "write_bundle",

@@ -1,25 +1,28 @@
-"""What makes a probability trustworthy: prediction sets, and the distance to what the model learned from."""
+"""What makes a probability trustworthy: prediction sets, distances to the training sites, the order of the stains."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Shaped
 
 from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.bundle.calibration_spec import CALIBRATION_FILE, CalibrationSpec
 from phenoserve.bundle.errors import CalibrationError
 from phenoserve.bundle.npz import FIX, read_npz, write_npz
+from phenoserve.bundle.stain_order import NUM_DESCRIPTORS, POOLING, Mismatch, StainOrder, describe_channels
 
 MAX_CALIBRATION_BYTES: Final = 256 * 1024**2
+_ARRAYS: Final = ("mean", "whitening", "reference", "control_distances")
+_STAIN_ARRAYS: Final = ("stain_mean", "stain_whitening")
 _CHUNK: Final = 1024
 """Reference embeddings whose differences are held at once: 8 MiB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Calibration:
-    """Prediction sets, and the out-of-distribution test by nearest neighbours.
+    """Prediction sets, the out-of-distribution test by nearest neighbours, and what every stain looks like.
 
     Attributes:
         spec: What the manifest states of it.
@@ -28,6 +31,7 @@ class Calibration:
             sites; float32 `(1024, num_components)`.
         reference: Whitened embeddings of training sites, float32 `(num_references, num_components)`.
         control_distances: Distances of the validation control sites, ascending, float64 `(num_control_sites,)`.
+        stain_order: What every stain looks like; None where `spec` states none.
 
     Raises:
         CalibrationError: If an array has another type, size or order than said above, does not fit `spec`, or
@@ -39,6 +43,7 @@ class Calibration:
     whitening: np.ndarray
     reference: np.ndarray
     control_distances: np.ndarray
+    stain_order: StainOrder | None = None
 
     def __post_init__(self) -> None:
         ood = self.spec.out_of_distribution
@@ -51,6 +56,15 @@ class Calibration:
             raise CalibrationError(
                 f"control_distances of {CALIBRATION_FILE} are not ascending from 0 on. Sort them. {FIX}"
             )
+        if (self.spec.stain_order is None) != (self.stain_order is None):
+            raise CalibrationError(
+                f"The manifest and {CALIBRATION_FILE} differ in whether the stains are described. {FIX}"
+            )
+        if self.stain_order is not None:
+            num_stains = max(2, len(self.stain_order.mean))
+            _require("stain_mean", self.stain_order.mean, "float64", (num_stains, NUM_DESCRIPTORS))
+            square = (NUM_DESCRIPTORS, NUM_DESCRIPTORS)
+            _require("stain_whitening", self.stain_order.whitening, "float64", square)
 
     def prediction_set(self, probabilities: Mapping[str, float]) -> tuple[str, ...]:
         """Return the treatments that a stack is compatible with at the stated coverage.
@@ -84,20 +98,41 @@ class Calibration:
         num_nearer = np.searchsorted(self.control_distances, distance, side="right")
         return 100.0 * float(num_nearer) / len(self.control_distances)
 
-    def in_distribution(self, distance: float) -> bool:
-        """Return whether a stack at this distance is like what the model learned from."""
-        return bool(distance <= self.spec.out_of_distribution.max_distance)
+    def mismatch(self, stack: Shaped[np.ndarray, "channel y x"], downsample: int) -> Mismatch | None:
+        """Return the two channels that look most like each other's stain; None where stains are not described.
+
+        Args:
+            stack: Raw intensities `(channel, y, x)`, channels in the bundle's order.
+            downsample: Side of the squares that the graph pools first, in pixels.
+        """
+        if self.stain_order is None:
+            return None
+        return self.stain_order.mismatch(describe_channels(stack, POOLING * downsample))
+
+    def looks_swapped(self, mismatch: Mismatch | None) -> bool:
+        """Return whether a mismatch is larger than that of stacks whose channels are in order."""
+        spec = self.spec.stain_order
+        return spec is not None and mismatch is not None and bool(mismatch.value > spec.max_mismatch)
+
+    @property
+    def false_positive_rate(self) -> float:
+        """Share of the validation controls that both tests were chosen to flag together, at most."""
+        ood, stains = self.spec.out_of_distribution, self.spec.stain_order
+        return ood.false_positive_rate + (0 if stains is None else stains.false_positive_rate)
+
+    def in_distribution(self, distance: float, mismatch: Mismatch | None) -> bool:
+        """Return whether a stack is like what the model learned from: near it, and its channels like their stains."""
+        is_near = distance <= self.spec.out_of_distribution.max_distance
+        return bool(is_near) and not self.looks_swapped(mismatch)
 
     def to_npz(self) -> bytes:
         """Return the arrays as the bytes of `calibration.npz`, equal for equal content."""
-        return write_npz(
-            {
-                "mean": self.mean,
-                "whitening": self.whitening,
-                "reference": self.reference,
-                "control_distances": self.control_distances,
-            }
-        )
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.stain_order is not None:
+            arrays |= dict(
+                zip(_STAIN_ARRAYS, (self.stain_order.mean, self.stain_order.whitening), strict=True)
+            )
+        return write_npz(arrays)
 
 
 def neighbour_distances(
@@ -137,12 +172,13 @@ def neighbour_distances(
     return np.array([_neighbour_distance(row, reference, num_neighbours) for row in whitened], np.float64)
 
 
-def read_calibration(content: bytes, spec: CalibrationSpec) -> Calibration:
+def read_calibration(content: bytes, spec: CalibrationSpec, *, num_channels: int) -> Calibration:
     """Read the bytes of `calibration.npz`; never unpickles.
 
     Args:
         content: The file's content.
         spec: What the manifest states of it.
+        num_channels: Channels of a stack.
 
     Returns:
         The calibration.
@@ -154,14 +190,19 @@ def read_calibration(content: bytes, spec: CalibrationSpec) -> Calibration:
         content, file=CALIBRATION_FILE, max_bytes=MAX_CALIBRATION_BYTES, error_class=CalibrationError
     )
     is_diagonal = spec.out_of_distribution.num_components is None
-    names = ("mean", "scale" if is_diagonal else "whitening", "reference", "control_distances")
+    names = ("scale" if is_diagonal and name == "whitening" else name for name in _ARRAYS)
+    names = (*names, *(_STAIN_ARRAYS if spec.stain_order is not None else ()))
     if set(arrays) != set(names):
         raise CalibrationError(
             f"{CALIBRATION_FILE} holds the arrays {sorted(arrays)}; expected {', '.join(names)}. {FIX}"
         )
     if is_diagonal:
         arrays["whitening"] = _whitening_of_scale(arrays.pop("scale"))
-    return Calibration(spec=spec, **{name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    stains = [arrays.pop(name) for name in _STAIN_ARRAYS if name in arrays]
+    if stains:
+        _require("stain_mean", stains[0], "float64", (num_channels, NUM_DESCRIPTORS))
+    return Calibration(spec=spec, stain_order=StainOrder(*stains) if stains else None, **arrays)
 
 
 def _whitening_of_scale(scale: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from pydantic import Field, model_serializer, model_validator
 
 from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.bundle.parts import Name, Part
+from phenoserve.bundle.stain_order import StainOrderSpec
 
 CALIBRATION_FILE: Final = "calibration.npz"
 
@@ -84,8 +85,17 @@ class CalibrationSpec(Part):
             statement, not to be applied again.
         prediction_sets: The sets of treatments that a stack is compatible with.
         out_of_distribution: When a stack is unlike the training sites.
+        stain_order: When two channels look swapped; None before format 5, and where the stack has one channel.
     """
 
     temperature: Positive
     prediction_sets: PredictionSets
     out_of_distribution: OutOfDistribution
+    stain_order: StainOrderSpec | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_lacks(self, dump: Callable[["CalibrationSpec"], dict[str, Any]]) -> dict[str, Any]:
+        fields = dump(self)
+        if self.stain_order is None:
+            del fields["stain_order"]
+        return fields

@@ -25,12 +25,15 @@ from phenoserve.bundle.variants import (
     model_file,
 )
 
-FORMAT_VERSION: Final = 4
+FORMAT_VERSION: Final = 5
 """The version that is written."""
 
-READABLE_VERSIONS: Final = (1, 2, 3, 4)
+READABLE_VERSIONS: Final = (1, 2, 3, 4, 5)
 VARIANTS_SINCE: Final = 4
 """First version of the format with graphs of lower precision."""
+
+STAIN_ORDER_SINCE: Final = 5
+"""First version of the format that says what every stain looks like."""
 
 MIN_POOLED_SIZE_PX: Final = 32
 """The encoder halves a field five times, so the pooled field must have this many pixels a side."""
@@ -184,7 +187,7 @@ class Manifest(Part):
         provenance: Where the model comes from.
     """
 
-    format_version: Literal[1, 2, 3, 4]
+    format_version: Literal[1, 2, 3, 4, 5]
     name: Identifier
     version: Identifier
     created: AwareDatetime
@@ -235,6 +238,10 @@ class Manifest(Part):
             raise ValueError(
                 "Expected num_components of the distance in every format but 2, which whitens nothing. "
                 f"Received: {self.calibration.out_of_distribution.num_components} in format {self.format_version}"
+            )
+        elif self.calibration.stain_order is not None and self.format_version < STAIN_ORDER_SINCE:
+            raise ValueError(
+                f"Expected no stain_order in format {self.format_version}, which has none. Received: one"
             )
         return self
 

@@ -136,7 +136,9 @@ def read_bundle(directory: Path) -> Bundle:
         calibration = (
             None
             if manifest.calibration is None
-            else read_calibration(verified[CALIBRATION_FILE], manifest.calibration)
+            else read_calibration(
+                verified[CALIBRATION_FILE], manifest.calibration, num_channels=len(manifest.input.channels)
+            )
         )
     except BundleError as error:
         raise type(error)(f"{directory}: {error}") from error
