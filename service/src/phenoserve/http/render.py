@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal, TypedDict
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from phenoserve.answers import Answers
 from phenoserve.attribution import StainAttribution
-from phenoserve.bundle import Bundle
+from phenoserve.bundle import Bundle, Mismatch
 from phenoserve.http import schemas
 from phenoserve.http.channels import OrderedStack
 from phenoserve.overlay import heatmap_at_field_size, render_overlay
@@ -39,6 +40,12 @@ class Answered:
     stack: OrderedStack
     answers: Answers
     attribution: StainAttribution | None = None
+
+    @cached_property
+    def mismatch(self) -> Mismatch | None:
+        """The two channels that look most like each other's stain; None where the bundle does not describe stains."""
+        calibration, spec = self.bundle.calibration, self.bundle.manifest.input
+        return None if calibration is None else calibration.mismatch(self.stack.array, spec.downsample)
 
     def probabilities(self) -> dict[str, float]:
         """Softmax of the classifier head's logits, by treatment."""
@@ -190,7 +197,7 @@ def _calibrated(answered: Answered, probabilities: dict[str, float]) -> _Calibra
             treatments=calibration.prediction_set(probabilities),
             coverage=calibration.spec.prediction_sets.coverage,
         ),
-        in_distribution=calibration.in_distribution(distance),
+        in_distribution=calibration.in_distribution(distance, answered.mismatch),
         distance=schemas.Distance(value=distance, percentile=calibration.percentile(distance)),
     )
 
