@@ -14,7 +14,9 @@ from phenoserve.stack import AmbiguousChannelsError, Notice, Stack, StainMatch, 
 
 ChannelOrder = Literal["bundle", "query", "ome", "imagej"]
 
-SAY_WHICH: Final = "Or say which stain each channel is: ?channels= with the bundle's stains in the order of the file's channels."
+SAY_WHICH: Final = (
+    "Or say which each channel is: ?channels= with the bundle's stains in the order of the file's channels."
+)
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,8 @@ def _file_order(
     """The stains in the order of the file's channels, where that came from, and what its names leave to say."""
     if stated is not None:
         return tuple(stated), "query", []
-    told = {
-        order: (names, match_stains(names, spec.channels))
-        for order, names in (("ome", stack.channel_names), ("imagej", stack.labels))
-        if names is not None
+    told: dict[ChannelOrder, tuple[tuple[str, ...], StainMatch]] = {
+        order: (names, match_stains(names, spec.channels)) for order, names in _names(stack)
     }
     orders: dict[ChannelOrder, tuple[str, ...]] = {
         order: match.order for order, (_, match) in told.items() if match.order is not None
@@ -117,10 +117,24 @@ def _file_order(
         return names, order, []
     if stack.is_picture:
         raise AmbiguousChannelsError(
-            f"The file is a colour picture: its channels are red, green and blue as somebody drew them; by the bundle's order"
-            f" they are {', '.join(spec.channels)}. Send the intensities of each stain, a page a channel. {SAY_WHICH}"
+            "The file is a colour picture: its channels are red, green and blue as somebody drew them; by the bundle's"
+            f" order they are {', '.join(spec.channels)}. Send the intensities of each stain, a page a channel."
+            f" {SAY_WHICH}"
         )
-    return spec.channels, "bundle", [_unmatched(names, match, spec) for names, match in told.values() if match.strangers]
+    return (
+        spec.channels,
+        "bundle",
+        [_unmatched(*named, spec) for named in told.values() if named[1].strangers],
+    )
+
+
+def _names(stack: Stack) -> list[tuple[ChannelOrder, tuple[str, ...]]]:
+    """What the file calls its channels, by who wrote it."""
+    written: list[tuple[ChannelOrder, tuple[str, ...] | None]] = [
+        ("ome", stack.channel_names),
+        ("imagej", stack.labels),
+    ]
+    return [(order, names) for order, names in written if names is not None]
 
 
 def _unmatched(names: Sequence[str], match: StainMatch, spec: InputSpec) -> Notice:
@@ -128,6 +142,6 @@ def _unmatched(names: Sequence[str], match: StainMatch, spec: InputSpec) -> Noti
     return Notice(
         "unmatched_channel_names",
         tuple(spec.channels[index] for index in match.strangers),
-        f"The file names its channels {', '.join(name or '(no name)' for name in names)}; {strangers} is no stain of the"
-        f" bundle, so its channels were taken in the bundle's order: {', '.join(spec.channels)}.",
+        f"The file names its channels {', '.join(name or '(no name)' for name in names)}; {strangers} is no stain of"
+        f" the bundle, so its channels were taken in the bundle's order: {', '.join(spec.channels)}.",
     )

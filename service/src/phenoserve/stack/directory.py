@@ -146,7 +146,9 @@ def check_directories(data: bytes | memoryview, limits: StackLimits) -> Director
                 raise StackTooLargeError(
                     f"The TIFF's tags hold over {limits.max_tag_bytes} bytes. Save it without metadata."
                 )
-            pages.append(tuple(_tag_value(layout, data, *entry) for entry in entries if entry[0] in HEADER_TAGS))
+            pages.append(
+                tuple(_tag_value(layout, data, *entry) for entry in entries if entry[0] in HEADER_TAGS)
+            )
             (offset,) = layout.offset.unpack_from(data, stop)
     except (struct.error, OverflowError) as error:
         raise DamagedTiffError(

@@ -29,14 +29,16 @@ CHANNEL_AXES: Final = frozenset("CSQI")
 
 IMAGEJ: Final = re.compile(r"^(ImageJ|SCIFIO)=", re.MULTILINE)
 OLD_SHAPE: Final = re.compile(r"shape=\(([\d, ]+)\)")
-FLUOVIEW_AXES: Final = {"CH": "C", "WAVELENGTH": "C", "TIME": "T"}
-SIS_AXES: Final = {"Band": "C", "Time": "T"}
+FLUOVIEW_AXES: Final[dict[str, str]] = {"CH": "C", "WAVELENGTH": "C", "TIME": "T"}
+SIS_AXES: Final[dict[str, str]] = {"Band": "C", "Time": "T"}
 SCIFIO_AXES: Final = frozenset({"X", "Y", "Z", "Channel", "Time"})
 """Axes of SCIFIO's that it also states as `channels`, `slices` and `frames`."""
 
 RATIONAL: Final = 5
 FLUOVIEW_DIMENSIONS_AT, FLUOVIEW_DIMENSION, NUM_FLUOVIEW_DIMENSIONS = 284, 100, 10
-"""Where FluoView's header lists its axes, how many bytes each takes, and how many there are: a name of 16, a size of 4."""
+"""Where FluoView's header lists its axes, how many bytes each takes, and how many there are.
+
+An axis is a name of 16 bytes, a size of 4, and more."""
 
 NIH_SLICES_AT: Final = 260
 MICROMANAGER_SUMMARY_AT, MICROMANAGER_SUMMARY = 32, 2355492
@@ -77,7 +79,9 @@ def descriptions(directories: Directories) -> list[str]:
     return [*dict.fromkeys(part for part in parts if part)]
 
 
-def read_headers(data: bytes | memoryview, directories: Directories, field_px: tuple[int, int]) -> list[Header]:
+def read_headers(
+    data: bytes | memoryview, directories: Directories, field_px: tuple[int, int]
+) -> list[Header]:
     """Read what each header of a file, other than OME-XML, states.
 
     Args:
@@ -119,7 +123,9 @@ def _read_description(text: str, field_px: tuple[int, int]) -> Header | None:
 
 
 def _read_imagej(text: str, program: str) -> Header:
-    fields = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in text.splitlines())}
+    fields = {
+        key.strip(): value.strip() for key, _, value in (line.partition("=") for line in text.splitlines())
+    }
     source = f"{program}'s header"
 
     def count(name: str) -> int:
@@ -156,7 +162,10 @@ def _read_tifffile(text: str, field_px: tuple[int, int]) -> Header | None:
 def _read_shape(shape: Sequence[int], axes: str | None, field_px: tuple[int, int]) -> Header:
     source = "tifffile's header"
     if axes is not None and len(axes) == len(shape):
-        return Header(source, tuple((axis, size) for axis, size in zip(axes.upper(), shape, strict=True) if axis not in "YX"))
+        return Header(
+            source,
+            tuple((axis, size) for axis, size in zip(axes.upper(), shape, strict=True) if axis not in "YX"),
+        )
     if tuple(shape[-2:]) == field_px:
         planes = [*shape[:-2]]
     elif tuple(shape[-3:-1]) == field_px:
@@ -194,7 +203,7 @@ def _fluoview_axes(content: bytes, byte_order: str) -> Iterator[tuple[str, int]]
     for index in range(NUM_FLUOVIEW_DIMENSIONS):
         at = FLUOVIEW_DIMENSIONS_AT + index * FLUOVIEW_DIMENSION
         written, size = struct.unpack_from(f"{byte_order}16si", content, at)
-        name = written.partition(b"\0")[0].decode("latin-1").strip().upper()
+        name = bytes(written).partition(b"\0")[0].decode("latin-1").strip().upper()
         if name and name not in {"X", "Y"}:
             yield FLUOVIEW_AXES.get(name, name), size
 
@@ -202,9 +211,9 @@ def _fluoview_axes(content: bytes, byte_order: str) -> Iterator[tuple[str, int]]
 def _sis_axes(text: str) -> Iterator[tuple[str, int]]:
     section = text.partition("[Dimension]")[2].partition("[")[0]
     for line in section.splitlines():
-        axis, _, size = (part.strip() for part in line.partition("="))
+        written, _, size = (part.strip() for part in line.partition("="))
         if size.isdecimal():
-            yield SIS_AXES.get(axis, axis), int(size)
+            yield SIS_AXES.get(written, written), int(size)
 
 
 def _micromanager_summary(data: bytes | memoryview, byte_order: str) -> Header | None:
@@ -219,7 +228,11 @@ def _micromanager_summary(data: bytes | memoryview, byte_order: str) -> Header |
     axes = {"Slices": "Z", "Frames": "T", "Channels": "C"}
     return Header(
         "Micro-Manager's summary",
-        tuple((axis, size) for name, axis in axes.items() if isinstance(size := summary.get(name), int) and size > 0),
+        tuple(
+            (axis, size)
+            for name, axis in axes.items()
+            if isinstance(size := summary.get(name), int) and size > 0
+        ),
     )
 
 
@@ -227,10 +240,7 @@ def _micromanager_pages(pages: Sequence[Sequence[TagValue]]) -> Header | None:
     """What Micro-Manager says of each page apart: how many depths, times and positions there are among them."""
     tags = [tag.content for page in pages for tag in page if tag.code == 51123]
     told = [_json_object(content, "Micro-Manager's tag") for content in tags]
-    places = {
-        name: {str(page[name]) for page in told if name in page}
-        for name in MICROMANAGER_INDICES
-    }
+    places = {name: {str(page[name]) for page in told if name in page} for name in MICROMANAGER_INDICES}
     axes = {MICROMANAGER_INDICES[name]: len(found) for name, found in places.items() if len(found) > 1}
     return Header("Micro-Manager's tags", tuple(axes.items())) if axes else None
 

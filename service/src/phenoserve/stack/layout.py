@@ -8,7 +8,8 @@ from phenoserve.stack.headers import CHANNEL_AXES, Header
 from phenoserve.stack.ome import OmeHeader, page_order
 
 ADVICE = (
-    "Send one plane or a projection; if these planes are channels, mark them as channels (in Fiji: Image > Properties)."
+    "Send one plane or a projection; if these planes are channels, mark them as channels (in Fiji: Image > "
+    "Properties)."
 )
 
 
@@ -79,15 +80,15 @@ def _check(header: Header, num_pages: int, samples: int) -> None:
     _refuse([(axis, size) for axis, size in long if axis not in CHANNEL_AXES], header.source)
     if len(long) > 1:
         raise UnsupportedLayoutError(
-            f"{header.source} says planes of {' by '.join(str(size) for _, size in long)}, of which one axis alone can be"
-            f" the channels. {ADVICE}"
+            f"{header.source} says planes of {' by '.join(str(size) for _, size in long)}, of which one axis alone"
+            f" can be the channels. {ADVICE}"
         )
     for stated in header.counts - {1, num_pages, num_pages * samples}:
         held = f"{num_pages} page{'s' * (num_pages > 1)}" + f" of {samples} samples" * (samples > 1)
         raise UnsupportedLayoutError(
             f"{header.source} says {stated} planes, the file holds {held}; expected as many as there are channels. The"
-            " others were cut off, or lie where only that program finds them. Open the file with the program that wrote it"
-            " and save it again, a page a channel (in Fiji: as a TIFF of less than 4 GB)."
+            " others were cut off, or lie where only that program finds them. Open the file with the program that"
+            " wrote it and save it again, a page a channel (in Fiji: as a TIFF of less than 4 GB)."
         )
 
 
@@ -113,8 +114,8 @@ def _plan_ome(num_pages: int, samples: int, header: OmeHeader) -> Layout:
     _refuse([(axis, header.sizes[axis]) for axis in "ZT" if header.sizes[axis] > 1], "The OME-XML header")
     if header.modulo is not None:
         raise UnsupportedLayoutError(
-            f"The OME-XML header says that its channels are also of another axis, {header.modulo}; expected channels alone."
-            f" {ADVICE}"
+            f"The OME-XML header says that its channels are also of another axis, {header.modulo}; expected channels"
+            f" alone. {ADVICE}"
         )
     num_channels = num_pages * samples
     if header.sizes["C"] != num_channels:

@@ -63,7 +63,9 @@ def find_notices(array: Shaped[np.ndarray, "channel y x"], stains: Sequence[str]
         if index not in lit
     ]
     saturated = [
-        notice for index in lit if (notice := _saturation(channels[index], highest[index], stains[index])) is not None
+        notice
+        for index in lit
+        if (notice := _saturation(channels[index], highest[index], stains[index])) is not None
     ]
     repeated = [
         Notice(
@@ -85,8 +87,8 @@ def _saturation(channel: Shaped[np.ndarray, " pixel"], highest: np.generic, stai
     return Notice(
         "saturated_channel",
         (stain,),
-        f"{100 * num_at_limit / len(channel):.1f} % of the pixels of {stain} are at {highest:g}, the largest number there"
-        " is: what is brighter was cut off. Expose it for less time.",
+        f"{100 * num_at_limit / len(channel):.1f} % of the pixels of {stain} are at {highest:g}, the largest number"
+        " there is: what is brighter was cut off. Expose it for less time.",
     )
 
 

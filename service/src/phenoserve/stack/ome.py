@@ -71,7 +71,7 @@ class OmeHeader:
         self.planes_of_file[file] = both
 
     def is_of_several_files(self, num_pages: int) -> bool:
-        """Whether the planes lie in several files, one of which has as many pages, or in files that it does not name."""
+        """Whether the planes lie in several files, one of them of so many pages, or in files it does not name."""
         has_such = any(planes in {None, num_pages} for planes in self.planes_of_file.values())
         return self.metadata_elsewhere or (len(self.planes_of_file) > 1 and has_such)
 

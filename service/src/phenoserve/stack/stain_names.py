@@ -41,7 +41,9 @@ _VARIANTS: Final = {
 }
 """Words by which members of one family of dyes differ, by the family."""
 
-_GENERIC: Final = re.compile(r"(?:channel|chan|ch|c|w|z|t|image|img|slice|page|plane|frame|label|untitled)?\d*")
+_GENERIC: Final = re.compile(
+    r"(?:channel|chan|ch|c|w|z|t|image|img|slice|page|plane|frame|label|untitled)?\d*"
+)
 """What remains of a name that says nothing, once it holds letters and digits alone."""
 
 
@@ -90,7 +92,11 @@ def match_stains(names: Sequence[str], stains: Sequence[str]) -> StainMatch:
             than the bundle's and not all names are stains.
     """
     found = [_stains_called(name, stains) for name in names]
-    several = [f"{name!r} is {' or '.join(those)}" for name, those in zip(names, found, strict=True) if len(those) > 1]
+    several = [
+        f"{name!r} is {' or '.join(those)}"
+        for name, those in zip(names, found, strict=True)
+        if len(those) > 1
+    ]
     if several:
         raise _ambiguous(names, stains, "; ".join(several))
     placed = {index: those[0] for index, those in enumerate(found) if those}
@@ -100,22 +106,25 @@ def match_stains(names: Sequence[str], stains: Sequence[str]) -> StainMatch:
     if names and len(placed) == len(names) == len(stains):
         return StainMatch(tuple(placed[index] for index in range(len(names))))
     moved = [
-        f"{names[index]!r} is channel {index + 1} of the file, and {stain} channel {stains.index(stain) + 1} of the bundle"
+        f"{names[index]!r} is channel {index + 1} of the file, and {stain} is channel "
+        f"{stains.index(stain) + 1} of the bundle"
         for index, stain in placed.items()
         if index != stains.index(stain)
     ]
     if moved:
         raise _ambiguous(names, stains, "; ".join(moved) + ", and not every name is a stain")
     strangers = (
-        index for index, name in enumerate(names) if index not in placed and not _GENERIC.fullmatch(_bare(name))
+        index
+        for index, name in enumerate(names)
+        if index not in placed and not _GENERIC.fullmatch(_bare(name))
     )
     return StainMatch(None, tuple(strangers))
 
 
 def _ambiguous(names: Sequence[str], stains: Sequence[str], why: str) -> AmbiguousChannelsError:
     return AmbiguousChannelsError(
-        f"By its names the file's channels are {', '.join(name or '(no name)' for name in names)}; by the bundle's order"
-        f" they are {', '.join(stains)}. These do not agree: {why}. Say which stain each channel of the file is:"
+        f"By its names the file's channels are {', '.join(name or '(no name)' for name in names)}; by the bundle's"
+        f" order they are {', '.join(stains)}. These do not agree: {why}. Say which stain each channel of the file is:"
         " ?channels= with the bundle's stains in the order of the file's channels."
     )
 

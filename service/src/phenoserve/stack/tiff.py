@@ -54,7 +54,10 @@ IMAGEJ_METADATA: Final = 50839
 READ_PREDICTORS: Final = (1, 2, 3)
 """None, horizontal, floating point (TIFF 6.0, section 14; TIFF technical note 3)."""
 
-OPACITIES: Final = {EXTRASAMPLE.ASSOCALPHA: "associated", EXTRASAMPLE.UNASSALPHA: "unassociated"}
+OPACITIES: Final[dict[int, str]] = {
+    EXTRASAMPLE.ASSOCALPHA: "associated",
+    EXTRASAMPLE.UNASSALPHA: "unassociated",
+}
 """Extra samples that tell how opaque a pixel is (TIFF 6.0, ExtraSamples)."""
 
 NO_CHANNEL: Final = {0b001: "an image of reduced resolution", 0b100: "a transparency mask"}
@@ -238,8 +241,8 @@ def _check_coding(page: TiffPage, where: str) -> None:
     opacity = next((OPACITIES[sample] for sample in page.extrasamples if sample in OPACITIES), None)
     if opacity is not None:
         raise UnsupportedPixelsError(
-            f"Found {page.samplesperpixel} samples on {where}, of which one is opacity ({opacity} alpha, tag ExtraSamples)"
-            " and no stain; expected intensities alone. Save it without an alpha channel."
+            f"Found {page.samplesperpixel} samples on {where}, of which one is opacity ({opacity} alpha, tag"
+            " ExtraSamples) and no stain; expected intensities alone. Save it without an alpha channel."
         )
     role = next((name for bit, name in NO_CHANNEL.items() if int(page.subfiletype) & bit), None)
     if role is not None:
