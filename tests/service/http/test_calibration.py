@@ -1,5 +1,6 @@
 """What `/predict` says about how far its probabilities can be trusted, beside a slow computation of its own."""
 
+import dataclasses
 import io
 import json
 import math
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from phenoserve.bundle import Calibration, read_bundle
+from phenoserve.bundle import Calibration, StainOrder, describe_channels, read_bundle, write_bundle
 from phenoserve.engine import Engine
 
 pytestmark = pytest.mark.anyio
@@ -90,3 +91,63 @@ async def test_the_bundle_route_tells_the_calibration(ask, engine: Engine) -> No
         told = (await client.get("/bundle")).json()
     assert told["manifest"] == json.loads((engine.bundle.path / "manifest.json").read_bytes())
     assert told["manifest"]["calibration"]["prediction_sets"]["coverage"] == 0.9
+
+
+@pytest.fixture(scope="module")
+def told_apart(tiny_module, tmp_path_factory) -> tuple[Engine, np.ndarray]:
+    """A bundle that knows what its stains look like, and a stack whose channels look so."""
+    generator = np.random.default_rng(12)
+    stack = np.stack([generator.gamma(0.3 * 2**stain, 50, (256, 256)) for stain in range(6)]).astype(
+        np.float32
+    )
+    contents = tiny_module.tiny_contents(num_trees=2)
+    calibration = contents.calibration
+    spec = calibration.spec
+    stains = StainOrder(describe_channels(stack, 8), calibration.stain_order.whitening)
+    in_order = stains.mismatch(describe_channels(stack, 8)).value
+    spec = spec.model_copy(
+        update={
+            "stain_order": spec.stain_order.model_copy(update={"max_mismatch": in_order / 2}),
+            "out_of_distribution": spec.out_of_distribution.model_copy(update={"max_distance": 1e9}),
+        }
+    )
+    changed = dataclasses.replace(calibration, spec=spec, stain_order=stains)
+    path = tmp_path_factory.mktemp("told_apart") / "bundle"
+    write_bundle(path, dataclasses.replace(contents, calibration=changed))
+    return Engine.load(read_bundle(path), device="cpu", num_threads=1), stack
+
+
+def swapped_notices(body: dict) -> list[list[str]]:
+    return [notice["channels"] for notice in body["stack"]["notices"] if notice["code"] == "swapped_channels"]
+
+
+@pytest.mark.parametrize("route", ["/predict", "/embed", "/explain"])
+async def test_swapped_channels_are_told_on_every_route(ask, told_apart, route) -> None:
+    """Two swapped channels are named until `channels` states their order; a stack in order is answered without a word."""
+    engine, stack = told_apart
+    stains = engine.bundle.manifest.input.channels
+    order = [0, 3, 2, 1, 4, 5]
+    async with ask(with_engine=engine) as client:
+        right = (await client.post(route, content=tiff(stack), headers=HEADERS)).json()
+        wrong = (await client.post(route, content=tiff(stack[order]), headers=HEADERS)).json()
+        stated = {"channels": ",".join(stains[channel] for channel in order)}
+        said = (await client.post(route, content=tiff(stack[order]), headers=HEADERS, params=stated)).json()
+    assert swapped_notices(right) == swapped_notices(said) == []
+    assert swapped_notices(wrong) == [[stains[1], stains[3]]]
+    if route == "/predict":
+        assert [right["in_distribution"], wrong["in_distribution"], said["in_distribution"]] == [
+            True,
+            False,
+            True,
+        ]
+
+
+async def test_a_copied_channel_is_told_once(ask, told_apart) -> None:
+    """A channel copied over another is out of distribution, and told as repeated, not as swapped too."""
+    engine, stack = told_apart
+    async with ask(with_engine=engine) as client:
+        body = (
+            await client.post("/predict", content=tiff(stack[[0, 1, 1, 3, 4, 5]]), headers=HEADERS)
+        ).json()
+    assert [notice["code"] for notice in body["stack"]["notices"]] == ["repeated_channel"]
+    assert body["in_distribution"] is False

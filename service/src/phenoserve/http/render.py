@@ -16,6 +16,7 @@ from phenoserve.bundle import Bundle, Mismatch
 from phenoserve.http import schemas
 from phenoserve.http.channels import OrderedStack
 from phenoserve.overlay import heatmap_at_field_size, render_overlay
+from phenoserve.stack import Notice
 
 JSON: Final = "application/json"
 NPY: Final = "application/x-npy"
@@ -244,9 +245,28 @@ def _summary(answered: Answered) -> schemas.StackSummary:
         dtype=stack.array.dtype.name,
         notices=tuple(
             schemas.StackNotice(code=notice.code, channels=notice.channels, detail=notice.detail)
-            for notice in stack.notices
+            for notice in (*stack.notices, *_swapped(answered))
         ),
     )
+
+
+def _swapped(answered: Answered) -> list[Notice]:
+    """The notice of two channels that look like each other's stain; none where another one says more of them."""
+    calibration, mismatch = answered.bundle.calibration, answered.mismatch
+    if calibration is None or mismatch is None or not calibration.looks_swapped(mismatch):
+        return []
+    first, second = (answered.bundle.manifest.input.channels[index] for index in mismatch.channels)
+    told = {notice.channels for notice in answered.stack.notices if notice.code == "repeated_channel"}
+    if any({first, second} <= set(channels) for channels in told):
+        return []
+    return [
+        Notice(
+            "swapped_channels",
+            (first, second),
+            f"{first} and {second} look too much like each other's stain in the sites that the model learned from. If"
+            " their channels are swapped, say the order: ?channels=NAME,NAME,…",
+        )
+    ]
 
 
 def _by_name(names: Sequence[str], values: Float[np.ndarray, " name"]) -> dict[str, float]:

@@ -7,7 +7,9 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float64, Shaped
 
-NoticeCode = Literal["dead_channel", "saturated_channel", "repeated_channel", "unmatched_channel_names"]
+NoticeCode = Literal[
+    "dead_channel", "saturated_channel", "repeated_channel", "unmatched_channel_names", "swapped_channels"
+]
 
 LIMITS: Final = frozenset({255, 1023, 4095, 16383, 65535})
 """Largest numbers of 8, 10, 12, 14 and 16 bits, at which a camera or a file ends."""
