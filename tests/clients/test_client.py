@@ -16,6 +16,7 @@ from phenoclient import (
     TreatmentProbability,
 )
 from phenoclient.errors import (
+    ClosedClientError,
     ServiceTimeoutError,
     ServiceUnreachableError,
     StackArgumentError,
@@ -219,6 +220,7 @@ def test_failures_of_the_connection_have_their_own_errors(client, service, stack
         httpx.Response(200, html="<p>hello</p>"),
         httpx.Response(200, json=["a", "list"]),
         httpx.Response(200, headers={"content-type": "application/json"}, content=b"{"),
+        httpx.Response(200, headers={"content-type": "application/json"}, content=b"[" * 100_000),
         httpx.Response(307, headers={"location": "https://elsewhere.test/predict"}),
         httpx.Response(204),
     ],
@@ -286,5 +288,7 @@ def test_a_client_keeps_its_connection(stack):
     client = Client(BASE_URL, transport=httpx.MockTransport(service))
     list(map(partial(client.predict), [stack, stack]))
     client.close()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(ClosedClientError, match="closed"):
         client.predict(stack)
+    with pytest.raises(ClosedClientError, match="closed"), client:
+        pass

@@ -1,6 +1,5 @@
 """From an error answer of the service to the error that is raised: one table of the service's codes."""
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -79,7 +78,7 @@ def _problem(response: httpx.Response) -> Mapping[str, Any]:
         return {}
     try:
         body = response.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return {}
     return cast("Mapping[str, Any]", body) if isinstance(body, dict) else {}
 
