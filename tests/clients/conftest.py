@@ -19,10 +19,13 @@ def _no_settings_from_outside(monkeypatch) -> None:
     for name in (
         "PHENOCLIENT_URL",
         "PHENOCLIENT_API_KEY",
-        "HTTP_PROXY",
-        "http_proxy",
-        "ALL_PROXY",
-        "all_proxy",
+        *(
+            name
+            for proxy in ("http", "https", "all", "no")
+            for name in (f"{proxy}_proxy", f"{proxy}_PROXY".upper())
+        ),
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
     ):
         monkeypatch.delenv(name, raising=False)
 

@@ -11,10 +11,12 @@ from phenoclient import (
     Distance,
     Prediction,
     PredictionSet,
+    StackNotice,
     StainAttribution,
     TreatmentProbability,
 )
 from phenoclient.errors import (
+    ClosedClientError,
     ServiceTimeoutError,
     ServiceUnreachableError,
     StackArgumentError,
@@ -22,7 +24,16 @@ from phenoclient.errors import (
 )
 
 from .conftest import BASE_URL
-from .fake_service import CHANNELS, PNG, TREATMENTS, FakeService, bundle_body, problem
+from .fake_service import (
+    CHANNELS,
+    PNG,
+    TREATMENTS,
+    FakeService,
+    bundle_body,
+    common_body,
+    problem,
+    stack_body,
+)
 
 CALLS = {
     "predict": ("predict", {}),
@@ -53,6 +64,17 @@ def test_predict_gives_the_whole_answer_typed(client, stack):
     assert (answer.stack.height, answer.stack.width, answer.stack.dtype) == (40, 36, "uint16")
     assert (answer.stack.channels, answer.stack.channel_order) == (CHANNELS, "bundle")
     assert answer.bundle.name == "fake"
+
+
+def test_an_answer_says_what_is_odd_about_the_stack(client, service, stack):
+    """Notices come with code, stains and sentence on every route; an older service that has none gives none."""
+    stack[1] = 7
+    notice = StackNotice("dead_channel", ("RNA",), "All pixels of RNA are equal.")
+    assert client.predict(stack).stack.notices == client.explain(stack).stack.notices == (notice,)
+    body = common_body(stack, httpx.QueryParams()) | stack_body(stack, httpx.QueryParams())["/embed"]
+    del body["stack"]["notices"]
+    service.next_answers = [httpx.Response(200, json=body)]
+    assert client.embed(stack).stack.notices == ()
 
 
 def test_embed_gives_a_float32_vector(client, stack):
@@ -198,6 +220,7 @@ def test_failures_of_the_connection_have_their_own_errors(client, service, stack
         httpx.Response(200, html="<p>hello</p>"),
         httpx.Response(200, json=["a", "list"]),
         httpx.Response(200, headers={"content-type": "application/json"}, content=b"{"),
+        httpx.Response(200, headers={"content-type": "application/json"}, content=b"[" * 100_000),
         httpx.Response(307, headers={"location": "https://elsewhere.test/predict"}),
         httpx.Response(204),
     ],
@@ -265,5 +288,7 @@ def test_a_client_keeps_its_connection(stack):
     client = Client(BASE_URL, transport=httpx.MockTransport(service))
     list(map(partial(client.predict), [stack, stack]))
     client.close()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(ClosedClientError, match="closed"):
         client.predict(stack)
+    with pytest.raises(ClosedClientError, match="closed"), client:
+        pass

@@ -141,6 +141,87 @@ def test_odd_files_of_many_origins_are_read_or_refused(data_root):
             assert len(pages(stack_tiff([path]))) == 1
 
 
+class ArrayLike:
+    """What dask, PyTorch and xarray have in common."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return self._array
+
+
+def test_a_tiff_may_come_in_any_holder_of_bytes(stack_file):
+    """bytearray, memoryview and a binary file give the same TIFF; a file is read from where it stands, and left open."""
+    content = stack_file.read_bytes()
+    file = io.BytesIO(b"before" + content)
+    file.seek(6)
+    with stack_file.open("rb") as opened:
+        found = [stack_tiff(held) for held in (bytearray(content), memoryview(content), file, opened)]
+        assert not opened.closed
+    assert not file.closed
+    assert found == [content] * 4
+
+
+def test_a_png_may_come_as_bytes(stack):
+    """The bytes of a grey PNG are a stack of one channel, as its path is."""
+    np.testing.assert_array_equal(pages(stack_tiff(imagecodecs.png_encode(stack[0]))), stack[:1])
+
+
+def test_arrays_may_come_as_their_likes_and_channel_by_channel(stack):
+    """What NumPy makes an array of, a list of channels and an array without masked pixels are sent as the array is."""
+    likes = (
+        ArrayLike(stack),
+        list(stack),
+        [ArrayLike(channel) for channel in stack],
+        np.ma.array(stack),
+        iter(stack),
+    )
+    for like in likes:
+        np.testing.assert_array_equal(pages(stack_tiff(like)), stack)
+
+
+def closed_file() -> io.BytesIO:
+    file = io.BytesIO(b"II*\0")
+    file.close()
+    return file
+
+
+NO_STACKS = {
+    "None": (lambda: None, "of type NoneType"),
+    "a number": (lambda: 5, "of type int"),
+    "a path as bytes": (lambda: b"stack.tif", "look like a path"),
+    "other bytes": (lambda: b"\xff\xd8\xff", "neither a TIFF nor a PNG"),
+    "no bytes": (lambda: b"", "hold nothing"),
+    "a file at its end": (io.BytesIO, r"seek\(0\)"),
+    "a closed file": (closed_file, "cannot be read"),
+    "a text file": (lambda: io.StringIO("x"), "mode 'rb'"),
+    "masked pixels": (
+        lambda: np.ma.masked_less(np.arange(8, dtype=np.uint8).reshape(2, 2, 2), 3),
+        "3 pixels",
+    ),
+    "channels of two sizes": (
+        lambda: [np.zeros((4, 4), "u1"), np.zeros((4, 5), "u1")],
+        "channel 2: is 5 x 4",
+    ),
+    "a list of stacks": (lambda: [np.zeros((2, 4, 4), "u1")], r"one array a channel"),
+    "a mixture": (lambda: ["w1.tif", np.zeros((4, 4), "u1")], "of ndarray, str"),
+    "a mapping": (lambda: {"DNA": "w1.tif"}, "of type dict"),
+    "a set": (lambda: {"w1.tif", "w2.tif"}, "of type set"),
+    "an empty generator": (lambda: iter(()), "No files"),
+    "a folder": (lambda: Path(__file__).parent, "is a folder"),
+    "a name that no file can have": (lambda: "w\0.tif", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_STACKS)
+def test_what_is_no_stack_is_refused_as_that(kind):
+    """Whatever is passed as a stack and is none raises StackArgumentError, which says what it was."""
+    make, message = NO_STACKS[kind]
+    with pytest.raises(StackArgumentError, match=message):
+        stack_tiff(make())
+
+
 def test_no_files_are_no_stack():
     """An empty sequence is refused."""
     with pytest.raises(StackArgumentError, match="No files"):

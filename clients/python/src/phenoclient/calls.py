@@ -12,6 +12,7 @@ from jaxtyping import Float32
 
 from phenoclient import answers
 from phenoclient.errors import (
+    ClosedClientError,
     ServiceFailureError,
     ServiceTimeoutError,
     ServiceUnreachableError,
@@ -21,6 +22,7 @@ from phenoclient.errors import (
 from phenoclient.fields import request_line
 from phenoclient.problems import error_of
 from phenoclient.results import Embedding, Explanation, Prediction, ServedBundle
+from phenoclient.settings import Proxy
 from phenoclient.stacks import StackArgument, stack_tiff
 
 Answer = TypeVar("Answer")
@@ -85,9 +87,15 @@ class Call(Generic[Answer]):
         return self.read(response)
 
 
+def check_open(http: httpx.Client | httpx.AsyncClient) -> None:
+    """Raises `ClosedClientError` where a client has been closed."""
+    if http.is_closed:
+        raise ClosedClientError("The client is closed. Expected an open one: make another.")
+
+
 @contextmanager
-def transport_errors(request: httpx.Request) -> Generator[None]:
-    """Raises the failures of a connection as phenoclient's own errors.
+def transport_errors(request: httpx.Request, proxy: Proxy | None) -> Generator[None]:
+    """Raises the failures of a connection, by way of a proxy or directly, as phenoclient's own errors.
 
     Raises:
         ServiceTimeoutError: If the service was too slow.
@@ -101,12 +109,17 @@ def transport_errors(request: httpx.Request) -> Generator[None]:
             f"No answer from {service} in time ({type(error).__name__}). Expected one within the client's "
             "timeout: raise it, or see whether the service is busy."
         ) from error
-    except httpx.TransportError as error:
+    except (httpx.TransportError, UnicodeError) as error:  # UnicodeError: a name that no host can have
         reason = str(error) or type(error).__name__
-        raise ServiceUnreachableError(
-            f"No answer from {service} ({reason}). Expected a running service: start it, or check the base "
-            "URL."
-        ) from error
+        advice = "Expected a running service: start it, or check the base URL."
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            advice = "Expected a certificate of a known authority: let SSL_CERT_FILE name the file of your institute's."
+        elif proxy is not None:
+            advice = (
+                f"It was asked by way of the proxy that {proxy.source} names. Expected the proxy to pass it on: "
+                f"correct {proxy.source}, or add {request.url.host} to NO_PROXY."
+            )
+        raise ServiceUnreachableError(f"No answer from {service} ({reason}). {advice}") from error
     except httpx.DecodingError as error:
         raise ServiceUnreachableError(f"The answer from {service} is broken ({error}).") from error
 
@@ -199,5 +212,16 @@ def _params(channels: Sequence[str] | None, **others: str | None) -> dict[str, s
         raise StackArgumentError(
             f"channels={channels!r}. Expected a sequence of stain names: pass a list or a tuple."
         )
-    given = {"channels": None if channels is None else ",".join(channels), **others}
+    names = None if channels is None else list(channels)
+    for name in [*(names or ()), *(value for value in others.values() if value is not None)]:
+        if not _can_be_sent(name):
+            raise StackArgumentError(f"{name!r} was passed as a name. Expected text that UTF-8 can hold.")
+    given = {"channels": None if names is None else ",".join(names), **others}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _can_be_sent(name: object) -> bool:
+    try:
+        return isinstance(name, str) and bool(name.encode() or True)
+    except UnicodeEncodeError:
+        return False

@@ -40,6 +40,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_NAMED = {"ome": "the names in its OME-XML header", "imagej": "the labels in its ImageJ header"}
+"""Where an order comes from that the user did not state, and that is not the bundle's."""
+
 Files: TypeAlias = Annotated[
     list[Path],
     typer.Argument(
@@ -181,6 +184,12 @@ def _are_channels(files: list[Path]) -> bool:
 def _print_answer(stack: Path | list[Path], answer: Prediction | Embedding | Explanation) -> None:
     line = json.dumps({"files": _file_names(stack), **asdict(answer)}, default=_plain, allow_nan=False)
     typer.echo(line)
+    summary = answer.stack
+    name = _stack_name(stack)
+    if summary.channel_order in _NAMED:
+        tell(f"{name}: channels taken as {', '.join(summary.channels)}, by {_NAMED[summary.channel_order]}.")
+    for notice in summary.notices:
+        tell(f"{name}: {notice.code}: {notice.detail}")
 
 
 def _out_of_distribution(stack: Path | list[Path], answer: Prediction) -> str:
@@ -191,12 +200,15 @@ def _out_of_distribution(stack: Path | list[Path], answer: Prediction) -> str:
         else f": its distance is {distance.value:.4g}, and {distance.percentile:.4g} % of the validation controls are "
         "as near or nearer"
     )
-    first, *others = _file_names(stack)
-    name = f"{first} with {len(others)} more" if others else first
     return (
-        f"{name} is unlike what the model learned from{how_far}. Do not rely on its "
+        f"{_stack_name(stack)} is unlike what the model learned from{how_far}. Do not rely on its "
         "probabilities: see whether the image is in focus and of the model's cells and stains."
     )
+
+
+def _stack_name(stack: Path | list[Path]) -> str:
+    first, *others = _file_names(stack)
+    return f"{first} with {len(others)} more" if others else first
 
 
 def _file_names(stack: Path | list[Path]) -> list[str]:

@@ -15,7 +15,7 @@ from phenoclient.calls import Call, EmbeddingKind, transport_errors
 from phenoclient.errors import ServiceFailureError
 from phenoclient.results import Embedding, Explanation, Prediction, ServedBundle
 from phenoclient.retry import DEFAULT_RETRY_POLICY, NO_RETRIES, RetryPolicy
-from phenoclient.settings import DEFAULT_TIMEOUT, http_settings
+from phenoclient.settings import DEFAULT_TIMEOUT, http_settings, proxy_for
 from phenoclient.stacks import StackArgument
 
 Answer = TypeVar("Answer")
@@ -33,14 +33,17 @@ class Client:
 
     Safe to share between threads. Close it with `close()`, or use it as a context manager.
 
-    Every method that takes a stack takes it as bytes of a TIFF; as the path of a TIFF; as a sequence of paths
-    of single-channel files, TIFF or PNG, in channel order; or as an array `(channel, y, x)` of uint8, uint16
-    or float32. `channels` names the stain of every channel of the stack, in the stack's order; None leaves
-    the order to the service (OME channel names, or the bundle's order).
+    Every method that takes a stack takes it as bytes of a TIFF, or a binary file of them; as the path of a TIFF; as
+    a sequence of paths of single-channel files, TIFF or PNG, in channel order; or as an array `(channel, y, x)` of
+    uint8, uint16 or float32, or a sequence of its channels. `channels` names the stain of every channel of the
+    stack, in the stack's order; None leaves the order to the service (names in the file, or the bundle's order).
 
     Every method raises an error of `phenoclient.errors`, and only of those: `StackArgumentError` before
-    anything is sent, `ServiceError` for an error answer, `TransportError` when no answer came,
-    `UnreadableAnswerError` when the answer is not phenoserve's.
+    anything is sent, `ClosedClientError` once it is closed, `ServiceError` for an error answer, `TransportError`
+    when no answer came, `UnreadableAnswerError` when the answer is not phenoserve's.
+
+    Proxies and certificates are those that the environment names (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`,
+    `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`), when the client is made; this machine is asked without a proxy.
 
     Args:
         base_url: Address of the service, such as `http://127.0.0.1:8000`; a path in it is kept.
@@ -51,7 +54,8 @@ class Client:
         transport: What carries the requests; None for HTTP over the network.
 
     Raises:
-        ValueError: If `base_url` is not an http or https address, or `api_key` cannot stand in a header.
+        SettingsError: If `base_url` is not an http or https address, `api_key` cannot stand in a header, or a
+            variable of the environment names a proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -63,7 +67,8 @@ class Client:
         retries: RetryPolicy = DEFAULT_RETRY_POLICY,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        settings = http_settings(base_url, api_key)
+        self._proxy = proxy_for(base_url) if transport is None else None
+        settings = http_settings(base_url, api_key, self._proxy)
         self._http = httpx.Client(**settings, timeout=timeout, transport=transport)
         self._retries = retries
 
@@ -136,7 +141,7 @@ class Client:
         self._http.close()
 
     def __enter__(self) -> "Client":
-        self._http.__enter__()
+        calls.check_open(self._http)
         return self
 
     def __exit__(
@@ -145,12 +150,13 @@ class Client:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._http.__exit__(exc_type, exc_value, traceback)
+        self._http.close()
 
     def _send(self, call: Call[Answer], retries: RetryPolicy | None = None) -> Answer:
         def once() -> Answer:
+            calls.check_open(self._http)
             request = call.request(self._http)
-            with transport_errors(request):
+            with transport_errors(request, self._proxy):
                 response = self._http.send(request)
             return call.answer(response)
 
@@ -177,7 +183,7 @@ class AsyncClient:
         transport: What carries the requests; None for HTTP over the network.
 
     Raises:
-        ValueError: As in `Client`.
+        SettingsError: As in `Client`.
     """
 
     def __init__(
@@ -189,9 +195,9 @@ class AsyncClient:
         retries: RetryPolicy = DEFAULT_RETRY_POLICY,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(
-            **http_settings(base_url, api_key), timeout=timeout, transport=transport
-        )
+        self._proxy = proxy_for(base_url) if transport is None else None
+        settings = http_settings(base_url, api_key, self._proxy)
+        self._http = httpx.AsyncClient(**settings, timeout=timeout, transport=transport)
         self._retries = retries
 
     async def predict(self, stack: StackArgument, *, channels: Sequence[str] | None = None) -> Prediction:
@@ -263,7 +269,7 @@ class AsyncClient:
         await self._http.aclose()
 
     async def __aenter__(self) -> "AsyncClient":
-        await self._http.__aenter__()
+        calls.check_open(self._http)
         return self
 
     async def __aexit__(
@@ -272,14 +278,15 @@ class AsyncClient:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._http.__aexit__(exc_type, exc_value, traceback)
+        await self._http.aclose()
 
     async def _send(self, build: Callable[[], Call[Answer]], retries: RetryPolicy | None = None) -> Answer:
         call = await asyncio.to_thread(build)
 
         async def once() -> Answer:
+            calls.check_open(self._http)
             request = call.request(self._http)
-            with transport_errors(request):
+            with transport_errors(request, self._proxy):
                 response = await self._http.send(request)
             return call.answer(response)
 

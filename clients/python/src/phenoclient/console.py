@@ -37,13 +37,10 @@ def client_of(
     """A client of the service that the options name.
 
     Raises:
-        typer.BadParameter: If the address or the key cannot be used.
+        SettingsError: If the address, the key, or a proxy or certificates of the environment cannot be used.
     """
     timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
-    try:
-        return kind(url, api_key=api_key, timeout=timeout, retries=retries)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    return kind(url, api_key=api_key, timeout=timeout, retries=retries)
 
 
 def names_of(text: str | None) -> list[str] | None:

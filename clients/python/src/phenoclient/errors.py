@@ -5,6 +5,8 @@ The tree:
 * PhenoclientError
   x StackArgumentError (also a ValueError)
   x PlateError (also a ValueError)
+  x SettingsError (also a ValueError)
+  x ClosedClientError (also a RuntimeError)
   x TransportError
     + ServiceUnreachableError
     + ServiceTimeoutError
@@ -22,6 +24,7 @@ The tree:
       - TooLargeError
       - UnsupportedMediaError
       - UnusableStackError
+        · AmbiguousChannelsError
       - BundleRefusedError
       - KeyFileRefusedError
       - OverloadedError
@@ -48,6 +51,14 @@ class StackArgumentError(PhenoclientError, ValueError):
 
 class PlateError(PhenoclientError, ValueError):
     """A plate's folder, layout, stains, plate map, journal or results do not fit; its message says which and why."""
+
+
+class SettingsError(PhenoclientError, ValueError):
+    """The address, the key, or the proxy or certificates that the environment names cannot be used."""
+
+
+class ClosedClientError(PhenoclientError, RuntimeError):
+    """A client was used after it had been closed."""
 
 
 class TransportError(PhenoclientError):
@@ -108,6 +119,12 @@ class ServiceError(PhenoclientError):
 
     def _message(self) -> str:
         what = self.detail or self.title or self.response.reason_phrase or "no reason given"
+        if self.code is None:
+            return (
+                f"{self.status} {what}, from something between this client and the service, as it is no answer of "
+                "phenoserve's. Expected the service itself: check the base URL and the proxies on the way (HTTP_PROXY, "
+                "HTTPS_PROXY, ALL_PROXY; NO_PROXY for hosts to be asked directly)."
+            )
         name = f"{self.status} {self.code}" if self.code else f"{self.status}"
         incident = f" (incident {self.incident})" if self.incident else ""
         return f"{name}: {what}{incident}"
@@ -159,6 +176,10 @@ class UnsupportedMediaError(RequestRefusedError):
 
 class UnusableStackError(RequestRefusedError):
     """What was sent is a TIFF, but not a stack that the bundle can answer (422)."""
+
+
+class AmbiguousChannelsError(UnusableStackError):
+    """The file's names of its channels contradict the bundle's order and do not say another (422)."""
 
 
 class BundleRefusedError(RequestRefusedError):

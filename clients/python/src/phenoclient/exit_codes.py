@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from phenoclient.errors import (
+    ClosedClientError,
     OverloadedError,
     PhenoclientError,
     PlateError,
@@ -11,6 +12,7 @@ from phenoclient.errors import (
     ServiceTimeoutError,
     ServiceUnavailableError,
     ServiceUnreachableError,
+    SettingsError,
     StackArgumentError,
     UnreadableAnswerError,
 )
@@ -35,6 +37,8 @@ class ExitCode(IntEnum):
 EXIT_CODES: tuple[tuple[type[PhenoclientError], ExitCode], ...] = (
     (StackArgumentError, ExitCode.FILE),
     (PlateError, ExitCode.FILE),
+    (SettingsError, ExitCode.USAGE),
+    (ClosedClientError, ExitCode.USAGE),
     (OverloadedError, ExitCode.BUSY),
     (ServiceUnavailableError, ExitCode.BUSY),
     (RequestRefusedError, ExitCode.REFUSED),

@@ -1,5 +1,6 @@
 """Strict reading of a JSON answer: what is missing or of another type is named; what is new is left alone."""
 
+import reprlib
 from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
@@ -35,7 +36,7 @@ class Fields:
         """
         try:
             body = response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             found = response.headers.get("content-type", "no content type")
             raise UnreadableAnswerError(
                 f"{request_line(response)} was answered with {found} that is not JSON. Expected a phenoserve "
@@ -84,6 +85,16 @@ class Fields:
             return Fields(values, response=self._response, path=f"{self._path}{name}.")
         return self._refuse(name, "an object", value)
 
+    def records(self, name: str) -> tuple["Fields", ...]:
+        """A list of objects."""
+        items = self._list(name, "a list of objects")
+        if not all(isinstance(item, dict) for item in items):
+            return self._refuse(name, "a list of objects", items)
+        return tuple(
+            Fields(item, response=self._response, path=f"{self._path}{name}[{index}].")
+            for index, item in enumerate(items)
+        )
+
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of strings."""
         items = self._list(name, "a list of strings")
@@ -114,7 +125,7 @@ class Fields:
         """`height` lists of `width` numbers each, as float32 `(y, x)`."""
         expected = f"{height} rows of {width} numbers"
         rows = self._list(name, expected)
-        if len(rows) == height and all(_is_row(row, width) for row in rows):
+        if len(rows) == height > 0 and all(_is_row(row, width) for row in rows):
             return np.asarray(rows, dtype=np.float32).reshape(height, width)
         return self._refuse(name, expected, rows)
 
@@ -133,7 +144,7 @@ class Fields:
         return cast("list[Any]", value) if isinstance(value, list) else self._refuse(name, expected, value)
 
     def _refuse(self, name: str, expected: str, value: object) -> NoReturn:
-        shown = repr(value)
+        shown = reprlib.repr(value)  # of what is nested deeply it shows the beginning
         shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
         raise UnreadableAnswerError(
             f"`{self._path}{name}` in the answer of {request_line(self._response)} is {shown}. Expected "

@@ -13,6 +13,7 @@ import tifffile
 from jaxtyping import Float32, Shaped
 
 from phenoclient.errors import StackArgumentError
+from phenoclient.headers import stated_planes
 
 PIXEL_TYPES = ("uint8", "uint16", "float32")
 
@@ -20,6 +21,13 @@ _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR_TYPE_OFFSET = 25  # in IHDR, which is always the first chunk
 _PNG_GREY = b"\0"
+_UIC2 = 33629  # MetaMorph's tag of a value a plane
+_DESCRIPTION = 270
+_ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
+_ALPHA_OBJECTION = (
+    "holds opacity (an alpha sample) beside its intensities, which is no stain. Expected one channel (y, x) a file: "
+    "export it without transparency."
+)
 _DECODING_ERRORS = (
     ValueError,  # TiffFileError among them
     RuntimeError,  # the errors of imagecodecs
@@ -38,6 +46,11 @@ def is_png(data: bytes) -> bool:
     return data.startswith(_PNG_SIGNATURE)
 
 
+def is_tiff(data: bytes) -> bool:
+    """Whether bytes start as a TIFF or BigTIFF does."""
+    return data.startswith(_TIFF_SIGNATURES)
+
+
 def holds_one_channel(path: Path) -> bool:
     """Whether a file is one grey image: a PNG of one sample, or a TIFF of one page and one sample.
 
@@ -47,13 +60,13 @@ def holds_one_channel(path: Path) -> bool:
     data = read_bytes(path)
     if is_png(data):
         return data[_PNG_COLOUR_TYPE_OFFSET : _PNG_COLOUR_TYPE_OFFSET + 1] == _PNG_GREY
-    if not data.startswith(_TIFF_SIGNATURES):
-        raise _not_an_image(path)
+    if not is_tiff(data):
+        raise _not_an_image(str(path))
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
             return len(tiff.pages) == 1 and len(_page_shape(tiff)) == 2
     except _DECODING_ERRORS as error:
-        raise _undecodable(path, error) from error
+        raise _undecodable(str(path), error) from error
 
 
 def read_channel(path: Path) -> Shaped[np.ndarray, "y x"]:
@@ -66,23 +79,32 @@ def read_channel(path: Path) -> Shaped[np.ndarray, "y x"]:
         uint8, uint16 or float32, `(y, x)`.
 
     Raises:
-        StackArgumentError: If the file cannot be read, is of another format, holds more than one channel, or
-            has another pixel type.
+        StackArgumentError: If the file cannot be read, is of another format, holds more than one channel or says
+            that it does, or has another pixel type.
     """
-    data = read_bytes(path)
+    return channel_of(read_bytes(path), str(path))
+
+
+def channel_of(data: bytes, name: str) -> Shaped[np.ndarray, "y x"]:
+    """The channel in the content of a file, as `read_channel`.
+
+    Args:
+        data: The content.
+        name: What to call it in messages.
+    """
     if is_png(data):
-        image = _decode_png(path, data)
-    elif data.startswith(_TIFF_SIGNATURES):
-        image = _decode_tiff(path, data)
+        image = _decode_png(name, data)
+    elif is_tiff(data):
+        image = _decode_tiff(name, data)
     else:
-        raise _not_an_image(path)
+        raise _not_an_image(name)
     if image.ndim != 2:
         raise StackArgumentError(
-            f"{path}: holds an image of shape {image.shape}. Expected one channel (y, x) a file."
+            f"{name}: holds an image of shape {image.shape}. Expected one channel (y, x) a file."
         )
     if image.dtype.name not in PIXEL_TYPES:
         raise StackArgumentError(
-            f"{path}: has pixels of type {image.dtype.name}. Expected {', '.join(PIXEL_TYPES)}: convert the "
+            f"{name}: has pixels of type {image.dtype.name}. Expected {', '.join(PIXEL_TYPES)}: convert the "
             "file."
         )
     return image
@@ -96,8 +118,11 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise StackArgumentError(f"{path}: cannot be read ({error.strerror}).") from error
+    except IsADirectoryError as error:
+        raise StackArgumentError(f"{path}: is a folder. Expected a file: pass the files in it.") from error
+    except (OSError, ValueError, MemoryError) as error:  # ValueError: no file can have such a name
+        reason = getattr(error, "strerror", None) or str(error) or "it does not fit into memory"
+        raise StackArgumentError(f"{path}: cannot be read ({reason}).") from error
 
 
 def tiff_of(stack: Shaped[np.ndarray, "channel y x"]) -> bytes:
@@ -129,22 +154,25 @@ def map_of(tiff: bytes) -> Float32[np.ndarray, "y x"]:
     return image
 
 
-def _decode_png(path: Path, data: bytes) -> Shaped[np.ndarray, "..."]:
+def _decode_png(name: str, data: bytes) -> Shaped[np.ndarray, "..."]:
     try:
-        return imagecodecs.png_decode(data)
+        image: Any = imagecodecs.png_decode(data)
     except _DECODING_ERRORS as error:
-        raise _undecodable(path, error) from error
+        raise _undecodable(name, error) from error
+    if image.ndim == 3 and image.shape[-1] in {2, 4}:
+        raise StackArgumentError(f"{name}: {_ALPHA_OBJECTION}")
+    return image
 
 
-def _decode_tiff(path: Path, data: bytes) -> Shaped[np.ndarray, "y x"]:
+def _decode_tiff(name: str, data: bytes) -> Shaped[np.ndarray, "y x"]:
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        with tifffile.TiffFile(io.BytesIO(data), _multifile=False) as tiff:
             objection = _objection(tiff)
             if objection is None:
                 return _decode_page(tiff, len(data))
     except _DECODING_ERRORS as error:
-        raise _undecodable(path, error) from error
-    raise StackArgumentError(f"{path}: {objection}")
+        raise _undecodable(name, error) from error
+    raise StackArgumentError(f"{name}: {objection}")
 
 
 def _objection(tiff: tifffile.TiffFile) -> str | None:
@@ -155,16 +183,51 @@ def _objection(tiff: tifffile.TiffFile) -> str | None:
             "stack by itself, as one path."
         )
     shape = _page_shape(tiff)
+    page: Any = tiff.pages[0]
+    if any(sample in _ALPHA for sample in page.extrasamples):
+        return _ALPHA_OBJECTION
     if len(shape) != 2:
         return f"holds an image of shape {shape}. Expected one channel (y, x) a file."
-    page: Any = tiff.pages[0]
     if page.photometric != tifffile.PHOTOMETRIC.MINISBLACK and not _has_grey_palette(page):
         name = tifffile.PHOTOMETRIC(page.photometric).name
         return (
             f"is a TIFF of photometric interpretation {name}. Expected MINISBLACK, where larger is brighter: "
             "convert the file."
         )
+    statement = _more_planes(tiff)
+    if statement is not None:
+        return (
+            f"{statement}, but the file holds one page. Expected one channel a file, and a page a plane: export "
+            "the plane again, by itself."
+        )
     return None
+
+
+def _more_planes(tiff: tifffile.TiffFile) -> str | None:
+    """The words of a header that states more planes than the one page of a file; None where none does.
+
+    A header of companion files describes them all: for a file of one channel its page decides.
+    """
+    page: Any = tiff.pages[0]
+    height, width = _page_shape(tiff)
+    texts = [_as_text(tag.value) for tag in page.tags.getall(_DESCRIPTION, ())]
+    stated = [stated_planes(text, height=height, width=width) for text in texts]
+    for one in filter(None, stated):
+        if one.num_planes > 1:
+            return one.words
+    if _UIC2 in page.tags and page.tags[_UIC2].count > 1:
+        return f"MetaMorph's tags state {page.tags[_UIC2].count} planes"
+    if any(stated):
+        return None
+    # Private tags of other programs, as far as tifffile knows them.
+    for series in tiff.series:
+        if math.prod(series.shape) > height * width:
+            return f"the {series.kind} header states {dict(zip(series.axes, series.shape, strict=True))}"
+    return None
+
+
+def _as_text(description: object) -> str:
+    return description.decode("utf-8", "replace") if isinstance(description, bytes) else str(description)
 
 
 def _has_grey_palette(page: Any) -> bool:
@@ -193,9 +256,9 @@ def _page_shape(tiff: tifffile.TiffFile) -> tuple[int, ...]:
     return (*others, int(length), int(width))
 
 
-def _not_an_image(path: Path) -> StackArgumentError:
-    return StackArgumentError(f"{path}: is neither a TIFF nor a PNG. Expected the file of one channel.")
+def _not_an_image(name: str) -> StackArgumentError:
+    return StackArgumentError(f"{name}: is neither a TIFF nor a PNG. Expected the file of one channel.")
 
 
-def _undecodable(path: Path, error: Exception) -> StackArgumentError:
-    return StackArgumentError(f"{path}: cannot be decoded ({error}). Expected a whole TIFF or PNG.")
+def _undecodable(name: str, error: Exception) -> StackArgumentError:
+    return StackArgumentError(f"{name}: cannot be decoded ({error}). Expected a whole TIFF or PNG.")

@@ -1,6 +1,5 @@
 """From an error answer of the service to the error that is raised: one table of the service's codes."""
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -33,6 +32,7 @@ ERRORS_BY_CODE: Mapping[str, type[errors.ServiceError]] = MappingProxyType(
         "unsupported_pixels": errors.UnusableStackError,
         "unsupported_layout": errors.UnusableStackError,
         "wrong_channels": errors.UnusableStackError,
+        "ambiguous_channels": errors.AmbiguousChannelsError,
         "field_too_small": errors.UnusableStackError,
         "non_finite_pixels": errors.UnusableStackError,
         "no_finite_answer": errors.UnusableStackError,
@@ -78,7 +78,7 @@ def _problem(response: httpx.Response) -> Mapping[str, Any]:
         return {}
     try:
         body = response.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return {}
     return cast("Mapping[str, Any]", body) if isinstance(body, dict) else {}
 
