@@ -98,7 +98,7 @@ def read_concentrations(
     Raises:
         TableError: As `read_numbers`, or if the dose of a treated row is zero or negative.
     """
-    treated = np.flatnonzero(~is_control)
+    treated: list[int] = np.flatnonzero(~is_control).tolist()
     treated_names = [names[row] for row in treated]
     what = "the concentration of a treated site"
     numbers = read_numbers([cells[row] for row in treated], names=treated_names, what=what)

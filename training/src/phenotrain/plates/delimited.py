@@ -5,6 +5,7 @@ import gzip
 import io
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -69,10 +70,11 @@ def _checked_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     yield header_line, names
     width, is_whole = named[-1] + 1, len(named) == named[-1] + 1
     for line, cells in records:
-        if len(cells) != width or not is_whole:
+        if len(cells) == width and is_whole:
+            yield line, cells
+        else:
             _require_length(path, line, cells, header_line, header, width)
-            cells = [cells[index] for index in named]
-        yield line, cells
+            yield line, [cells[index] for index in named]
 
 
 def _require_distinct(path: Path, line: int, names: list[str]) -> None:
@@ -156,25 +158,20 @@ def _delimiter_of(path: Path, line: int, header: str) -> str:
     return found[0] if found else ","
 
 
-def _open(path: Path) -> io.TextIOWrapper:
-    with path.open("rb") as raw:
-        is_gzip = raw.read(2) == _GZIP
-    binary = gzip.open(path, "rb") if is_gzip else path.open("rb")
-    try:
-        start = binary.read(4)
-        binary.seek(0)
-    except (OSError, EOFError):
-        binary.close()
-        raise
-    if start == _ZIP:
-        binary.close()
-        raise TableError(
-            f"{path} is a zip archive, as workbooks of spreadsheets are; expected delimited text. Export the sheet as CSV"
-            " (UTF-8)"
-        )
-    return io.TextIOWrapper(
-        binary, encoding="utf-16" if start.startswith(_UTF16_MARKS) else "utf-8-sig", newline=""
-    )
+@contextmanager
+def _open(path: Path) -> Iterator[io.TextIOWrapper]:
+    with ExitStack() as files:
+        raw = files.enter_context(path.open("rb"))
+        is_gzip = raw.peek(2).startswith(_GZIP)
+        binary = files.enter_context(gzip.GzipFile(fileobj=raw)) if is_gzip else raw
+        start = binary.peek(4)[:4]
+        if start == _ZIP:
+            raise TableError(
+                f"{path} is a zip archive, as workbooks of spreadsheets are; expected delimited text. Export the sheet"
+                " as CSV (UTF-8)"
+            )
+        encoding = "utf-16" if start.startswith(_UTF16_MARKS) else "utf-8-sig"
+        yield files.enter_context(io.TextIOWrapper(binary, encoding=encoding, newline=""))
 
 
 def _refuse_encoding(path: Path) -> NoReturn:

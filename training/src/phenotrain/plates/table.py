@@ -15,7 +15,7 @@ from phenotrain.plates.filling import fill_rows
 from phenotrain.plates.wells import RECORDED_WELL, canonical_well
 
 _IDS: tuple[Column, ...] = ("well_id", "site_id")
-_NEEDED = tuple(column for column in COLUMNS if column not in {*_IDS, "treatment_conc"})
+_NEEDED: tuple[Column, ...] = tuple(column for column in COLUMNS if column not in {*_IDS, "treatment_conc"})
 _NUM_SHOWN = 5
 
 Cells = dict[str, list[str]]

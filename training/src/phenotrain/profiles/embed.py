@@ -55,9 +55,8 @@ def embed_screen(
         embeddings[rows.start : rows.stop] = engine.answer(stacks).embedding
         embeddings.flush()
         done = rows.stop
-        partial = state_path.with_suffix(".partial")
-        partial.write_text(json.dumps({**identity, "done": done}), "utf-8")
-        partial.replace(state_path)
+        state = json.dumps({**identity, "done": done})
+        written(state_path, partial(Path.write_text, data=state, encoding="utf-8"))
         if on_site is not None:
             on_site(done, len(site_ids))
     return np.array(embeddings)
