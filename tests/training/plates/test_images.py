@@ -67,6 +67,8 @@ def test_colourful_palette_is_refused():
     [
         (b"", "is empty"),
         (b"\xff\xd8\xff\xe0 and so on", "is JPEG; expected PNG, TIFF or JPEG-2000"),
+        (b"\0\x05\x16\x07\0\x02\0\0", "a companion file of macOS"),
+        (imagecodecs.png_encode(EIGHT).replace(b"IDAT", b"acTL\0IDAT", 1), "animated PNG"),
         (b"not an image", "starts with 6e 6f 74"),
         (imagecodecs.png_encode(np.zeros((8, 8, 3), np.uint8)), "PNG in RGB; expected grey"),
         (imagecodecs.png_encode(np.zeros((8, 8, 2), np.uint8)), "grey with alpha"),
@@ -111,7 +113,8 @@ def test_site_is_stacked_in_channel_order(tmp_path):
 
 def test_digest_depends_on_content_and_order_alone(tmp_path):
     """The digest of a site changes with the content or order of its files, not with their names."""
-    write(tmp_path, a=imagecodecs.png_encode(EIGHT), b=tiff(EIGHT), c=tiff(EIGHT))
+    other = tiff(EIGHT[::-1])
+    write(tmp_path, a=imagecodecs.png_encode(EIGHT), b=other, c=other)
     digest = read_site(tmp_path, "s", ["a", "b"]).digest
     assert digest == read_site(tmp_path, "other", ["a", "c"]).digest
     assert digest != read_site(tmp_path, "s", ["b", "a"]).digest
@@ -155,3 +158,35 @@ def test_error_counts_all_and_shows_twenty():
     assert "s19: f.png: is missing" in message
     assert "s20" not in message
     assert message.endswith("... and 3 more")
+
+
+def test_dead_and_repeated_channels_are_faults(tmp_path):
+    """A channel of one value, and one with another's pixels in whatever format, are named with the reason."""
+    files = write(
+        tmp_path,
+        a=tiff(EIGHT),
+        b=tiff(np.full_like(EIGHT, 7)),
+        c=imagecodecs.png_encode(EIGHT),
+        d=tiff(np.full_like(EIGHT, 7)),
+        e=tiff(np.flip(EIGHT)),
+    )
+    read = read_site(tmp_path, "s", files)
+    assert read.stack is None
+    assert [(fault.file, fault.reason.partition(";")[0]) for fault in read.faults] == [
+        ("b", "is a dead channel: every pixel is 7"),
+        ("c", "holds the same pixels as a"),
+        ("d", "is a dead channel: every pixel is 7"),
+    ]
+
+
+def test_links_are_followed_and_named_where_they_lead_wrong(tmp_path):
+    """A link to an image is that image; one to another channel, to nothing, or to itself is a fault that says so."""
+    write(tmp_path, a=tiff(EIGHT), b=tiff(EIGHT[::-1]))
+    for name, target in (("good", "b"), ("same", "a"), ("dead", "gone"), ("loop", "loop")):
+        (tmp_path / name).symlink_to(target)
+    assert read_site(tmp_path, "s", ["a", "good"]).stack is not None
+    (same,) = read_site(tmp_path, "s", ["a", "same"]).faults
+    assert same.reason.startswith("is the same file as a;")
+    dead, loop = read_site(tmp_path, "s", ["a", "dead", "loop"]).faults
+    assert dead.reason == "is a link to gone, which does not exist"
+    assert "symbolic links" in loop.reason

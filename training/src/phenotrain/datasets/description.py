@@ -51,7 +51,7 @@ class TableDescription(_Part):
     defaults: dict[Column, OneOrMore] = {}
     """What stands in a cell that is blank or whose column is absent: templates, the first not blank counts."""
     concentration_unit: str = ""
-    """Unit of `treatment_conc` as the source records it; opaque, only ever shown."""
+    """Unit of `treatment_conc` as the source records it: a note for readers, with which nothing is computed."""
 
     @field_validator("path")
     @classmethod
@@ -152,7 +152,7 @@ class Description(_Part):
     licence: Word
     """Licence of the images; it is written beside every weight learned from them."""
     source: str = ""
-    """Where the data come from: an address or a citation."""
+    """Where the data come from, an address or a citation: a note for readers."""
     table: TableDescription
     images: ImagesDescription
     task: TaskDescription

@@ -83,8 +83,6 @@ def _format(field: str, value: str, spec: str) -> str:
     if not spec:
         return value
     try:
-        if spec[-1] in _INTEGER_TYPES | _FLOAT_TYPES and not (value.isascii() and "_" not in value):
-            raise ValueError("no plain number")
         if spec[-1] in _INTEGER_TYPES:
             return format(int(value), spec)
         return format(float(value) if spec[-1] in _FLOAT_TYPES else value, spec)

@@ -59,8 +59,8 @@ def read_numbers(cells: Sequence[str], *, names: Sequence[str], what: str) -> np
             first_marked = row if first_marked is None else first_marked
             if number.mark not in cells[first_marked]:
                 raise TableError(
-                    f"{names[row]}: {what} is {cell!r}, but {cells[first_marked]!r} for {names[first_marked]}; expected one"
-                    " decimal mark in the whole column"
+                    f"{names[row]}: {what} is {cell!r}, but {cells[first_marked]!r} for"
+                    f" {names[first_marked]}; expected one decimal mark in the whole column"
                 )
             if number.may_be_thousands:
                 doubtful = row if doubtful is None else doubtful

@@ -11,6 +11,7 @@ import numpy as np
 from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.engine import Engine
 from phenotrain.bundle_screen import ReadStack
+from phenotrain.files import written
 
 _PIXELS_A_BATCH: Final = 2**22
 _MAX_BATCH: Final = 16
@@ -56,7 +57,7 @@ def embed_screen(
         embeddings.flush()
         done = rows.stop
         state = json.dumps({**identity, "done": done})
-        written(state_path, partial(Path.write_text, data=state, encoding="utf-8"))
+        written(state_path, lambda path, state=state: path.write_text(state, "utf-8"))
         if on_site is not None:
             on_site(done, len(site_ids))
     return np.array(embeddings)
