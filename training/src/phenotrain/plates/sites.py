@@ -61,10 +61,10 @@ class SiteRead:
 def read_site(data_root: Path, site_id: str, files: Sequence[str], form: FieldForm | None = None) -> SiteRead:
     """Read every channel of a site.
 
-    A channel of one value throughout, and one that repeats another's pixels, are faults: something went wrong
-    when the plate was taken or copied. All channels are tried, so that one call reports everything that is wrong
-    with the site. A file whose dtype differs from the others' is refused rather than promoted: eight bits among sixteen are as a rule a
-    rescaled copy, whose intensities mean something else.
+    All channels are tried, so that one call reports everything that is wrong with the site. A channel of one value
+    throughout, or with another's pixels, is a fault: something went wrong when the plate was taken or copied. A
+    file whose dtype differs from the others' is refused rather than promoted: eight bits among sixteen are as a
+    rule a rescaled copy, whose intensities mean something else.
 
     Args:
         data_root: Folder that `files` are relative to.
