@@ -7,9 +7,12 @@ import pytest
 import tifffile
 from PIL import Image
 
+from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
 
 from .problem import assert_problem
+
+STAINS_OF_NAMES = ["WGA", "ConA", "Hoechst", "Syto14", "MitoTracker", "Phalloidin"]
 
 pytestmark = pytest.mark.anyio
 HEADERS = {"content-type": "image/tiff"}
@@ -43,7 +46,7 @@ async def test_predict_is_the_engine_s_answer(ask, engine: Engine, array) -> Non
     assert body["bundle"] == {"name": "tiny", "version": "1.0.0", "digest": engine.bundle.digest}
     assert body["stack"] == {
         "channels": list(manifest.input.channels), "channel_order": "bundle",
-        "height": 130, "width": 70, "dtype": "uint16",
+        "height": 130, "width": 70, "dtype": "uint16", "notices": [],
     }  # fmt: skip
     expected = softmax(answers.logits[0])
     assert list(body["probabilities"]) == list(manifest.treatments)
@@ -154,8 +157,59 @@ async def test_a_stated_channel_order_is_followed(ask, engine: Engine, array) ->
         body = response.json()
         assert body["probabilities"] == plain["probabilities"]
         assert (body["stack"]["channel_order"], body["stack"]["channels"]) == (how, names)
-    assert unknown.json() == plain
+    assert [notice["code"] for notice in unknown.json()["stack"].pop("notices")] == [
+        "unmatched_channel_names"
+    ]
+    assert unknown.json()["probabilities"] == plain["probabilities"]
+    assert unknown.json()["stack"]["channel_order"] == "bundle"
     assert both.json()["stack"]["channel_order"] == "query"
+
+
+async def test_labels_and_other_spellings_are_followed(ask, engine: Engine, array) -> None:
+    """ImageJ's labels and a query in other case or written out give the answer of the unpermuted stack."""
+    names = ["wga", "CONA", "Hoechst 33342", "Syto-14", "mitotracker deep red", "Phalloidin (AF568)"]
+    order = [engine.bundle.manifest.input.channels.index(stain) for stain in STAINS_OF_NAMES]
+    labelled = tiff(array[order], photometric=None, imagej=True, metadata={"axes": "CYX", "Labels": names})
+    async with ask() as client:
+        plain = (await client.post("/predict", content=tiff(array), headers=HEADERS)).json()
+        imagej = (await client.post("/predict", content=labelled, headers=HEADERS)).json()
+        query = await client.post(
+            "/predict", params={"channels": ",".join(names)}, content=tiff(array[order]), headers=HEADERS
+        )
+    assert imagej["stack"]["channel_order"] == "imagej"
+    assert imagej["stack"]["channels"] == query.json()["stack"]["channels"] == STAINS_OF_NAMES
+    assert imagej["probabilities"] == query.json()["probabilities"] == plain["probabilities"]
+
+
+async def test_a_colour_picture_is_read_only_by_a_stated_order(ask, make_tiny_bundle, tmp_path) -> None:
+    """Red, green and blue are no stains until the query says so."""
+    make_tiny_bundle(tmp_path / "three", channels=("DNA", "RNA", "ER"), downsample=1)
+    engine = Engine.load(read_bundle(tmp_path / "three"), device="cpu", num_threads=1)
+    picture = np.random.default_rng(0).integers(0, 200, (64, 64, 3)).astype(np.uint8)
+    content = tiff(picture, photometric="rgb")
+    async with ask(engine) as client:
+        refused = await client.post("/predict", content=content, headers=HEADERS)
+        stated = await client.post(
+            "/predict", params={"channels": "er,rna,dna"}, content=content, headers=HEADERS
+        )
+    assert "colour picture" in assert_problem(refused, "ambiguous_channels")
+    assert stated.json()["stack"]["channels"] == ["ER", "RNA", "DNA"]
+
+
+async def test_every_json_answer_tells_what_was_noticed(ask, engine: Engine, array) -> None:
+    """A dead channel, told by the stain that it was taken for, stands in each route's answer, raw or multipart."""
+    stains = engine.bundle.manifest.input.channels
+    dead = array.copy()
+    dead[2] = 7
+    query = {"channels": ",".join(reversed(stains))}
+    async with ask() as client:
+        for route in ("/predict", "/embed", "/explain"):
+            raw = await client.post(route, params=query, content=tiff(dead), headers=HEADERS)
+            parts = await client.post(route, params=query, files=[("stack", tiff(dead))])
+            for answer in (raw.json(), parts.json()["answers"][0]):
+                (notice,) = answer["stack"]["notices"]
+                assert (notice["code"], notice["channels"]) == ("dead_channel", [stains[3]])
+                assert "are 7" in notice["detail"]
 
 
 @pytest.mark.parametrize(

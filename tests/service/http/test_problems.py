@@ -108,6 +108,9 @@ CASES: dict[str, list[dict[str, object]]] = {
     "unsupported_pixels": [post(content=tiff(six("int32")))],
     "unsupported_layout": [post(content=tiff(six(), imagej=True, metadata={"axes": "ZYX"}))],
     "wrong_channels": [post(content=tiff(six()[:5]))],
+    "ambiguous_channels": [
+        post(content=tiff(six(), ome=True, metadata={"axes": "CYX", "Channel": {"Name": ["WGA", *"mnopq"]}}))
+    ],
     "field_too_small": [post(content=tiff(six()[:, :63]))],
     "non_finite_pixels": [post(content=tiff(not_finite()))],
     "no_finite_answer": [post(content=tiff(overflowing()))],

@@ -190,3 +190,27 @@ def test_links_are_followed_and_named_where_they_lead_wrong(tmp_path):
     dead, loop = read_site(tmp_path, "s", ["a", "dead", "loop"]).faults
     assert dead.reason == "is a link to gone, which does not exist"
     assert "symbolic links" in loop.reason
+
+
+def test_companion_files_of_a_site_are_read_by_their_page(tmp_path):
+    """Channel files that each carry the OME-XML of the whole site are one channel each: the page decides."""
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0"'
+        ' DimensionOrder="XYZCT" Type="uint8" SizeX="53" SizeY="37" SizeZ="1" SizeC="2" SizeT="1">'
+        '<Channel ID="Channel:0:0"/><Channel ID="Channel:0:1"/>'
+        '<TiffData FirstC="0" IFD="0" PlaneCount="1"><UUID FileName="a">urn:uuid:1</UUID></TiffData>'
+        '<TiffData FirstC="1" IFD="0" PlaneCount="1"><UUID FileName="b">urn:uuid:2</UUID></TiffData>'
+        "</Pixels></Image></OME>"
+    )
+    planes = [EIGHT, EIGHT[::-1]]
+    files = write(
+        tmp_path, **{name: tiff(plane, description=xml) for name, plane in zip("ab", planes, strict=True)}
+    )
+    np.testing.assert_array_equal(read_site(tmp_path, "s", files).stack, planes)
+
+
+def test_a_header_of_more_planes_than_pages_is_a_fault(tmp_path):
+    """A channel file whose header states planes that it does not hold is refused, not read as its first plane."""
+    files = write(tmp_path, a=tiff(EIGHT, description='{"shape": [4, 37, 53]}', metadata=None))
+    (fault,) = read_site(tmp_path, "s", files).faults
+    assert "4 planes" in fault.reason

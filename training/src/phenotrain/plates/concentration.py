@@ -12,7 +12,7 @@ from phenotrain.plates.errors import TableError
 
 _BLANK = frozenset({"", "nan", "na", "n/a", "none", "null"})
 _SIGNIFICANT_DECIMALS = 5
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:([.,])[0-9]*)?|([.,])[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:(\.)[0-9]*|(,)[0-9]+)?|(\.)[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 
 
@@ -45,14 +45,12 @@ def read_numbers(cells: Sequence[str], *, names: Sequence[str], what: str) -> np
         The numbers, NaN where not known.
 
     Raises:
-        TableError: If a cell is no finite number, has another decimal mark than one before it, or has a comma
-            that may part thousands (`1,000`) while no other cell shows that it does not (`0,5`).
+        TableError: If a cell is no finite number, has another decimal mark than one before it, or a comma
+            that may part thousands (`1,000`).
     """
     numbers = np.full(len(cells), np.nan)
     known: dict[str, _Number] = {}
     first_marked: int | None = None
-    doubtful: int | None = None
-    has_decimal_comma = False
     for row, cell in enumerate(cells):
         number = known.get(cell) or known.setdefault(cell, _Number.of(cell))
         if number.mark:
@@ -63,8 +61,10 @@ def read_numbers(cells: Sequence[str], *, names: Sequence[str], what: str) -> np
                     f" {names[first_marked]}; expected one decimal mark in the whole column"
                 )
             if number.may_be_thousands:
-                doubtful = row if doubtful is None else doubtful
-            has_decimal_comma |= number.mark == "," and not number.may_be_thousands
+                raise TableError(
+                    f"{names[row]}: {what} is {cell!r}, which may be thousands or decimals; expected a number without"
+                    " parted thousands. Write it with a decimal point or without the comma"
+                )
         if number.is_blank:
             continue
         if not math.isfinite(number.value):
@@ -73,11 +73,6 @@ def read_numbers(cells: Sequence[str], *, names: Sequence[str], what: str) -> np
                 " known"
             )
         numbers[row] = number.value
-    if doubtful is not None and not has_decimal_comma:
-        raise TableError(
-            f"{names[doubtful]}: {what} is {cells[doubtful]!r}, which may be thousands or decimals; expected a number"
-            " without parted thousands. Write it with a decimal point or without the comma"
-        )
     return numbers
 
 
@@ -132,7 +127,7 @@ class _Number:
             return cls(math.nan, "", text.casefold() in _BLANK, may_be_thousands=False)
         return cls(
             float(text.replace(",", ".")),
-            found[1] or found[2] or "",
+            found[1] or found[2] or found[3] or "",
             is_blank=False,
             may_be_thousands=_THOUSANDS.fullmatch(text) is not None,
         )
