@@ -1,3 +1,4 @@
+import errno
 import shutil
 
 import imagecodecs
@@ -136,6 +137,7 @@ def test_replaced_images_are_read_again_and_no_others(make_screen, tmp_path, swa
     screen = make_screen()
     old = screen.build(tmp_path / "cache")
     plane = np.full((22, 26), 9, np.uint8)
+    plane[-1] = 8  # a row that pooling leaves out, so that the channel is not dead
     screen.path("E_1_B02_1", 2).write_bytes(imagecodecs.png_encode(plane))
     swap_quietly(screen.path("E_1_B01_1", 1))
     new = screen.build(tmp_path / "cache")
@@ -301,3 +303,14 @@ def test_simulated_screen_is_read_as_rxrx2(tmp_path):
     assert cache.field_shape == (6, 16, 16)
     assert set(cache.sites["treatment"]) == {"EMPTY", *cache.description.task.treatments}
     assert len(cache.left_out) == 0
+
+
+def test_a_share_that_maps_no_files_is_told_as_one(make_screen, tmp_path, monkeypatch):
+    """Where a file system cannot map files, the message names a local disk and not a damaged cache."""
+
+    def refuse(*_words, **_options):
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr(layout, "open_memmap", refuse)
+    with pytest.raises(CacheError, match=r"cannot be made: .*No such device; .*local disk with --cache"):
+        make_screen().build(tmp_path / "cache")

@@ -41,6 +41,11 @@ def test_command_fails_with_the_reason_and_offers_the_way_out(run, make_screen, 
     assert "1 sites left out" in result.stderr
 
 
+def test_help_tells_the_default(run):
+    """The help of the number of workers says what it is where none is given."""
+    assert "one a core" in run("--help").stdout
+
+
 def test_unknown_dataset_ends_the_command(run, tmp_path):
     """A dataset that is not known ends the command with 1 and the known names."""
     result = run("rxrx9", tmp_path, tmp_path / "cache")

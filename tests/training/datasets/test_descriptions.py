@@ -107,6 +107,9 @@ def test_text_that_is_not_toml_says_so():
         ('id = "2"', 'id = "1"', "same id"),
         ('["drug"]', '["drug", "DMSO"]', "contain the control 'DMSO'"),
         ('["drug"]', '["drug", "drug"]', "repeat"),
+        ('["drug"]', '["drug", "Drug "]', "'drug' and 'Drug' differ only in case"),
+        ('["drug"]', '["dmso"]', "'DMSO' and 'dmso' differ only in case"),
+        ('stain = "actin"', 'stain = "D-na"', "same stain"),
     ],
 )
 def test_wrong_description_names_key_and_reason(old, new, message):

@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 
 from phenotrain.plates import TableError, snap_concentration
 from phenotrain.plates.concentration import read_concentrations
+
+CASES = json.loads((Path(__file__).parents[2] / "cases" / "doses.json").read_text("utf-8"))["cases"]
 
 
 def read(cells, control=False):
@@ -71,3 +75,28 @@ def test_impossible_dose_of_a_treated_site_is_refused(cell):
     """A treated site with a dose that is no positive number is refused by site and cell."""
     with pytest.raises(TableError, match=f"site-1.*'{cell}'"):
         read(["1", cell])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "|".join(case["cells"]))
+def test_doses_are_read_as_the_client_reads_them(case):
+    """A column of doses has the values that the common cases give, or is refused at the same cell."""
+    if "refused" in case:
+        with pytest.raises(TableError, match=f"^site-{case['refused']}: "):
+            read(case["cells"])
+    else:
+        expected = [math.nan if dose is None else dose for dose in case["doses"]]
+        np.testing.assert_array_equal(read(case["cells"]), expected)
+
+
+@pytest.mark.parametrize("cells", [["15,625", "0,98"], ["0,98", "15,625"], ["15,625", "250"]])
+def test_what_may_be_thousands_is_refused(cells):
+    """`15,625` may be thousands or decimals, whatever stands beside it, and is refused with the way to write it."""
+    with pytest.raises(TableError, match=r"'15,625'.*thousands or decimals.*decimal point"):
+        read(cells)
+
+
+def test_the_cells_of_controls_settle_nothing():
+    """What stands in the dose of a control neither is a dose nor says what the comma means."""
+    cells = ["0,5", "1.5"]
+    doses = read_concentrations(cells, is_control=np.array([True, False]), names=["control", "treated"])
+    np.testing.assert_array_equal(doses, [np.nan, 1.5])

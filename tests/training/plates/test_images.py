@@ -67,6 +67,8 @@ def test_colourful_palette_is_refused():
     [
         (b"", "is empty"),
         (b"\xff\xd8\xff\xe0 and so on", "is JPEG; expected PNG, TIFF or JPEG-2000"),
+        (b"\0\x05\x16\x07\0\x02\0\0", "a companion file of macOS"),
+        (imagecodecs.png_encode(EIGHT).replace(b"IDAT", b"acTL\0IDAT", 1), "animated PNG"),
         (b"not an image", "starts with 6e 6f 74"),
         (imagecodecs.png_encode(np.zeros((8, 8, 3), np.uint8)), "PNG in RGB; expected grey"),
         (imagecodecs.png_encode(np.zeros((8, 8, 2), np.uint8)), "grey with alpha"),
@@ -111,7 +113,8 @@ def test_site_is_stacked_in_channel_order(tmp_path):
 
 def test_digest_depends_on_content_and_order_alone(tmp_path):
     """The digest of a site changes with the content or order of its files, not with their names."""
-    write(tmp_path, a=imagecodecs.png_encode(EIGHT), b=tiff(EIGHT), c=tiff(EIGHT))
+    other = tiff(EIGHT[::-1])
+    write(tmp_path, a=imagecodecs.png_encode(EIGHT), b=other, c=other)
     digest = read_site(tmp_path, "s", ["a", "b"]).digest
     assert digest == read_site(tmp_path, "other", ["a", "c"]).digest
     assert digest != read_site(tmp_path, "s", ["b", "a"]).digest
@@ -155,3 +158,59 @@ def test_error_counts_all_and_shows_twenty():
     assert "s19: f.png: is missing" in message
     assert "s20" not in message
     assert message.endswith("... and 3 more")
+
+
+def test_dead_and_repeated_channels_are_faults(tmp_path):
+    """A channel of one value, and one with another's pixels in whatever format, are named with the reason."""
+    files = write(
+        tmp_path,
+        a=tiff(EIGHT),
+        b=tiff(np.full_like(EIGHT, 7)),
+        c=imagecodecs.png_encode(EIGHT),
+        d=tiff(np.full_like(EIGHT, 7)),
+        e=tiff(np.flip(EIGHT)),
+    )
+    read = read_site(tmp_path, "s", files)
+    assert read.stack is None
+    assert [(fault.file, fault.reason.partition(";")[0]) for fault in read.faults] == [
+        ("b", "is a dead channel: every pixel is 7"),
+        ("c", "holds the same pixels as a"),
+        ("d", "is a dead channel: every pixel is 7"),
+    ]
+
+
+def test_links_are_followed_and_named_where_they_lead_wrong(tmp_path):
+    """A link to an image is that image; one to another channel, to nothing, or to itself is a fault that says so."""
+    write(tmp_path, a=tiff(EIGHT), b=tiff(EIGHT[::-1]))
+    for name, target in (("good", "b"), ("same", "a"), ("dead", "gone"), ("loop", "loop")):
+        (tmp_path / name).symlink_to(target)
+    assert read_site(tmp_path, "s", ["a", "good"]).stack is not None
+    (same,) = read_site(tmp_path, "s", ["a", "same"]).faults
+    assert same.reason.startswith("is the same file as a;")
+    dead, loop = read_site(tmp_path, "s", ["a", "dead", "loop"]).faults
+    assert dead.reason == "is a link to gone, which does not exist"
+    assert "symbolic links" in loop.reason
+
+
+def test_companion_files_of_a_site_are_read_by_their_page(tmp_path):
+    """Channel files that each carry the OME-XML of the whole site are one channel each: the page decides."""
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0"'
+        ' DimensionOrder="XYZCT" Type="uint8" SizeX="53" SizeY="37" SizeZ="1" SizeC="2" SizeT="1">'
+        '<Channel ID="Channel:0:0"/><Channel ID="Channel:0:1"/>'
+        '<TiffData FirstC="0" IFD="0" PlaneCount="1"><UUID FileName="a">urn:uuid:1</UUID></TiffData>'
+        '<TiffData FirstC="1" IFD="0" PlaneCount="1"><UUID FileName="b">urn:uuid:2</UUID></TiffData>'
+        "</Pixels></Image></OME>"
+    )
+    planes = [EIGHT, EIGHT[::-1]]
+    files = write(
+        tmp_path, **{name: tiff(plane, description=xml) for name, plane in zip("ab", planes, strict=True)}
+    )
+    np.testing.assert_array_equal(read_site(tmp_path, "s", files).stack, planes)
+
+
+def test_a_header_of_more_planes_than_pages_is_a_fault(tmp_path):
+    """A channel file whose header states planes that it does not hold is refused, not read as its first plane."""
+    files = write(tmp_path, a=tiff(EIGHT, description='{"shape": [4, 37, 53]}', metadata=None))
+    (fault,) = read_site(tmp_path, "s", files).faults
+    assert "4 planes" in fault.reason

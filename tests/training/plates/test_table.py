@@ -27,22 +27,22 @@ def read(tmp_path):
     return read_text
 
 
-def describe(table="", images="path = '{well}_s{site}_{channel}.png'"):
-    return parse_description(
-        f"""
+DESCRIPTION_TEXT = """
 name = "mine"
 licence = "CC0"
 [table]
 path = ["metadata.csv", "other.csv"]
-{table}
+TABLE
 [images]
-{images}
-channels = [{{ id = "1", stain = "DNA" }}, {{ id = "2", stain = "actin" }}]
+IMAGES
+channels = [{ id = "1", stain = "DNA" }, { id = "2", stain = "actin" }]
 [task]
 control = "DMSO"
-""",
-        "mine.toml",
-    )
+"""
+
+
+def describe(table="", images="path = '{well}_s{site}_{channel}.png'"):
+    return parse_description(DESCRIPTION_TEXT.replace("TABLE", table).replace("IMAGES", images), "mine.toml")
 
 
 def test_form_of_the_sites_table(read):
@@ -179,10 +179,10 @@ def test_tabs_and_compression_are_told_by_the_name(tmp_path):
     ("text", "message"),
     [
         (HEADER, "no rows"),
-        ("", "cannot be read"),
-        (HEADER + "a,b\n", "blank cell"),
-        (HEADER + ROWS.replace("\n", ",more\n"), "more cells than its header"),
-        (HEADER + ROWS.splitlines()[0] + "\n" + ROWS.splitlines()[1] + ",more\n", "cannot be read"),
+        ("", "line 1: there is no header"),
+        (HEADER + "a,b\n", "line 2: the row has 2 cells and the header 9"),
+        (HEADER + ROWS.replace("\n", ",more\n"), "line 2: the row has 10 cells and the header 9"),
+        (HEADER + ROWS.splitlines()[0] + "\n" + ROWS.splitlines()[1] + ",more\n", "line 3: the row has 10"),
         (HEADER + ROWS + ROWS.splitlines()[0] + "\n", "HUVEC-1_1_K35_2.*one row a site"),
         (HEADER + ROWS.replace("K35,2,", "K35,two,"), "site is 'two'"),
         (HEADER + ROWS.replace("IFN-alpha-A", " "), r"blank cell\(s\) for treatment, first in line\(s\) 2"),
@@ -244,3 +244,122 @@ def test_gap_without_a_column_is_refused(read):
     description = describe(images="path = '{row}_{channel}.png'")
     with pytest.raises(TableError, match=r"needs the column 'row'.*well"):
         site_files(description, read(HEADER + ROWS, description))
+
+
+def test_wells_of_one_look_are_one_well(read):
+    """`A1` (site 1) and `A01` (site 2) are one well, and each site's file is found as the table writes it."""
+    text = "cell_type,experiment,plate,well,site,treatment\nX,E,1,A1,1,DMSO\nX,E,1,A01,2,DMSO\n"
+    sites = read(text, describe())
+    assert sites["site_id"].tolist() == ["E_1_A01_1", "E_1_A01_2"]
+    assert sites["well_id"].unique().tolist() == ["E_1_A01"]
+    assert sites["recorded_well"].tolist() == ["A1", "A01"]
+    assert [files[0] for files in site_files(describe(), sites)] == ["A1_s1_1.png", "A01_s2_1.png"]
+
+
+def test_one_site_under_two_spellings_is_refused(read):
+    """The same site of `A1` and `a01` is one site twice, and so is site `1` beside `01`."""
+    head = "cell_type,experiment,plate,well,site,treatment\n"
+    for second in ("X,E,1,a01,1,DMSO", "X,E,1,A1,01,DMSO"):
+        with pytest.raises(TableError, match=r"E_1_A01_1.*one row a site"):
+            read(f"{head}X,E,1,A1,1,DMSO\n{second}\n", describe())
+
+
+def test_ids_of_the_table_do_not_split_a_well(read):
+    """Two well_ids for `A1` and `A01` of one plate are refused, and two site_ids for one site of a well."""
+    with pytest.raises(TableError, match="more than one well_id"):
+        read(HEADER + "a_1,a,X,E,1,A1,1,DMSO,\nb_2,b,X,E,1,A01,2,DMSO,\n", describe())
+    with pytest.raises(TableError, match=r"repeat the site of a well.*'b_1'"):
+        read(HEADER + "a_1,a,X,E,1,A1,1,DMSO,\nb_1,a,X,E,1,A01,01,DMSO,\n", describe())
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("X,E,1,A01,1,DMSO", "X,E,1,A02,1,dmso", "treatments 'DMSO' and 'dmso'"),
+        (
+            "X,E,1,A01,1,IFN-\u03b3",
+            "X,E,1,A02,1,IFN\u2011\u03b3",
+            r"treatments 'IFN-\\u03b3' and 'IFN\\u2011",
+        ),
+        ("X,E,1,A01,1,caf\u00e9", "X,E,1,A02,1,cafe\u0301", r"caf\\xe9' and 'cafe\\u0301'"),
+        ("X,E,1,A01,1,a b", "X,E,1,A02,1,ab", "'a b' and 'ab'"),
+        ("X,E,1,A01,1,DMSO", "x,E,1,A02,1,DMSO", "cell_type 'X' and 'x'"),
+        ("X,E 1,1,A01,1,DMSO", "X,E  1,1,A02,1,DMSO", "experiments 'E  1' and 'E 1'"),
+        ("X,E-1,1,A01,1,DMSO", "X,E-01,1,A02,1,DMSO", "experiments 'E-01' and 'E-1'"),
+        ("X,E,1,A01,1,DMSO", "X,E,01,A02,1,DMSO", "plates of E '01' and '1'.*leading zeros"),
+        ("X,E,1,A01,1,DMSO", "X,E,1.0,A02,1,DMSO", "plates of E '1.0' and '1'"),
+        ("X,E,P1,A01,1,DMSO", "X,E,p01,A02,1,DMSO", "plates of E 'P1' and 'p01'"),
+        ("X,E,1,pos 7,1,DMSO", "X,E,1,Pos 7,2,DMSO", "wells of E, plate 1, 'Pos 7' and 'pos 7'"),
+        ("X,E,1,A01,1,DMSO", "X,E,1,A\u20131,2,DMSO", r"'A01' and 'A\\u20131'"),
+    ],
+)
+def test_labels_that_differ_only_to_a_machine_are_refused(read, first, second, message):
+    """Two labels that differ only in case, blanks, zeros or Unicode form are refused, told apart by escapes."""
+    with pytest.raises(TableError, match=f"{message}.*one spelling"):
+        read(f"cell_type,experiment,plate,well,site,treatment\n{first}\n{second}\n", describe())
+
+
+def test_labels_of_the_description_are_those_of_the_table(read):
+    """A control that the table spells otherwise is refused: every control would be learned as treated."""
+    with pytest.raises(TableError, match=r"'DMSO' and 'Dmso'.*one spelling"):
+        read(HEADER + "a_1,a,X,E,1,A01,1,Dmso,\n", describe())
+
+
+def test_plates_and_doses_that_do_differ_are_kept(read):
+    """Plates 1, 10 and 100, treatments a1 and a01, and plate 1 beside 01 of another experiment are several."""
+    rows = ["E,1,a1", "E,10,a01", "E,100,a+1", "F,01,a-1"]
+    text = "cell_type,well,site,experiment,plate,treatment\n" + "".join(f"X,A01,1,{row}\n" for row in rows)
+    assert read(text, describe()).groupby(["experiment", "plate"]).ngroups == 4
+
+
+def test_ids_are_injective(read):
+    """Plate 2 of HUVEC_1 and plate 1_2 of HUVEC have ids of their own; a plain table keeps its plain ids."""
+    head = "cell_type,experiment,plate,well,site,treatment\n"
+    sites = read(head + "X,HUVEC_1,2,A01,1,DMSO\nX,HUVEC,1_2,A01,1,DMSO\n", describe())
+    assert sites["well_id"].tolist() == ["HUVEC%5F1_2_A01", "HUVEC_1%5F2_A01"]
+    sites = read(head + "X,HUVEC_1,2,A01,1,DMSO\nX,HUVEC,1,A01,1,DMSO\n", describe())
+    assert sites["well_id"].tolist() == ["HUVEC_1_2_A01", "HUVEC_1_A01"]
+
+
+def test_plates_that_would_share_a_name_are_refused(read):
+    """Two plates whose names in reports and folds would be one are refused."""
+    text = (
+        "cell_type,experiment,plate,well,site,treatment\nX,A plate 1,2,A01,1,DMSO\nX,A,1 plate 2,A02,1,DMSO\n"
+    )
+    with pytest.raises(TableError, match="'A plate 1 plate 2'"):
+        read(text, describe())
+
+
+def test_columns_that_may_both_be_the_dose_are_refused(read):
+    """Of two columns that may be the dose, differing ones are refused and equal ones read."""
+    head = "cell_type,experiment,plate,well,site,treatment,treatment_conc,concentration\n"
+    with pytest.raises(TableError, match="'treatment_conc' and 'concentration', which differ"):
+        read(head + "X,E,1,A01,1,drug,1,10\n", describe())
+    assert read(head + "X,E,1,A01,1,drug,1,1\n", describe())["treatment_conc"].tolist() == [1.0]
+
+
+def test_a_column_never_takes_the_place_of_another(read):
+    """A column named as one that is kept for another's sake is refused."""
+    description = describe(
+        "[table.columns]\ntreatment = 'compound'\n[table.defaults]\ncell_type = 'X'\nexperiment = 'E'"
+    )
+    with pytest.raises(TableError, match="a column 'recorded_treatment'"):
+        read("plate,well,site,treatment,recorded_treatment,compound\n1,A01,1,a,b,DMSO\n", description)
+
+
+def test_european_spreadsheets_are_read(read):
+    """Semicolons with decimal commas give the doses that are meant, in the measurement too."""
+    description = parse_description(
+        DESCRIPTION_TEXT.replace("TABLE", "")
+        .replace("IMAGES", "path = '{well}_{channel}.png'")
+        .replace('control = "DMSO"', 'control = "DMSO"\nmeasurement = "ratio"'),
+        "mine.toml",
+    )
+    head = "cell_type;experiment;plate;well;site;treatment;concentration;ratio\n"
+    sites = read(head + "X;E;1;A01;1;drug;0,5;-1,25\nX;E;1;A02;1;DMSO;0;NA\n", description)
+    np.testing.assert_array_equal(sites["treatment_conc"], [0.5, np.nan])
+    assert sites["ratio"].tolist() == ["-1.25", ""]
+    with pytest.raises(TableError, match="E_1_A01_1: the measurement 'ratio' is 'high'"):
+        read(head + "X;E;1;A01;1;drug;0,5;high\n", description)
+    with pytest.raises(TableError, match=r"no column 'ratio', which \[task\] measurement"):
+        read(head.replace("ratio", "other") + "X;E;1;A01;1;drug;0,5;1\n", description)

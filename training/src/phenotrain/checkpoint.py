@@ -1,11 +1,12 @@
 """Whole-run checkpoints: every variable of a run in one file that is replaced atomically."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
+
+from phenotrain.files import written
 
 
 class CheckpointMismatchError(ValueError):
@@ -22,12 +23,12 @@ def save(path: Path, variables: Sequence[keras.Variable], identity: str, *, num_
         num_done: Epochs or steps that are finished.
     """
     arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(variables)}
-    temporary = path.with_suffix(".partial.npz")
-    with temporary.open("wb") as file:
-        np.savez(file, identity=np.array(identity), num_done=np.array(num_done), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            np.savez(file, identity=np.array(identity), num_done=np.array(num_done), **arrays)
+
+    written(path, write)
 
 
 def restore(path: Path, variables: Sequence[keras.Variable], identity: str) -> int:

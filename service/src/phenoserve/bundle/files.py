@@ -13,6 +13,7 @@ from phenoserve.bundle.errors import (
     UnsafePathError,
 )
 from phenoserve.bundle.manifest import MANIFEST_FILE, FileRecord, Manifest
+from phenoserve.synced import sync
 
 _FIX = "Copy the bundle again from where it was exported, or export it again."
 
@@ -132,15 +133,4 @@ def write_synced(path: Path, content: bytes) -> None:
     with path.open("xb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(directory: Path) -> None:
-    """Wait until a folder's entries are on the disk; without effect on Windows, which opens no folders."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(file.fileno())

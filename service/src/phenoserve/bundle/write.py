@@ -15,7 +15,7 @@ from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.calibration import Calibration
 from phenoserve.bundle.calibration_spec import CALIBRATION_FILE
 from phenoserve.bundle.errors import BundleContentsError, BundleExistsError
-from phenoserve.bundle.files import read_recorded, record_of, sync_folder, write_synced
+from phenoserve.bundle.files import read_recorded, record_of, write_synced
 from phenoserve.bundle.forest import Forest, RandomForestClassifier, dump_forest, installed_sklearn
 from phenoserve.bundle.golden import Golden
 from phenoserve.bundle.manifest import (
@@ -34,6 +34,7 @@ from phenoserve.bundle.manifest import (
 from phenoserve.bundle.parts import Tolerance
 from phenoserve.bundle.read import Bundle, read_bundle
 from phenoserve.bundle.variants import VariantPrecision, VariantSpec, golden_file, model_file
+from phenoserve.synced import sync_folder
 
 OLDEST_EXTENDED: Final = 3
 """Older bundles lack what a later format demands."""

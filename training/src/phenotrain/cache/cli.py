@@ -25,7 +25,7 @@ def cache(
         bool, typer.Option("--skip-incomplete", help="Leave out sites with an unusable file, and list them.")
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Number of processes [default: one a core].")
+        int | None, typer.Option(min=1, help="Number of processes.", show_default="one a core")
     ] = None,
 ) -> None:
     """Read every site of a screen once and store its pooled field for training."""

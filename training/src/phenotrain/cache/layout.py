@@ -9,7 +9,6 @@ signatures.npy  (slot,) uint64: sizes and modification times of the site's files
 left_out.csv    site_id, file, reason
 """
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from phenotrain.cache.errors import CacheError
 from phenotrain.datasets import Description
+from phenotrain.files import local_disk_hint, written
 from phenotrain.plates import FieldForm
 
 META, SITES, FIELDS, STATE = "meta.json", "sites.csv", "fields.npy", "state.npy"
@@ -59,12 +59,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    written(path, lambda partial: partial.write_bytes(content))
 
 
 def write_meta(folder: Path, meta: CacheMeta) -> None:
@@ -129,6 +124,8 @@ def load_array(path: Path, num_slots: int, *, writable: bool = False) -> np.memm
     try:
         array = np.load(path, mmap_mode="r+" if writable else "r")
     except (OSError, ValueError, EOFError) as error:
+        if hint := local_disk_hint(error, "--cache"):
+            raise CacheError(f"{path} cannot be mapped ({error}){hint}") from error
         raise CacheError(
             f"{path} is damaged ({error}); delete the cache {path.parent} and build again"
         ) from error

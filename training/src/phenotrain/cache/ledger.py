@@ -1,6 +1,5 @@
 """Which slots of a cache are stored: noted only after their pixels are safe on disk."""
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from phenoserve.synced import sync
 from phenotrain.cache.layout import DIGESTS, FIELDS, OMITTED, PENDING, SIGNATURES, STATE, STORED, load_array
 from phenotrain.cache.worker import Outcome
 
@@ -76,7 +76,7 @@ class Ledger:
 
     def save(self) -> None:
         """Save everything noted so far."""
-        os.fsync(self._fields.fileno())
+        sync(self._fields.fileno())
         for outcome in self._unsaved:
             self.signatures[outcome.slot] = outcome.signature
             if not outcome.faults:

@@ -15,6 +15,7 @@ from phenotrain.cache.layout import CacheMeta
 from phenotrain.cache.pooling import pooled_dtype
 from phenotrain.cache.tables import sites_to_csv
 from phenotrain.datasets import Description
+from phenotrain.files import local_disk_hint
 from phenotrain.plates import Fault, FieldForm, IncompleteSitesError, read_site
 
 SIMULATED = "SIMULATED.json"
@@ -75,7 +76,9 @@ def open_or_create(
     try:
         _create(out, meta, table, len(sites))
     except OSError as error:
-        raise CacheError(f"the cache {out} cannot be made: {error}") from error
+        raise CacheError(
+            f"the cache {out} cannot be made: {error}{local_disk_hint(error, '--cache')}"
+        ) from error
     return meta
 
 
@@ -108,8 +111,7 @@ def _require_match(
     ]
     if differences:
         raise CacheMismatchError(
-            f"{out} holds a cache with {' and '.join(differences)}; pass another folder for this one, or"
-            " delete it"
+            f"{out} holds a cache with {' and '.join(differences)}; pass another folder for this one, or delete it"
         )
 
 
@@ -133,8 +135,7 @@ def _require_space(out: Path, needed: int) -> None:
     free = shutil.disk_usage(out).free
     if needed > free:
         raise CacheError(
-            f"the cache needs {needed / 2**30:.1f} GiB, and {out} has {free / 2**30:.1f} GiB free; choose a"
-            " larger"
+            f"the cache needs {needed / 2**30:.1f} GiB, and {out} has {free / 2**30:.1f} GiB free; choose a larger"
             " downsample, fewer sites, or another disk"
         )
 

@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from phenoserve.cores import available_cores
 from phenotrain.cache.errors import CacheError
 from phenotrain.cache.worker import Job, Outcome, Plan, start_worker, store_sites
+from phenotrain.files import local_disk_hint
 
 _JOBS_A_CHUNK = 4
 _CHUNKS_A_WORKER = 4
@@ -51,6 +52,7 @@ def run_jobs(plan: Plan, jobs: Sequence[Job], num_workers: int) -> Iterator[list
     except OSError as error:
         raise CacheError(
             f"{plan.fields} cannot be written ({error}); what is stored stays, run again to go on"
+            f"{local_disk_hint(error, '--cache')}"
         ) from error
     except BrokenProcessPool as error:
         raise CacheError(

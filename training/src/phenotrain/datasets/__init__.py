@@ -11,6 +11,7 @@ from phenotrain.datasets.description import (
 )
 from phenotrain.datasets.errors import DescriptionError
 from phenotrain.datasets.loading import load_description, parse_description, shipped_names
+from phenotrain.datasets.spelling import number_key, spelling_key, two_spellings
 from phenotrain.datasets.template import Template
 
 __all__ = [
@@ -24,6 +25,9 @@ __all__ = [
     "TaskDescription",
     "Template",
     "load_description",
+    "number_key",
     "parse_description",
     "shipped_names",
+    "spelling_key",
+    "two_spellings",
 ]

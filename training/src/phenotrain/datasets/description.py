@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from phenotrain.datasets.spelling import stain_key, two_spellings
 from phenotrain.datasets.template import Template
 
 Column = Literal[
@@ -46,13 +47,11 @@ class TableDescription(_Part):
     path: OneOrMore
     """Path of the CSV or TSV table under the data root; of several, the first that exists is read."""
     columns: dict[Column, OneOrMore] = {}
-    """For a column of the sites table, the name it has in the metadata table; of several, the first that"
-    " exists."""
+    """For a column of the sites table, the name it has in the metadata table; of several, the first that exists."""
     defaults: dict[Column, OneOrMore] = {}
-    """What stands in a cell that is blank or whose column is absent: templates, the first not blank"
-    " counts."""
+    """What stands in a cell that is blank or whose column is absent: templates, the first not blank counts."""
     concentration_unit: str = ""
-    """Unit of `treatment_conc` as the source records it; opaque, only ever shown."""
+    """Unit of `treatment_conc` as the source records it: a note for readers, with which nothing is computed."""
 
     @field_validator("path")
     @classmethod
@@ -100,12 +99,13 @@ class ImagesDescription(_Part):
 
     @model_validator(mode="after")
     def _channels_differ(self) -> "ImagesDescription":
-        for what, values in (
-            ("id", [c.id for c in self.channels]),
-            ("stain", [c.stain for c in self.channels]),
-        ):
-            if len(set(values)) != len(values):
-                raise ValueError(f"two channels have the same {what} in {values}; each must be different")
+        ids, stains = [c.id for c in self.channels], [c.stain for c in self.channels]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"two channels have the same id in {ids}; each must be different")
+        if len({stain_key(stain) for stain in stains}) != len(stains):
+            raise ValueError(
+                f"two channels have the same stain in {stains}; each must be different in its letters and digits"
+            )
         if len(self.channels) > 1 and "channel" not in self.template.fields:
             raise ValueError(
                 f"path {self.path!r} has no {{channel}}, so every channel would be the same file"
@@ -134,6 +134,11 @@ class TaskDescription(_Part):
             raise ValueError(f"treatments contain the control {self.control!r}; name treated labels only")
         if len(set(self.treatments)) != len(self.treatments):
             raise ValueError(f"treatments repeat a label: {list(self.treatments)}")
+        if pair := two_spellings((self.control, *self.treatments)):
+            raise ValueError(
+                f"the labels {pair[0]!a} and {pair[1]!a} differ only in case, blanks or Unicode form; spell each"
+                " as the table does"
+            )
         return self
 
 
@@ -147,7 +152,7 @@ class Description(_Part):
     licence: Word
     """Licence of the images; it is written beside every weight learned from them."""
     source: str = ""
-    """Where the data come from: an address or a citation."""
+    """Where the data come from, an address or a citation: a note for readers."""
     table: TableDescription
     images: ImagesDescription
     task: TaskDescription

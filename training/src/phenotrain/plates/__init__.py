@@ -1,6 +1,7 @@
 """Reading plates: the metadata table, the channel files, and what is wrong with either."""
 
 from phenotrain.plates.concentration import snap_concentration
+from phenotrain.plates.delimited import read_delimited
 from phenotrain.plates.errors import Fault, ImageError, IncompleteSitesError, PlateError, TableError
 from phenotrain.plates.files import site_files
 from phenotrain.plates.images import decode_image
@@ -16,6 +17,7 @@ __all__ = [
     "SiteRead",
     "TableError",
     "decode_image",
+    "read_delimited",
     "read_site",
     "read_sites",
     "site_files",

@@ -7,12 +7,13 @@ import pandas as pd
 from phenotrain.datasets import Description
 from phenotrain.plates.errors import TableError
 from phenotrain.plates.filling import fill_rows, require_columns
+from phenotrain.plates.wells import RECORDED_WELL
 
 _KEY = "[images] path"
 
 
 def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Fill the path template for every site and channel.
+    """Fill the path template for every site and channel; `{well}` is the well as the table writes it.
 
     A symbolic link under the data root is the owner's own doing and is followed; a *label* that points
     outside (`../`, an absolute path) is refused, since it comes from the table.
@@ -31,6 +32,8 @@ def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str,
     template = description.images.template
     require_columns(template, [*sites.columns, "channel"], _KEY)
     columns = {name: sites[name].astype("str").tolist() for name in template.fields if name in sites.columns}
+    if "well" in columns and RECORDED_WELL in sites:
+        columns["well"] = sites[RECORDED_WELL].astype("str").tolist()
     by_channel: list[list[str]] = []
     for channel in description.images.channels:
         cells = {**columns, "channel": [channel.id] * len(sites)}
@@ -45,8 +48,7 @@ def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str,
                 )
             if file in owner:
                 raise TableError(
-                    f"{owner[file]} and {site_id} share the file {file!r}; expected a file of its own for"
-                    " every site"
+                    f"{owner[file]} and {site_id} share the file {file!r}; expected a file of its own for every site"
                     " and channel. The template [images] path lacks a gap, such as {plate} or {site}"
                 )
             owner[file] = site_id

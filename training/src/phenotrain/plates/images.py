@@ -18,6 +18,7 @@ SUPPORTED_DTYPES = ("uint8", "uint16", "float32")
 _PNG_GREY = 0
 _PNG_COLOUR_NAMES = {2: "RGB", 3: "palette colour", 4: "grey with alpha", 6: "RGB with alpha"}
 _FOREIGN = {
+    b"\x00\x05\x16\x07": "a companion file of macOS (._NAME)",
     b"\xff\xd8\xff": "JPEG",
     b"GIF8": "GIF",
     b"BM": "BMP",
@@ -71,6 +72,8 @@ def _decode_png(data: bytes) -> npt.NDArray[np.generic]:
         )
     if depth not in (8, 16):
         raise ImageError(f"is a PNG of {depth} bits; expected 8 or 16")
+    if b"acTL" in data[: data.find(b"IDAT")]:
+        raise ImageError("is an animated PNG, which holds several frames; expected one")
     return _decode("PNG", imagecodecs.png_decode, data)
 
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -61,9 +61,10 @@ class SiteRead:
 def read_site(data_root: Path, site_id: str, files: Sequence[str], form: FieldForm | None = None) -> SiteRead:
     """Read every channel of a site.
 
-    All channels are tried, so that one call reports everything that is wrong with the site. A file whose
-    dtype differs from the others' is refused rather than promoted: eight bits among sixteen are as a rule a
-    rescaled copy, whose intensities mean something else.
+    All channels are tried, so that one call reports everything that is wrong with the site. A channel of one value
+    throughout, or with another's pixels, is a fault: something went wrong when the plate was taken or copied. A
+    file whose dtype differs from the others' is refused rather than promoted: eight bits among sixteen are as a
+    rule a rescaled copy, whose intensities mean something else.
 
     Args:
         data_root: Folder that `files` are relative to.
@@ -86,15 +87,42 @@ def read_site(data_root: Path, site_id: str, files: Sequence[str], form: FieldFo
         form = FieldForm.of(plane)
         digest.update(plane_digest)
         planes.append(plane)
+    if not faults:
+        faults = _channel_faults(data_root, site_id, files, planes)
     if faults:
         return SiteRead(None, b"", tuple(faults))
     return SiteRead(np.stack(planes), digest.digest(), ())
+
+
+def _channel_faults(
+    data_root: Path, site_id: str, files: Sequence[str], planes: Sequence[npt.NDArray[np.generic]]
+) -> list[Fault]:
+    faults: list[Fault] = []
+    seen: dict[tuple[Any, ...], list[int]] = {}
+    for index, (file, plane) in enumerate(zip(files, planes, strict=True)):
+        lowest, highest = plane.min(), plane.max()
+        if lowest == highest:
+            faults.append(Fault(site_id, file, f"is a dead channel: every pixel is {lowest}"))
+            continue
+        # Whole planes are compared only where these agree, which is hardly ever.
+        alike = seen.setdefault((lowest, highest, plane.sum(dtype=np.float64)), [])
+        twin = next((other for other in alike if np.array_equal(planes[other], plane)), None)
+        if twin is not None:
+            is_link = (data_root / file).samefile(data_root / files[twin])
+            how = "is the same file as" if is_link else "holds the same pixels as"
+            faults.append(
+                Fault(site_id, file, f"{how} {files[twin]}; expected an image of its own for every channel")
+            )
+        alike.append(index)
+    return faults
 
 
 def _read_plane(path: Path, form: FieldForm | None) -> tuple[npt.NDArray[np.generic], bytes]:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise ImageError(f"is a link to {path.readlink()}, which does not exist") from error
         raise ImageError("is missing") from error
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}") from error

@@ -11,11 +11,12 @@ from phenoserve.engine import Device, Engine, EngineError
 from phenotrain.bundle_screen import ReadStack, ScreenMismatchError, open_screen, require_fit
 from phenotrain.cache import CacheError, FieldCache
 from phenotrain.datasets import Description, DescriptionError, load_description
+from phenotrain.files import written
 from phenotrain.plates import PlateError
 from phenotrain.profiles.correction import Batch
 from phenotrain.profiles.embed import embed_screen
 from phenotrain.profiles.errors import ProfileError
-from phenotrain.profiles.files import write_csv, write_json, write_profiles, written
+from phenotrain.profiles.files import write_csv, write_json, write_profiles
 from phenotrain.profiles.findings import ProfileFindings, find_profiles
 from phenotrain.profiles.screen_roles import roles_of
 from phenotrain.progress import step_bar, uncounted_step

@@ -11,6 +11,7 @@ import numpy as np
 from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.engine import Engine
 from phenotrain.bundle_screen import ReadStack
+from phenotrain.files import written
 
 _PIXELS_A_BATCH: Final = 2**22
 _MAX_BATCH: Final = 16
@@ -55,9 +56,8 @@ def embed_screen(
         embeddings[rows.start : rows.stop] = engine.answer(stacks).embedding
         embeddings.flush()
         done = rows.stop
-        partial = state_path.with_suffix(".partial")
-        partial.write_text(json.dumps({**identity, "done": done}), "utf-8")
-        partial.replace(state_path)
+        state = json.dumps({**identity, "done": done})
+        written(state_path, lambda path, state=state: path.write_text(state, "utf-8"))
         if on_site is not None:
             on_site(done, len(site_ids))
     return np.array(embeddings)

@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
@@ -14,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phenotrain.files import written
 from phenotrain.profiles.correction import BatchCorrection, Correction, Whitening
 from phenotrain.profiles.errors import ProfileError
 from phenotrain.profiles.findings import ProfileFindings, correction_settings
@@ -160,15 +159,6 @@ def write_json(path: Path, values: Any) -> None:
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table whole or not at all."""
     written(path, lambda partial: table.to_csv(partial, index=False))
-
-
-def written(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` write beside `path`, then move the file there; nothing half-written ever has the name."""
-    partial = path.with_name(f".{path.name}.partial")
-    write(partial)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def _arrays(correction: Correction) -> dict[str, np.ndarray]:

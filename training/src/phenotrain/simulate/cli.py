@@ -62,6 +62,6 @@ def simulate(
     except ValidationError as error:
         reasons = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'screen'}: {e['msg']}" for e in error.errors())
         raise typer.BadParameter(reasons) from error
-    except (FileExistsError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"{spec.num_sites} simulated sites in {out} (see {out / 'SIMULATED.json'})", err=True)
