@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from phenoclient.retry import NO_RETRIES
 from phenoclient.settings import TIMEOUT_S
 
 _NUM_FAILURES_TOLD = 10
+_NUM_STOPS = 2
 
 
 def plate(
@@ -161,13 +163,15 @@ async def _predict(
 
 
 def _stop_on_signals(run: Run) -> None:
-    """The first Ctrl-C (or SIGTERM) lets what is in flight finish, the second ends at once."""
+    """The first Ctrl-C (or SIGTERM) lets what is in flight finish, the second does not wait for it."""
     loop = asyncio.get_running_loop()
+    stops = count(1)
 
     def stop() -> None:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(name)
         run.stop()
+        if next(stops) == _NUM_STOPS:  # the next one is the system's: it ends a process that hangs
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(name)
 
     for name in (signal.SIGINT, signal.SIGTERM):
         try:
