@@ -108,8 +108,19 @@ def common_body(stack: np.ndarray, params: httpx.QueryParams) -> dict:
             "height": stack.shape[1],
             "width": stack.shape[2],
             "dtype": stack.dtype.name,
+            "notices": [
+                dead_channel(name) for name, pixels in zip(channels, stack, strict=False) if is_dead(pixels)
+            ],
         },
     }
+
+
+def is_dead(pixels: np.ndarray) -> bool:
+    return bool((pixels == pixels[0, 0]).all())
+
+
+def dead_channel(name: str) -> dict:
+    return {"code": "dead_channel", "channels": [name], "detail": f"All pixels of {name} are equal."}
 
 
 def stack_body(stack: np.ndarray, params: httpx.QueryParams) -> dict[str, dict]:

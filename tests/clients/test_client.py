@@ -11,6 +11,7 @@ from phenoclient import (
     Distance,
     Prediction,
     PredictionSet,
+    StackNotice,
     StainAttribution,
     TreatmentProbability,
 )
@@ -22,7 +23,16 @@ from phenoclient.errors import (
 )
 
 from .conftest import BASE_URL
-from .fake_service import CHANNELS, PNG, TREATMENTS, FakeService, bundle_body, problem
+from .fake_service import (
+    CHANNELS,
+    PNG,
+    TREATMENTS,
+    FakeService,
+    bundle_body,
+    common_body,
+    problem,
+    stack_body,
+)
 
 CALLS = {
     "predict": ("predict", {}),
@@ -53,6 +63,17 @@ def test_predict_gives_the_whole_answer_typed(client, stack):
     assert (answer.stack.height, answer.stack.width, answer.stack.dtype) == (40, 36, "uint16")
     assert (answer.stack.channels, answer.stack.channel_order) == (CHANNELS, "bundle")
     assert answer.bundle.name == "fake"
+
+
+def test_an_answer_says_what_is_odd_about_the_stack(client, service, stack):
+    """Notices come with code, stains and sentence on every route; an older service that has none gives none."""
+    stack[1] = 7
+    notice = StackNotice("dead_channel", ("RNA",), "All pixels of RNA are equal.")
+    assert client.predict(stack).stack.notices == client.explain(stack).stack.notices == (notice,)
+    body = common_body(stack, httpx.QueryParams()) | stack_body(stack, httpx.QueryParams())["/embed"]
+    del body["stack"]["notices"]
+    service.next_answers = [httpx.Response(200, json=body)]
+    assert client.embed(stack).stack.notices == ()
 
 
 def test_embed_gives_a_float32_vector(client, stack):

@@ -2,6 +2,7 @@
 
 from phenoclient.client import AsyncClient, Client
 from phenoclient.errors import (
+    AmbiguousChannelsError,
     BundleRefusedError,
     InternalServiceError,
     KeyFileRefusedError,
@@ -39,6 +40,7 @@ from phenoclient.results import (
     Prediction,
     PredictionSet,
     ServedBundle,
+    StackNotice,
     StackSummary,
     StainAttribution,
     TreatmentProbability,
@@ -50,6 +52,7 @@ from phenoclient.stacks import FilePath, StackArgument
 __all__ = [
     "DEFAULT_TIMEOUT",
     "NO_RETRIES",
+    "AmbiguousChannelsError",
     "AsyncClient",
     "BundleName",
     "BundleRefusedError",
@@ -83,6 +86,7 @@ __all__ = [
     "ServiceUnreachableError",
     "StackArgument",
     "StackArgumentError",
+    "StackNotice",
     "StackSummary",
     "StainAttribution",
     "TooLargeError",

@@ -17,6 +17,7 @@ from phenoclient.results import (
     Prediction,
     PredictionSet,
     ServedBundle,
+    StackNotice,
     StackSummary,
     StainAttribution,
     TreatmentProbability,
@@ -119,6 +120,16 @@ def _stack_summary(fields: Fields) -> StackSummary:
         height=record.integer("height"),
         width=record.integer("width"),
         dtype=record.text("dtype"),
+        notices=_notices(record),
+    )
+
+
+def _notices(stack: Fields) -> tuple[StackNotice, ...]:
+    if not stack.has("notices"):
+        return ()
+    return tuple(
+        StackNotice(code=notice.text("code"), channels=notice.texts("channels"), detail=notice.text("detail"))
+        for notice in stack.records("notices")
     )
 
 

@@ -22,6 +22,7 @@ The tree:
       - TooLargeError
       - UnsupportedMediaError
       - UnusableStackError
+        · AmbiguousChannelsError
       - BundleRefusedError
       - KeyFileRefusedError
       - OverloadedError
@@ -159,6 +160,10 @@ class UnsupportedMediaError(RequestRefusedError):
 
 class UnusableStackError(RequestRefusedError):
     """What was sent is a TIFF, but not a stack that the bundle can answer (422)."""
+
+
+class AmbiguousChannelsError(UnusableStackError):
+    """The file's names of its channels contradict the bundle's order and do not say another (422)."""
 
 
 class BundleRefusedError(RequestRefusedError):

@@ -84,6 +84,16 @@ class Fields:
             return Fields(values, response=self._response, path=f"{self._path}{name}.")
         return self._refuse(name, "an object", value)
 
+    def records(self, name: str) -> tuple["Fields", ...]:
+        """A list of objects."""
+        items = self._list(name, "a list of objects")
+        if not all(isinstance(item, dict) for item in items):
+            return self._refuse(name, "a list of objects", items)
+        return tuple(
+            Fields(item, response=self._response, path=f"{self._path}{name}[{index}].")
+            for index, item in enumerate(items)
+        )
+
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of strings."""
         items = self._list(name, "a list of strings")

@@ -33,6 +33,7 @@ ERRORS_BY_CODE: Mapping[str, type[errors.ServiceError]] = MappingProxyType(
         "unsupported_pixels": errors.UnusableStackError,
         "unsupported_layout": errors.UnusableStackError,
         "wrong_channels": errors.UnusableStackError,
+        "ambiguous_channels": errors.AmbiguousChannelsError,
         "field_too_small": errors.UnusableStackError,
         "non_finite_pixels": errors.UnusableStackError,
         "no_finite_answer": errors.UnusableStackError,

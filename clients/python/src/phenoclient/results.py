@@ -24,15 +24,32 @@ class BundleName:
 
 
 @dataclass(frozen=True)
+class StackNotice:
+    """Something about a stack that was answered all the same, and that its owner should know.
+
+    Attributes:
+        code: The service's stable name of it: `dead_channel`, `saturated_channel`, `repeated_channel`,
+            `unmatched_channel_names`, or one that this client does not know.
+        channels: Stains that it is about.
+        detail: What was found, as the service words it.
+    """
+
+    code: str
+    channels: tuple[str, ...]
+    detail: str
+
+
+@dataclass(frozen=True)
 class StackSummary:
     """How the service read the stack that was sent.
 
     Attributes:
         channels: Stains in the order that the channels of the stack were taken in.
-        channel_order: Where that order came from: `bundle`, `query` or `ome`.
+        channel_order: Where that order came from: `bundle`, `query`, `ome` or `imagej`.
         height: Height of the field in pixels.
         width: Width of the field in pixels.
         dtype: Pixel type in the file: `uint8`, `uint16` or `float32`.
+        notices: What its owner should know about it; empty where there is nothing, and with an older service.
     """
 
     channels: tuple[str, ...]
@@ -40,6 +57,7 @@ class StackSummary:
     height: int
     width: int
     dtype: str
+    notices: tuple[StackNotice, ...] = ()
 
 
 @dataclass(frozen=True)
