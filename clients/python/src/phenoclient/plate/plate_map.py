@@ -8,7 +8,7 @@ from typing import Any
 
 from phenoclient.errors import PlateError
 from phenoclient.plate.rows import METADATA
-from phenoclient.plate.sites import Site, natural, split_well, well_of
+from phenoclient.plate.sites import Site, natural, well_name, well_of
 
 _NAMES = {
     "experiment": ("experiment", "experiment_name"),
@@ -127,10 +127,12 @@ def _place(where: str, row: Mapping[str, str | None], found: Mapping[str, str]) 
         return (row[found[word]] or "").strip() if word in found else None
 
     try:
-        letters, column = (
-            split_well(cell("well") or "") if "well" in found else (cell("row") or "", cell("col") or "")
+        well = (
+            well_name(cell("well") or "")
+            if "well" in found
+            else well_of(cell("row") or "", cell("col") or "")
         )
-        return (cell("experiment"), cell("plate"), well_of(letters, str(column)))
+        return (cell("experiment"), cell("plate"), well)
     except ValueError as error:
         raise PlateError(f"{where}: {error}") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from phenoclient.plate.report.svg import COLOUR, CONTROL_COLOUR, INK, inline_svg, page_style
-from phenoclient.plate.sites import row_letters, row_number, split_well
+from phenoclient.plate.sites import row_letters, well_position
 
 _FORMATS = ((8, 12), (16, 24), (32, 48))
 _EVERY = {8: 1, 16: 1, 32: 2}
@@ -27,7 +27,7 @@ def plate_map(
     """
     from matplotlib.figure import Figure
 
-    positions = {well: (row_number(split_well(well)[0]), split_well(well)[1]) for well in values}
+    positions = {well: well_position(well) for well in values}
     num_rows, num_columns = _format(list(positions.values()))
     grid = np.full((num_rows, num_columns), np.nan)
     for well, (row, column) in positions.items():
