@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from phenoclient import NO_RETRIES, AsyncClient, KeyRefusedError, PlateError, ServiceUnavailableError
-from phenoclient.plate import Run, pacing, open_plate, predict_plate, read_plate_map, read_table
+from phenoclient.plate import Run, open_plate, pacing, predict_plate, read_table
 from phenoclient.plate.pacing import FIRST_WINDOW, Window, wait_s
 
 from .conftest import BASE_URL
@@ -198,20 +198,3 @@ async def test_waits_honour_the_service_and_differ():
     waits = [wait_s(1, 2.0) for _ in range(20)]
     assert min(waits) >= 2.0
     assert len(set(waits)) == len(waits)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("treatment\nx\n", "Expected `well`"),
-        ("well,treatment\nA01,x\na1,y\n", "line 3: names well A01 again"),
-        ("well,dose\nA01,much\n", "line 2: dose is 'much'"),
-        ("well\n7\n", "line 2: '7' is no well"),
-        ("well\n", "no rows"),
-    ],
-)
-async def test_a_plate_map_that_cannot_be_meant_is_refused(tmp_path, text, message):
-    """A plate map without wells, with one twice, or with a dose that is no number is refused by its line."""
-    (tmp_path / "map.csv").write_text(text)
-    with pytest.raises(PlateError, match=message):
-        read_plate_map(tmp_path / "map.csv")

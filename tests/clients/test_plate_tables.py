@@ -8,6 +8,7 @@ import pytest
 from phenoclient import PlateError
 from phenoclient.plate.delimited import read_delimited
 from phenoclient.plate.doses import DoseError, read_doses
+from phenoclient.plate.tables import read_table, write_table
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -49,3 +50,52 @@ def test_doses_are_read_as_the_table_of_cases_has_it(case):
         assert refusal.value.index == case["refused"]
         return
     assert read_doses(case["cells"]) == case["doses"]
+
+
+NAMES = ["123", "NaN", "1e5", "True", "007", "inf", "", " x ", 'a,"b"\n', "µ"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_table_keeps_the_type_of_every_column(tmp_path, ending):
+    """Names that look like numbers stay names, numbers stay numbers, blanks are blank: in CSV and Parquet alike."""
+    rows = [
+        {
+            "Metadata_Plate": name,
+            "Metadata_treatment": name,
+            "Metadata_treatment_conc": 0.5,
+            "predicted_treatment": name,
+            "probability_007": 1.0,
+            "in_distribution": index % 2 == 0,
+            "distance": None,
+        }
+        for index, name in enumerate(NAMES)
+    ]
+    path = tmp_path / f"table{ending}"
+    write_table(path, rows, list(rows[0]))
+    expected = [{name: None if value == "" else value for name, value in row.items()} for row in rows]
+    assert repr(read_table(path)) == repr(expected)
+    assert list(read_table(path, wanted=lambda name: name == "distance")[0]) == ["distance"]
+
+
+def test_names_that_are_no_unicode_are_escaped(tmp_path):
+    """A file name with bytes that are no UTF-8 is written so that every reader can read the table."""
+    rows = [{"Metadata_Folder": "caf\udce9"}]
+    for ending in (".csv", ".parquet"):
+        write_table(tmp_path / f"t{ending}", rows, ["Metadata_Folder"])
+        assert read_table(tmp_path / f"t{ending}") == [{"Metadata_Folder": "caf\\udce9"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("distance\nnear\n", "distance is 'near', and no number"),
+        ("in_distribution\nyes\n", "in_distribution is 'yes'"),
+        ("distance,code\n1\n", "line 2 has 1 cells, and the header 2"),
+        ("code,code\n1,2\n", "two columns have one name"),
+    ],
+)
+def test_a_table_that_another_program_spoiled_is_refused(tmp_path, text, message):
+    """A cell of another type, a row of another length and columns of one name are refused, not guessed."""
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(PlateError, match=message):
+        read_table(tmp_path / "t.csv")

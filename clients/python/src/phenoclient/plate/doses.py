@@ -27,8 +27,8 @@ class DoseError(ValueError):
 def read_doses(cells: Sequence[str]) -> list[float | None]:
     """Reads the cells of one column of doses, of treated wells and in one unit.
 
-    A dose is positive and finite, and rounded to six significant digits, so that 0.0009999999999999 and 0.001 are one. A
-    cell that is blank or says `NA`, `NaN`, `None` or `null` is an unknown dose. Decimals have a point or, in the
+    A dose is positive and finite, and rounded to six significant digits, so that 0.0009999999999999 and 0.001 are one.
+    A cell that is blank or says `NA`, `NaN`, `None` or `null` is an unknown dose. Decimals have a point or, in the
     whole column, a comma.
 
     Returns:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from phenoclient.calls import EmbeddingKind
 from phenoclient.client import AsyncClient
@@ -26,7 +26,7 @@ from phenoclient.errors import (
     UnreadableAnswerError,
     UploadTooSlowError,
 )
-from phenoclient.plate.journal import Entry, Journal
+from phenoclient.plate.journal import Entry, Journal, Signature
 from phenoclient.plate.pacing import LARGEST_WINDOW, Presence, Window, is_away, is_not_ready, wait_s
 from phenoclient.plate.rows import answer_row
 from phenoclient.plate.sites import Failure, Site
@@ -153,22 +153,23 @@ class Run:
 
     async def _watch(self, workers: Sequence[asyncio.Task[None]]) -> None:
         """Waits until the workers are done, one of them fails, or the run is stopped; none is left behind."""
-        finished = asyncio.create_task(asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION))
+        everything = asyncio.gather(*workers)
         stopped = asyncio.create_task(self._stop.wait())
+        tasks: list[asyncio.Future[Any]] = [*workers, everything, stopped]
         try:
-            await asyncio.wait({finished, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({finished}, timeout=_GRACE_S)
+            await asyncio.wait({everything, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({everything}, timeout=_GRACE_S)
         finally:
-            for task in (*workers, finished, stopped):
+            for task in tasks:
                 task.cancel()
-            ends = await asyncio.gather(*workers, finished, stopped, return_exceptions=True)
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
             await self._presence.close()
-        for error in ends:
-            if isinstance(error, Exception):
-                raise error
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
     def _is_done(self, site: Site) -> bool:
-        return site.identity in self._journal.entries or site.identity in self.failures
+        return site.identity in self._journal.signatures or site.identity in self.failures
 
     async def _work(self, remaining: Iterator[Site]) -> None:
         while True:
@@ -217,7 +218,7 @@ class Run:
             except (ServiceError, TransportError) as error:
                 if not _may_pass(error):
                     return Failure(_code(error), str(error))
-                if is_not_ready(error):
+                if isinstance(error, ServiceError) and is_not_ready(error):
                     if (failure := self._impatience(error, started_s)) is not None:
                         return failure
                 else:
@@ -269,7 +270,9 @@ class Run:
         if question.embedding is not None:
             embedding = await self._client.embed(tiff, kind=question.embedding, channels=stains)
             self._check(embedding)
-        return Entry(site.identity, signature, answer_row(prediction, embedding))
+        is_whole_stack = not question.stain_files.channels
+        order_from = prediction.stack.channel_order if is_whole_stack else question.stain_files.source
+        return Entry(site.identity, signature, answer_row(prediction, embedding, order_from))
 
     def _check(self, answer: Prediction | Embedding) -> None:
         if answer.bundle.digest != self._question.digest:
@@ -285,7 +288,7 @@ class Run:
         self._on_progress(self._progress)
 
 
-def signature_of(paths: Sequence[Path]) -> tuple[tuple[int, int], ...]:
+def signature_of(paths: Sequence[Path]) -> Signature:
     """Size in bytes and time of modification in ns of each file.
 
     Raises:

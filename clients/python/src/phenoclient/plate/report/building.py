@@ -7,7 +7,7 @@ from pathlib import Path
 
 from phenoclient.errors import PlateError
 from phenoclient.plate.extra import require
-from phenoclient.plate.files import write_atomically
+from phenoclient.plate.files import replacing
 from phenoclient.plate.report.figures import dose_response, plate_map
 from phenoclient.plate.report.outliers import MAX_ROBUST_Z, outliers
 from phenoclient.plate.report.results import Results, Row, Well, read_results
@@ -92,7 +92,8 @@ def write_report(
         stains=list(zip(stains, colour_names(len(stains)), strict=True)),
         failed=failed,
     )
-    write_atomically(page, text.encode())
+    with replacing(page) as file:
+        file.write(text.encode(errors="backslashreplace"))
     return page
 
 
