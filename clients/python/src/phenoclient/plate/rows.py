@@ -18,7 +18,7 @@ SEPARATOR = "|"
 ROLE = "Metadata_role"
 CONTROL, TREATED = "control", "treated"
 _DOSE = "Metadata_treatment_conc"
-_VECTOR_PREFIXES = {"embedding": "emb_", "projection": "proj_"}
+VECTOR_PREFIXES = {"embedding": "emb_", "projection": "proj_"}
 _SITE = (
     "Metadata_experiment",
     "Metadata_Plate",
@@ -83,7 +83,7 @@ def answer_row(prediction: Prediction, embedding: Embedding | None, order_from: 
         **{f"{FOREST_PROBABILITY}{name}": value for name, value in forest.probabilities.items()},
     }
     if embedding is not None:
-        prefix = _VECTOR_PREFIXES[embedding.kind]
+        prefix = VECTOR_PREFIXES[embedding.kind]
         row |= {f"{prefix}{index:04d}": value for index, value in enumerate(embedding.embedding.tolist())}
     return row
 
