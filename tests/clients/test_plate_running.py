@@ -11,7 +11,15 @@ import pytest
 import tifffile
 
 from phenoclient import NO_RETRIES, AsyncClient, KeyRefusedError, PlateError, ServiceUnavailableError
-from phenoclient.plate import Run, open_plate, pacing, predict_plate, read_table
+from phenoclient.plate import (
+    LAYOUTS,
+    PlateOptions,
+    Run,
+    open_plate,
+    pacing,
+    predict_plate,
+    read_table,
+)
 from phenoclient.plate.pacing import FIRST_WINDOW, Window, wait_s
 
 from .conftest import BASE_URL
@@ -198,3 +206,32 @@ async def test_waits_honour_the_service_and_differ():
     waits = [wait_s(1, 2.0) for _ in range(20)]
     assert min(waits) >= 2.0
     assert len(set(waits)) == len(waits)
+
+
+async def test_a_row_says_the_order_of_channels_and_what_the_service_noticed(
+    service, client, folder, tmp_path
+):
+    """The order that was used, where it comes from, and every notice with its stains stand in the site's row."""
+    generator = np.random.default_rng(0)
+    tifffile.imwrite(folder / "A01_s1_w1.tif", generator.integers(0, 9, (40, 36), np.uint8))
+    for order, source in ((None, "numbers"), ("2=DNA,1=RNA", "--channels")):
+        plate = await open_plate(client, folder, PlateOptions(channels=order))
+        await predict_plate(client, plate, tmp_path / f"{source}.csv")
+        rows = read_table(tmp_path / f"{source}.csv")
+        assert {(row["channel_order"], row["channel_order_from"]) for row in rows} == {("DNA|RNA", source)}
+        dead = ["dead_channel:RNA" if order is None else "dead_channel:DNA"]
+        assert [row["notices"] for row in rows] == dead + ["dead_channel:DNA|dead_channel:RNA"] * 5
+
+
+async def test_a_whole_stacks_order_comes_from_where_the_service_says(service, client, tmp_path):
+    """For files that hold whole stacks the service decides the order, and the row says by what."""
+    folder = tmp_path / "stacks"
+    folder.mkdir()
+    field = np.arange(2 * 40 * 36, dtype=np.uint16).reshape(2, 40, 36)
+    tifffile.imwrite(folder / "P_A1_1.tif", field, photometric="minisblack")
+    for order, source in ((None, "bundle"), ("RNA,DNA", "query")):
+        options = PlateOptions(LAYOUTS["incucyte"], channels=order)
+        await predict_plate(client, await open_plate(client, folder, options), tmp_path / f"{source}.csv")
+        (row,) = read_table(tmp_path / f"{source}.csv")
+        expected = "DNA|RNA" if order is None else "RNA|DNA"
+        assert (row["channel_order"], row["channel_order_from"], row["notices"]) == (expected, source, None)
