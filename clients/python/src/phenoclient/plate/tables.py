@@ -15,7 +15,7 @@ from phenoclient.plate.rows import column_type
 
 CSV, PARQUET = ".csv", ".parquet"
 _BOOLEANS = {"True": True, "False": False}
-_GROUP_ROWS = 256
+_GROUP_ROWS = 128
 
 
 def check_writable(path: Path) -> None:
@@ -128,7 +128,9 @@ def _write_parquet(file: BinaryIO, rows: Iterable[Mapping[str, Any]], columns: S
     types = {str: arrow.string(), bool: arrow.bool_(), float: arrow.float64()}
     schema = arrow.schema([(name, types[column_type(name)]) for name in columns])
     remaining = iter(rows)
-    with parquet.ParquetWriter(file, schema) as writer:
+    # Numbers hardly repeat: a dictionary of them would cost memory and space.
+    repeating = [name for name in columns if column_type(name) is str]
+    with parquet.ParquetWriter(file, schema, use_dictionary=repeating) as writer:
         while group := list(islice(remaining, _GROUP_ROWS)):
             arrays = [
                 arrow.array([_written(row.get(field.name)) for row in group], field.type) for field in schema
