@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from phenoclient import PlateError
 from phenoclient.plate import LAYOUTS, find_sites, layout_of_pattern
-from phenoclient.plate.sites import row_letters, row_number, split_well, well_of
+from phenoclient.plate.sites import row_letters
 from phenoclient.plate.stains import assign_stains
 
 CASES = {
@@ -107,15 +107,6 @@ def test_a_pattern_that_cannot_be_meant_is_refused(pattern):
     """A pattern without a well, with a gap twice, with a format or with unmatched braces is refused by its text."""
     with pytest.raises(PlateError, match="Expected"):
         layout_of_pattern(pattern)
-
-
-@given(row=st.integers(1, 700), column=st.integers(1, 99))
-def test_wells_have_one_name(row, column):
-    """A row and a column give one well, whichever way they are written, and come back from its name."""
-    well = well_of(str(row), str(column))
-    letters, found = split_well(well)
-    assert (row_number(letters), found) == (row, column)
-    assert well_of(letters.lower(), f"{column:02d}") == well
 
 
 def sites_of(folder: Path, *names: str):

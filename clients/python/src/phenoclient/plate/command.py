@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from phenoclient.retry import NO_RETRIES
 from phenoclient.settings import TIMEOUT_S
 
 _NUM_FAILURES_TOLD = 10
+_NUM_STOPS = 2
 
 
 def plate(
@@ -66,6 +68,14 @@ def plate(
         Path | None,
         typer.Option(metavar="CSV", help="Table of wells with treatment and treatment_conc, to be joined."),
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What the plate map calls the untreated wells, such as DMSO.",
+            show_default="what the bundle calls them",
+        ),
+    ] = None,
     embedding: Annotated[
         EmbeddingKind | None,
         typer.Option(help="Also write this vector, a column a number; a second request a site."),
@@ -86,8 +96,11 @@ def plate(
         options = PlateOptions(_layout(layout, pattern), channels, embedding, plane, timepoint)
         client = client_of(AsyncClient, url, api_key, timeout, NO_RETRIES)
         results = out or Path(f"{folder.resolve().name}.csv")
-        treatments = None if plate_map is None else read_plate_map(plate_map)
-        outcome = asyncio.run(_predict(client, folder, options, results, treatments, max_in_flight, patience))
+        if control is not None and plate_map is None:
+            raise typer.BadParameter("--control is given without --plate-map. Expected both, or neither.")
+        outcome = asyncio.run(
+            _predict(client, folder, options, results, (plate_map, control), max_in_flight, patience)
+        )
     _tell_of_the_end(outcome)
     if not outcome.is_complete:
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -135,12 +148,14 @@ async def _predict(
     folder: Path,
     options: PlateOptions,
     results: Path,
-    plate_map: PlateMap | None,
+    plate_map_and_control: tuple[Path | None, str | None],
     max_in_flight: int,
     patience_s: float,
 ) -> PlateOutcome:
     async with client:
         plate = await open_plate(client, folder, options)
+        path, control = plate_map_and_control
+        plate_map = None if path is None else read_plate_map(path, plate.bundle.control, control)
         _tell_of_the_plate(plate, plate_map)
         with ProgressBar() as bar:
 
@@ -161,13 +176,15 @@ async def _predict(
 
 
 def _stop_on_signals(run: Run) -> None:
-    """The first Ctrl-C (or SIGTERM) lets what is in flight finish, the second ends at once."""
+    """The first Ctrl-C (or SIGTERM) lets what is in flight finish, the second does not wait for it."""
     loop = asyncio.get_running_loop()
+    stops = count(1)
 
     def stop() -> None:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(name)
         run.stop()
+        if next(stops) == _NUM_STOPS:  # the next one is the system's: it ends a process that hangs
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(name)
 
     for name in (signal.SIGINT, signal.SIGTERM):
         try:
@@ -184,12 +201,13 @@ def _tell_of_the_plate(plate: Plate, plate_map: PlateMap | None) -> None:
             f"{len(found.unmatched)} image files are left alone, as the layout does not match their names: "
             f"{found.unmatched[0]}{' and others' if len(found.unmatched) > 1 else ''}"
         )
-    lacking = None if plate_map is None else plate_map.lacking(found.sites)
-    if lacking is not None:
-        tell(lacking)
+    for remark in plate_map.remarks(found.sites) if plate_map is not None else ():
+        tell(remark)
 
 
 def _tell_of_the_end(outcome: PlateOutcome) -> None:
+    if outcome.num_damaged:
+        tell(f"{outcome.journal}: {outcome.num_damaged} damaged lines of an earlier run count for nothing")
     if not outcome.is_complete:
         tell(f"stopped; the answers so far are in {outcome.journal}. The same command goes on from there.")
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from phenoclient.errors import PlateError
 from phenoclient.plate.layouts import LAYOUTS, Layout
-from phenoclient.plate.sites import WHOLE_STACK, Failure, Site, split_well, well_of
+from phenoclient.plate.sites import WHOLE_STACK, Failure, Site, well_name, well_of
 
 _IMAGE_ENDINGS = frozenset({".tif", ".tiff", ".png"})
 _INSTRUMENT_FOLDERS = re.compile(r"images?|timepoint_\d+|zstep_\d+", re.IGNORECASE)
@@ -106,11 +106,9 @@ def _matching(layout: Layout, images: Sequence[Path]) -> dict[Path, re.Match[str
 
 
 def _identity(folder: Path, path: Path, groups: dict[str, str | None]) -> tuple[str, ...]:
-    row, column, well = groups.get("row"), groups.get("col"), groups.get("well")
+    well = groups.get("well")
     try:
-        if well is not None:
-            row, column = map(str, split_well(well))
-        well = well_of(row or "", column or "")
+        well = well_of(groups["row"] or "", groups["col"] or "") if well is None else well_name(well)
     except ValueError as error:
         raise PlateError(f"{folder / path}: {error}") from error
     plate = groups.get("plate") or _plate_of_folders(folder, path)

@@ -9,6 +9,14 @@ from typing import Any
 WHOLE_STACK = ""
 """Channel of a file whose name tells none: the file holds the whole stack"""
 
+_ROWS, _COLUMNS = range(1, 49), range(1, 73)
+_ROWS_384, _COLUMNS_384 = range(1, 17), range(1, 25)
+_WELL = re.compile(
+    r"(?:(?P<row>[A-Z]{1,2})[-_ :/]?0*(?P<col>[1-9][0-9]?)|0*(?P<col_before>[1-9][0-9]?)(?P<row_behind>[A-Z]{1,2}))"
+    r"(?:\.(?P<quadrant>[AB][12]))?",
+    re.IGNORECASE | re.ASCII,
+)
+
 
 @dataclass(frozen=True)
 class Site:
@@ -17,7 +25,8 @@ class Site:
     Attributes:
         experiment: Name of the experiment; None where the file names tell none.
         plate: Name of the plate.
-        well: Letters of the row and at least two digits of the column, such as `A01` or `AF48`.
+        well: Letters of the row and at least two digits of the column, such as `A01` or `AF48`; with the quadrant,
+            such as `A01.a1`, where a 1536-well plate is counted as one of 384.
         site: Number or name of the field of view within the well.
         files: Path of the file of every channel, relative to the plate's folder; the key is the channel as the
             file names write it, or `WHOLE_STACK`.
@@ -42,14 +51,8 @@ class Site:
     @property
     def order(self) -> tuple[Any, ...]:
         """What sites are sorted by: experiment, plate, row, column, site, numbers as numbers."""
-        letters, column = split_well(self.well)
-        return (
-            natural(self.experiment or ""),
-            natural(self.plate),
-            (len(letters), letters),
-            column,
-            natural(self.site),
-        )
+        experiment, plate = natural(self.experiment or ""), natural(self.plate)
+        return (experiment, plate, *well_position(self.well), natural(self.site))
 
 
 @dataclass(frozen=True)
@@ -72,24 +75,73 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
 
 
-def well_of(row: str, column: str) -> str:
-    """The well at a row (letters, or a number from 1 on) and a column: `("1", "3")` and `("A", "3")` are `A03`."""
-    letters = row.upper() if row.isalpha() else row_letters(int(row))
-    return f"{letters}{int(column):02d}"
+def well_of(row: str, column: str | int, quadrant: str = "") -> str:
+    """The well at a row (letters, or a number from 1 on) and a column: `("1", "3")` and `("A", "3")` are `A03`.
+
+    Args:
+        row: Letters or number of the row.
+        column: Number of the column, from 1 on.
+        quadrant: `a1`, `a2`, `b1` or `b2` of a 1536-well plate that is counted as one of 384; empty for none.
+
+    Raises:
+        ValueError: If no plate has such a well.
+    """
+    row, number = row.strip(), str(column).strip()
+    letters = row_letters(int(row)) if _is_number(row) and int(row) in _ROWS else row
+    if not _is_number(number):
+        raise ValueError(_no_well(f"row {row}, column {number}"))
+    letters, found, quadrant = split_well(f"{letters}{int(number)}{'.' if quadrant else ''}{quadrant}")
+    return f"{letters}{found:02d}{'.' if quadrant else ''}{quadrant}"
 
 
-def split_well(well: str) -> tuple[str, int]:
-    """Row letters and column of a well: `AF48` is `("AF", 48)`.
+def well_name(well: str) -> str:
+    """The one name of a well, however it is written: `a1`, `A 1` and `01A` are `A01`, `A1.A1` is `A01.a1`.
 
     Raises:
         ValueError: If the text is no well.
     """
-    found = re.fullmatch(r"\s*([A-Za-z]{1,2})0*([1-9]\d?)\s*", well)
+    return well_of(*split_well(well))
+
+
+def split_well(well: str) -> tuple[str, int, str]:
+    """Row letters, column and quadrant of a well: `AF48` is `("AF", 48, "")`, `A01.a1` is `("A", 1, "a1")`.
+
+    Raises:
+        ValueError: If the text is no well.
+    """
+    found = _WELL.fullmatch(well.strip())
     if found is None:
-        raise ValueError(
-            f"{well!r} is no well. Expected one or two letters and a column from 1 on, such as A01."
-        )
-    return found[1].upper(), int(found[2])
+        raise ValueError(_no_well(repr(well)))
+    letters = (found["row"] or found["row_behind"]).upper()
+    column, quadrant = int(found["col"] or found["col_before"]), (found["quadrant"] or "").lower()
+    rows, columns = (_ROWS_384, _COLUMNS_384) if quadrant else (_ROWS, _COLUMNS)
+    if row_number(letters) not in rows or column not in columns:
+        raise ValueError(_no_well(repr(well)))
+    return letters, column, quadrant
+
+
+def well_position(well: str) -> tuple[int, int]:
+    """Row and column of a well, both counted from 1; those of the 1536-well plate where it has a quadrant.
+
+    Raises:
+        ValueError: If the text is no well.
+    """
+    letters, column, quadrant = split_well(well)
+    row = row_number(letters)
+    if not quadrant:
+        return row, column
+    return 2 * row - (quadrant[0] == "a"), 2 * column - (quadrant[1] == "1")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
+def _no_well(found: str) -> str:
+    return (
+        f"{found} is no well. Expected a row from A to {row_letters(_ROWS[-1])} and a column from 1 to {_COLUMNS[-1]}, "
+        "such as A01; or A01.a1 to P24.b2."
+    )
 
 
 def row_letters(number: int) -> str:

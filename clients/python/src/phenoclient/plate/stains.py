@@ -20,6 +20,7 @@ class StainFiles:
 
     channels: tuple[str, ...]
     stains: tuple[str, ...] | None
+    source: str
 
     @property
     def described(self) -> str:
@@ -78,7 +79,8 @@ def assign_stains(sites: Sequence[Site], stains: Sequence[str], mapping: str | N
                 f"--channels {mapping}: the file names tell no channels, as each file is a whole stack. {wanted}, in "
                 "the order of the stack, without `=`."
             )
-        return StainFiles((), tuple(named) or None)
+        return StainFiles((), tuple(named) or None, "service")
+    source = "numbers" if mapping is None else "--channels"
     if any(equals for _, equals, _ in pairs):
         by_stain = {stain.strip(): channel.strip() for channel, _, stain in pairs}
         unknown = sorted(set(by_stain.values()) - set(found))
@@ -87,11 +89,11 @@ def assign_stains(sites: Sequence[Site], stains: Sequence[str], mapping: str | N
                 f"--channels {mapping}: expected a different channel for each stain, out of those found: "
                 f"{', '.join(found)}."
             )
-        return StainFiles(tuple(by_stain[stain] for stain in stains), tuple(stains))
+        return StainFiles(tuple(by_stain[stain] for stain in stains), tuple(stains), source)
     if len(found) != len(stains):
         raise PlateError(
             f"Found {len(found)} channels ({', '.join(found)}) but the bundle takes {len(stains)}: {', '.join(stains)}"
             ". Say which is which: pass --channels ID=STAIN,ID=STAIN,…"
         )
     by_stain = dict(zip(named or stains, found, strict=True))
-    return StainFiles(tuple(by_stain[stain] for stain in stains), tuple(stains))
+    return StainFiles(tuple(by_stain[stain] for stain in stains), tuple(stains), source)
