@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 STAINS = ("Hoechst", "ConA", "Phalloidin", "Syto14", "MitoTracker", "WGA")
-NAMES = ("DNA", "ER", "Actin", "RNA", "Mito", "Golgi")
+NAMES = ("Hoechst 33342", "Concanavalin A", "phalloidin-AF568", "SYTO 14", "Mito_Tracker", "wga")
 COSINE, SINE = np.cos(np.pi / 6), np.sin(np.pi / 6)
 ROTATE = np.array([[1, 0, 0], [0, COSINE, -SINE], [0, SINE, COSINE]])
 SCALE, TRANSLATE = np.array([0.65, 0.65]), np.array([100.0, -40.0])
