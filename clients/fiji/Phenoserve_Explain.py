@@ -6,7 +6,6 @@ uses ImageJ 1.x and what Jython brings, and works in ImageJ 1.53 with Jython too
 
 import json
 import re
-from os.path import commonprefix
 from textwrap import wrap
 
 from ij import IJ, ImagePlus, ImageStack, Prefs
@@ -42,7 +41,7 @@ LINE_CHARACTERS = 70
 
 WORDS = re.compile(r"[^\W_]+", re.UNICODE)
 DIGITS_OR_LETTERS = re.compile(r"\d+|[^\W\d_]+", re.UNICODE)
-MARKS = re.compile("[\u2122\u2120]")
+MARKS = re.compile(b"[\xe2\x84\xa2\xe2\x84\xa0]".decode("utf-8"))  # of trade and of service
 # Dyes written out, and the stain that they are; what they may be coupled to. As phenoclient.stain_names has them.
 DYES = [
     (re.compile("(?:%s)$" % pattern), stain)
@@ -224,8 +223,8 @@ def channels_of(image, stains):
         if read_names(labels, stains)[1] is None:
             raise ValueError(
                 "The image has %d slices, %d frames and no channels, and the labels of its planes (%s) do not name the "
-                "bundle's stains (%s). If the planes are channels, say so: Image > Properties..., Channels %d, Slices 1, "
-                "Frames 1. If they are depth or time, open all channels as a hyperstack."
+                "bundle's stains (%s). If the planes are channels, say so: Image > Properties..., Channels %d, Slices "
+                "1, Frames 1. If they are depth or time, open all channels as a hyperstack."
                 % (
                     image.getNSlices(),
                     image.getNFrames(),
@@ -249,14 +248,14 @@ def _label(stack, index):
 
 def _has_indexed_colours(image):
     """Whether the colours of an image of 8 bits are a palette: a lookup table for intensities rises or falls evenly."""
-    if image.getType() != ImagePlus.COLOR_256:
+    if image.getBitDepth() != 8:
         return False
     model = image.getProcessor().getColorModel()
     levels = [
         0.299 * model.getRed(level) + 0.587 * model.getGreen(level) + 0.114 * model.getBlue(level)
         for level in range(256)
     ]
-    steps = [after - before for before, after in zip(levels, levels[1:])]
+    steps = [levels[level + 1] - levels[level] for level in range(255)]
     return min(steps) < -LEAST_STEP and max(steps) > LEAST_STEP
 
 
@@ -280,7 +279,7 @@ def match_stains(names, stains):
         why = "These are %d, and the bundle takes %d." % (len(names), len(stains))
     elif len(set(known)) < len(known):
         why = "One stain is named twice."
-    elif any(stain not in (None, place) for stain, place in zip(meant, stains)):
+    elif any(stain not in (None, stains[index]) for index, stain in enumerate(meant)):
         why = "A stain stands at another one's place, and not every name means a stain."
     if why is None:
         return meant, None, None
@@ -299,10 +298,17 @@ def read_names(names, stains):
     if any(found[0]):
         return found
     words = [WORDS.findall(name) for name in names]
-    shared = len(commonprefix(words))
+    shared = _num_shared(words)
     tails = [each[shared:][::-1] for each in words]
-    trailing = len(commonprefix(tails))
+    trailing = _num_shared(tails)
     return match_stains([" ".join(tail[trailing:][::-1]) for tail in tails], stains)
+
+
+def _num_shared(lists):
+    """How many elements all lists begin with."""
+    shortest = min(lists, key=len) if lists else []
+    differing = [index for index, each in enumerate(shortest) if any(other[index] != each for other in lists)]
+    return differing[0] if differing else len(shortest)
 
 
 def _stain_of(name, stains):
@@ -506,11 +512,13 @@ def ask_what(names, stains, treatments):
     dialog, choices = GenericDialog("phenoserve: image"), list(treatments)
     choices.insert(0, PREDICTED)
     likely, origin, advice = preset(names, stains)
+    options = list(stains)
+    options.insert(0, CHOOSE)
     dialog.addMessage("\n".join(wrap(advice, LINE_CHARACTERS)))
     for index, stain in enumerate(likely):
         name = names[index][:40]
         label = "Channel_%d%s" % (index + 1, " (%s)" % name if name else "")
-        dialog.addChoice(label, [CHOOSE] + list(stains), stain)
+        dialog.addChoice(label, options, stain)
     dialog.addChoice("Evidence for", choices, PREDICTED)
     dialog.addSlider("Opacity (%)", 0, 100, 50)
     dialog.addCheckbox("Stains: how much each adds (takes %d passes)" % 2 ** len(stains), False)
