@@ -21,7 +21,7 @@ from phenoserve.engine import Device, EngineError
 from phenoserve.http import create_app
 from phenoserve.http.keys import ApiKeysError
 from phenoserve.http.metrics import SHARED_FOLDER_VARIABLE, forget_process
-from phenoserve.http.server import DrainingServer, page_url
+from phenoserve.http.server import DrainingServer, open_door, page_url
 from phenoserve.logs import log_form, set_up_logging
 from phenoserve.scheduling import load_engines
 from phenoserve.settings import Settings
@@ -33,9 +33,6 @@ from phenoserve.verify import verify as verify_bundle
 
 FAILURE: Final = 1
 USAGE_ERROR: Final = 2
-BACKLOG: Final = 2048
-"""Connections that may wait for a worker to accept them, as for a lone process."""
-
 ENV_FILE_VARIABLE: Final = "PHENOSERVE_ENV_FILE"
 
 logger = logging.getLogger(__name__)
@@ -135,11 +132,7 @@ def _supervise(bundle: Path, settings: Settings) -> int:
     """Keep several processes of `serve` on one port; the exit code."""
     try:
         manifest = read_bundle(bundle).manifest
-        door = socket.create_server(
-            (settings.host, settings.port),
-            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
-            backlog=BACKLOG,
-        )
+        door = open_door(settings.host, settings.port)
         shared = TemporaryDirectory(prefix="phenoserve-metrics-")
     except (BundleError, OSError) as error:
         _fail(str(error), FAILURE)

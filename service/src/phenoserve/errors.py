@@ -38,6 +38,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_PIXELS = "unsupported_pixels"
     UNSUPPORTED_LAYOUT = "unsupported_layout"
     WRONG_CHANNELS = "wrong_channels"
+    AMBIGUOUS_CHANNELS = "ambiguous_channels"
     FIELD_TOO_SMALL = "field_too_small"
     NON_FINITE_PIXELS = "non_finite_pixels"
     NO_FINITE_ANSWER = "no_finite_answer"
@@ -84,6 +85,7 @@ ERRORS: MappingProxyType[ErrorCode, ErrorKind] = MappingProxyType(
         ErrorCode.UNSUPPORTED_PIXELS: ErrorKind(422, "The TIFF's pixels are of a kind that is not read"),
         ErrorCode.UNSUPPORTED_LAYOUT: ErrorKind(422, "The TIFF is not one stack of channels"),
         ErrorCode.WRONG_CHANNELS: ErrorKind(422, "The stack does not have the bundle's channels"),
+        ErrorCode.AMBIGUOUS_CHANNELS: ErrorKind(422, "The file leaves open which stain each channel is"),
         ErrorCode.FIELD_TOO_SMALL: ErrorKind(422, "The field is smaller than the network can see"),
         ErrorCode.NON_FINITE_PIXELS: ErrorKind(422, "The stack has pixels that are not finite"),
         ErrorCode.NO_FINITE_ANSWER: ErrorKind(422, "The stack's intensities give no finite answer"),

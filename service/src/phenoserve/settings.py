@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from phenoserve.stack import StackLimits
@@ -20,7 +20,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PHENOSERVE_", frozen=True, extra="forbid")
 
-    host: Annotated[str, Field(description="Address to listen on; 0.0.0.0 is every interface.")] = "127.0.0.1"
+    host: Annotated[
+        str,
+        AfterValidator(lambda host: host.removeprefix("[").removesuffix("]")),
+        Field(description="Address to listen on; 0.0.0.0 is every interface, :: is IPv6's too."),
+    ] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
     device: Annotated[
         Literal["auto", "cpu", "cuda"],

@@ -43,7 +43,7 @@ async def test_predict_is_the_engine_s_answer(ask, engine: Engine, array) -> Non
     assert body["bundle"] == {"name": "tiny", "version": "1.0.0", "digest": engine.bundle.digest}
     assert body["stack"] == {
         "channels": list(manifest.input.channels), "channel_order": "bundle",
-        "height": 130, "width": 70, "dtype": "uint16",
+        "height": 130, "width": 70, "dtype": "uint16", "notices": [],
     }  # fmt: skip
     expected = softmax(answers.logits[0])
     assert list(body["probabilities"]) == list(manifest.treatments)

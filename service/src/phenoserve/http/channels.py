@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from jaxtyping import Shaped
@@ -10,9 +10,13 @@ from jaxtyping import Shaped
 from phenoserve.bundle import InputSpec
 from phenoserve.errors import ErrorCode
 from phenoserve.http.problems import RequestError
-from phenoserve.stack import Stack
+from phenoserve.stack import AmbiguousChannelsError, Notice, Stack, StainMatch, find_notices, match_stains
 
-ChannelOrder = Literal["bundle", "query", "ome"]
+ChannelOrder = Literal["bundle", "query", "ome", "imagej"]
+
+SAY_WHICH: Final = (
+    "Or say which each channel is: ?channels= with the bundle's stains in the order of the file's channels."
+)
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,13 @@ class OrderedStack:
         array: `(channel, y, x)` in the bundle's stain order and the file's data type.
         channels: Stains in the order that the file's channels were taken in.
         channel_order: Where that order came from.
+        notices: What whoever reads the answer should know of the stack.
     """
 
     array: Shaped[np.ndarray, "channel y x"]
     channels: tuple[str, ...]
     channel_order: ChannelOrder
+    notices: tuple[Notice, ...] = ()
 
 
 def parse_channels(query: str | None, spec: InputSpec) -> tuple[str, ...] | None:
@@ -46,17 +52,21 @@ def parse_channels(query: str | None, spec: InputSpec) -> tuple[str, ...] | None
     if query is None:
         return None
     names = tuple(name.strip() for name in query.split(","))
-    if sorted(names) != sorted(spec.channels):
+    try:
+        order = match_stains(names, spec.channels).order
+    except AmbiguousChannelsError:
+        order = None
+    if order is None:
         raise RequestError(
             ErrorCode.UNKNOWN_CHANNELS,
             f"channels names {', '.join(names)}; expected each of {', '.join(spec.channels)} once, in the"
             " order of the file's channels.",
         )
-    return names
+    return order
 
 
 def order_channels(stack: Stack, stated: Sequence[str] | None, spec: InputSpec) -> OrderedStack:
-    """Order the channels by the query, else by OME names that are the stains, else as they come.
+    """Order the channels by the query, else by the file's names where they are the stains, else as they come.
 
     Args:
         stack: The stack as it stands in its file.
@@ -65,6 +75,7 @@ def order_channels(stack: Stack, stated: Sequence[str] | None, spec: InputSpec) 
 
     Raises:
         RequestError: `wrong_channels` or `field_too_small`.
+        AmbiguousChannelsError: If the file's names contradict the bundle's order and do not tell another.
     """
     num_channels, height, width = stack.array.shape
     if num_channels != len(spec.channels):
@@ -77,18 +88,60 @@ def order_channels(stack: Stack, stated: Sequence[str] | None, spec: InputSpec) 
             ErrorCode.FIELD_TOO_SMALL,
             f"Found a field of {height} by {width} pixels; the bundle needs at least {spec.min_size_px} each way.",
         )
-    names, order = _file_order(stack, stated, spec)
+    names, order, unmatched = _file_order(stack, stated, spec)
+    notices = (*find_notices(stack.array, names), *unmatched)
     if names == spec.channels:
-        return OrderedStack(stack.array, names, order)
+        return OrderedStack(stack.array, names, order, notices)
     indices = [names.index(stain) for stain in spec.channels]
-    return OrderedStack(stack.array[indices], names, order)
+    return OrderedStack(stack.array[indices], names, order, notices)
 
 
 def _file_order(
     stack: Stack, stated: Sequence[str] | None, spec: InputSpec
-) -> tuple[tuple[str, ...], ChannelOrder]:
+) -> tuple[tuple[str, ...], ChannelOrder, list[Notice]]:
+    """The stains in the order of the file's channels, where that came from, and what its names leave to say."""
     if stated is not None:
-        return tuple(stated), "query"
-    if stack.channel_names is not None and sorted(stack.channel_names) == sorted(spec.channels):
-        return stack.channel_names, "ome"
-    return spec.channels, "bundle"
+        return tuple(stated), "query", []
+    told: dict[ChannelOrder, tuple[tuple[str, ...], StainMatch]] = {
+        order: (names, match_stains(names, spec.channels)) for order, names in _names(stack)
+    }
+    orders: dict[ChannelOrder, tuple[str, ...]] = {
+        order: match.order for order, (_, match) in told.items() if match.order is not None
+    }
+    if len({*orders.values()}) > 1:
+        raise AmbiguousChannelsError(
+            f"By its OME-XML the file's channels are {', '.join(orders['ome'])}; by ImageJ's labels they are"
+            f" {', '.join(orders['imagej'])}. {SAY_WHICH}"
+        )
+    for order, names in orders.items():
+        return names, order, []
+    if stack.is_picture:
+        raise AmbiguousChannelsError(
+            "The file is a colour picture: its channels are red, green and blue as somebody drew them; by the bundle's"
+            f" order they are {', '.join(spec.channels)}. Send the intensities of each stain, a page a channel."
+            f" {SAY_WHICH}"
+        )
+    return (
+        spec.channels,
+        "bundle",
+        [_unmatched(*named, spec) for named in told.values() if named[1].strangers],
+    )
+
+
+def _names(stack: Stack) -> list[tuple[ChannelOrder, tuple[str, ...]]]:
+    """What the file calls its channels, by who wrote it."""
+    written: list[tuple[ChannelOrder, tuple[str, ...] | None]] = [
+        ("ome", stack.channel_names),
+        ("imagej", stack.labels),
+    ]
+    return [(order, names) for order, names in written if names is not None]
+
+
+def _unmatched(names: Sequence[str], match: StainMatch, spec: InputSpec) -> Notice:
+    strangers = ", ".join(names[index] for index in match.strangers)
+    return Notice(
+        "unmatched_channel_names",
+        tuple(spec.channels[index] for index in match.strangers),
+        f"The file names its channels {', '.join(name or '(no name)' for name in names)}; {strangers} is no stain of"
+        f" the bundle, so its channels were taken in the bundle's order: {', '.join(spec.channels)}.",
+    )

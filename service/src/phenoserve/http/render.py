@@ -235,6 +235,10 @@ def _summary(answered: Answered) -> schemas.StackSummary:
         height=height,
         width=width,
         dtype=stack.array.dtype.name,
+        notices=tuple(
+            schemas.StackNotice(code=notice.code, channels=notice.channels, detail=notice.detail)
+            for notice in stack.notices
+        ),
     )
 
 

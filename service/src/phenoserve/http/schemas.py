@@ -9,6 +9,7 @@ from phenoserve.bundle import Precision
 from phenoserve.engine import ActiveDevice
 from phenoserve.errors import ErrorCode
 from phenoserve.http.channels import ChannelOrder
+from phenoserve.stack import NoticeCode
 
 
 class _Body(BaseModel):
@@ -23,6 +24,14 @@ class BundleName(_Body):
     digest: str = Field(description="SHA-256 of its manifest, in hex: one digest is one model")
 
 
+class StackNotice(_Body):
+    """What whoever reads an answer should know of its stack; the answer may be worth nothing."""
+
+    code: NoticeCode
+    channels: tuple[str, ...] = Field(description="stains that it is about")
+    detail: str = Field(description="a sentence: what was found, and what to do")
+
+
 class StackSummary(_Body):
     """How the stack was read."""
 
@@ -31,6 +40,7 @@ class StackSummary(_Body):
     height: int = Field(description="pixels")
     width: int = Field(description="pixels")
     dtype: str
+    notices: tuple[StackNotice, ...] = Field(description="empty where nothing was noticed")
 
 
 class TreatmentProbability(_Body):

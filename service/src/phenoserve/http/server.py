@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, Final, cast
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from phenoserve.http.app import App
 from phenoserve.http.body_protocol import BodyProtocol
@@ -30,10 +31,36 @@ KEEP_ALIVE_S: Final = 75
 """Seconds that an idle connection is kept: longer than a client takes between two stacks, or its next request may meet
 the end of the connection."""
 
+BACKLOG: Final = 2048
+"""Connections that may wait to be accepted."""
+
+EVERY_INTERFACE: Final = frozenset({"", "::"})
+"""Hosts that mean every interface in both families: the system alone may take `::` for IPv6 only."""
+
 TICKS_A_SAMPLE: Final = 10
 """Ticks between two notes of what is in flight, for the processes beside this one: a second."""
 
 logger = logging.getLogger(__name__)
+
+
+def open_door(host: str, port: int) -> socket.socket:
+    """Bind and listen on an address; every interface is both families where the system can.
+
+    Args:
+        host: Address or name; empty and `::` are every interface.
+        port: Port; 0 takes a free one.
+
+    Raises:
+        OSError: If the address cannot be had.
+    """
+    if host in EVERY_INTERFACE:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
+            )
+        return socket.create_server(("", port), backlog=BACKLOG)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 def page_url(host: str, port: int) -> str:
@@ -43,7 +70,7 @@ def page_url(host: str, port: int) -> str:
         host: Address that is listened on.
         port: Port that is listened on.
     """
-    host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 (compared, not bound)
+    host = "127.0.0.1" if host in {"0.0.0.0", *EVERY_INTERFACE} else host  # noqa: S104 (compared, not bound)
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
@@ -100,6 +127,12 @@ class DrainingServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
             self._loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
+        if sockets is None and self._host in EVERY_INTERFACE:
+            try:
+                sockets = [open_door(self._host, self.config.port)]
+            except OSError as error:
+                logger.error("%s", error)  # noqa: TRY400 (a port that is taken is no fault of the program)
+                sys.exit(STARTUP_FAILURE)
         await super().startup(sockets)
         if self.started:
             # What stays for good is not looked at again: a full collection of it stops every thread for 0.1 s.

@@ -1,6 +1,7 @@
 """Reads the stack `(channel, y, x)` out of the bytes of a TIFF, guarded against hostile files."""
 
 from phenoserve.stack.errors import (
+    AmbiguousChannelsError,
     DamagedTiffError,
     NonFinitePixelsError,
     NotATiffError,
@@ -11,20 +12,28 @@ from phenoserve.stack.errors import (
     UnsupportedPixelsError,
 )
 from phenoserve.stack.model import STACK_DTYPES, Stack, StackLimits
+from phenoserve.stack.notices import Notice, NoticeCode, find_notices
+from phenoserve.stack.stain_names import StainMatch, match_stains
 from phenoserve.stack.tiff import read_page, read_stack
 
 __all__ = [
     "STACK_DTYPES",
+    "AmbiguousChannelsError",
     "DamagedTiffError",
     "NonFinitePixelsError",
     "NotATiffError",
+    "Notice",
+    "NoticeCode",
     "Stack",
     "StackError",
     "StackLimits",
     "StackTooLargeError",
+    "StainMatch",
     "UnsupportedCodecError",
     "UnsupportedLayoutError",
     "UnsupportedPixelsError",
+    "find_notices",
+    "match_stains",
     "read_page",
     "read_stack",
 ]

@@ -6,6 +6,7 @@
   - DamagedTiffError          422  a TIFF whose structure or data is broken
   - UnsupportedPixelsError    422  a data type, bit depth or colour space that is no intensity
   - UnsupportedLayoutError    422  Z, time, several images, mixed pages: not one stack of channels
+  - AmbiguousChannelsError    422  names of channels that contradict the bundle's order and do not tell another
   - NonFinitePixelsError      422  NaN or infinity among float pixels
   - StackTooLargeError        413  more pages, pixels or segments than the limits allow
 """
@@ -47,6 +48,12 @@ class UnsupportedLayoutError(StackError):
     """Raised when pages cannot be taken as the channels of one field."""
 
     code = ErrorCode.UNSUPPORTED_LAYOUT
+
+
+class AmbiguousChannelsError(StackError):
+    """Raised when what a file says of its channels leaves open which stain each of them is."""
+
+    code = ErrorCode.AMBIGUOUS_CHANNELS
 
 
 class NonFinitePixelsError(StackError):

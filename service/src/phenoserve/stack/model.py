@@ -16,12 +16,16 @@ class Stack:
 
     Attributes:
         array: Intensities `(channel, y, x)` in the file's data type (uint8, uint16, float32), native order.
-        channel_names: Names of the channels in the order of `array`, from an OME header that names them all;
-            None where the file does not.
+        channel_names: Names of the channels in the order of `array`, from an OME header, empty where one has none;
+            None where the file names none.
+        labels: Likewise, from ImageJ's labels.
+        is_picture: Whether the file says that its samples are the red, green and blue of a colour picture.
     """
 
     array: NDArray[np.generic]
     channel_names: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    is_picture: bool = False
 
 
 @dataclass(frozen=True)

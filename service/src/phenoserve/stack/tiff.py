@@ -18,10 +18,10 @@ from typing import IO, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 
 from phenoserve.stack.bytes_file import BytesFile
-from phenoserve.stack.directory import check_directories
+from phenoserve.stack.directory import Directories, check_directories
 from phenoserve.stack.errors import (
     DamagedTiffError,
     NonFinitePixelsError,
@@ -30,8 +30,11 @@ from phenoserve.stack.errors import (
     UnsupportedLayoutError,
     UnsupportedPixelsError,
 )
+from phenoserve.stack.headers import descriptions, read_headers
+from phenoserve.stack.labels import read_labels
 from phenoserve.stack.layout import Layout, plan_layout
 from phenoserve.stack.model import STACK_DTYPES, Stack, StackLimits
+from phenoserve.stack.ome import parse_ome
 
 READ_CODECS: Final = {
     COMPRESSION.NONE: "none",
@@ -45,8 +48,20 @@ READ_CODECS: Final = {
 }
 """Lossless codecs whose decoder takes the size to stop at; JPEG, WebP and such take it from the data."""
 
+PAGE_NUMBER: Final = 297
+IMAGEJ_METADATA: Final = 50839
+
 READ_PREDICTORS: Final = (1, 2, 3)
 """None, horizontal, floating point (TIFF 6.0, section 14; TIFF technical note 3)."""
+
+OPACITIES: Final[dict[int, str]] = {
+    EXTRASAMPLE.ASSOCALPHA: "associated",
+    EXTRASAMPLE.UNASSALPHA: "unassociated",
+}
+"""Extra samples that tell how opaque a pixel is (TIFF 6.0, ExtraSamples)."""
+
+NO_CHANNEL: Final = {0b001: "an image of reduced resolution", 0b100: "a transparency mask"}
+"""What a page is instead of a channel, by the bits of NewSubfileType (TIFF 6.0)."""
 
 READ_PHOTOMETRICS: Final = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
 
@@ -95,30 +110,19 @@ def read_stack(data: bytes | memoryview, limits: StackLimits | None = None) -> S
         limits: What the file may ask for; the defaults of `StackLimits` where None.
 
     Returns:
-        The stack `(channel, y, x)` in the file's data type and the channel names of an OME header.
+        The stack `(channel, y, x)` in the file's data type, and what the file calls its channels.
 
     Raises:
         StackError: One of its kinds, in every case where the bytes are no usable stack.
     """
-    limits = limits or StackLimits()
-    num_pages = check_directories(data, limits)
-    with _decoder_errors(), _open(data) as tiff:
-        pages = [cast("TiffPage", page) for page in islice(tiff.pages, num_pages)]
-        if len(pages) != num_pages:
-            raise DamagedTiffError(f"The TIFF lists {num_pages} pages, but only {len(pages)} can be read.")
-        _check_pages(pages, len(data), limits)
-        layout = plan_layout(num_pages, int(pages[0].samplesperpixel), str(pages[0].description))
-        array = _decode(pages, layout)
-    if array.dtype == np.float32 and not np.isfinite(array).all():
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        raise NonFinitePixelsError(
-            f"{bad} of {array.size} pixels are NaN or infinite. Replace them before sending."
-        )
-    return Stack(array, layout.channel_names)
+    return _read(data, limits or StackLimits(), is_channel_file=False)
 
 
 def read_page(data: bytes | memoryview, limits: StackLimits | None = None) -> NDArray[np.generic]:
     """Read a TIFF that holds one channel.
+
+    Microscopes write the OME-XML of a whole site, or of all of them, into each of its files. Where that names several
+    files, the page decides what this one holds.
 
     Args:
         data: A whole TIFF file of one page with one sample.
@@ -128,12 +132,53 @@ def read_page(data: bytes | memoryview, limits: StackLimits | None = None) -> ND
         The image `(y, x)` in the file's data type.
 
     Raises:
-        StackError: If it is no usable TIFF, or holds more than one channel.
+        StackError: If it is no usable TIFF, or holds or states more than one channel.
     """
-    array = read_stack(data, limits).array
+    array = _read(data, limits or StackLimits(), is_channel_file=True).array
     if array.shape[0] != 1:
         raise UnsupportedLayoutError(f"Found {array.shape[0]} channels; expected a file of one channel.")
     return array[0]
+
+
+def _read(data: bytes | memoryview, limits: StackLimits, *, is_channel_file: bool) -> Stack:
+    directories = check_directories(data, limits)
+    num_pages = len(directories.pages)
+    with _decoder_errors(), _open(data) as tiff:
+        pages = [cast("TiffPage", page) for page in islice(tiff.pages, num_pages)]
+        if len(pages) != num_pages:
+            raise DamagedTiffError(f"The TIFF lists {num_pages} pages, but only {len(pages)} can be read.")
+        _check_pages(pages, len(data), limits)
+        if not is_channel_file:
+            _check_page_numbers(directories)
+        first = pages[0]
+        omes = [parse_ome(text) for text in descriptions(directories)]
+        layout = plan_layout(
+            num_pages,
+            int(first.samplesperpixel),
+            read_headers(data, directories, (first.imagelength, first.imagewidth)),
+            [ome for ome in omes if ome is not None],
+            is_channel_file=is_channel_file,
+        )
+        labels = read_labels(first.tags.valueof(IMAGEJ_METADATA), layout.num_channels)
+        array = _decode(pages, layout)
+    if array.dtype == np.float32 and not np.isfinite(array).all():
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        raise NonFinitePixelsError(
+            f"{bad} of {array.size} pixels are NaN or infinite. Replace them before sending."
+        )
+    return Stack(array, layout.channel_names, labels, is_picture=first.photometric == PHOTOMETRIC.RGB)
+
+
+def _check_page_numbers(directories: Directories) -> None:
+    """Refuse pages of a document of which others are missing (TIFF 6.0, PageNumber)."""
+    num_pages = len(directories.pages)
+    for tag in (tag for page in directories.pages for tag in page if tag.code == PAGE_NUMBER):
+        _, stated = struct.unpack_from(f"{directories.byte_order}2H", tag.content)
+        if stated > num_pages:
+            raise UnsupportedLayoutError(
+                f"The tag PageNumber says {stated} pages, the file holds {num_pages}; expected all of them. Is the file"
+                " complete? Save it again, a page a channel."
+            )
 
 
 def _check_pages(pages: Sequence[TiffPage], num_bytes: int, limits: StackLimits) -> None:
@@ -192,6 +237,17 @@ def _check_coding(page: TiffPage, where: str) -> None:
         raise UnsupportedPixelsError(
             f"Found colour space {getattr(page.photometric, 'name', page.photometric)} on {where}; expected"
             " intensities (MINISBLACK), not inverted, not a palette, not a colour model."
+        )
+    opacity = next((OPACITIES[sample] for sample in page.extrasamples if sample in OPACITIES), None)
+    if opacity is not None:
+        raise UnsupportedPixelsError(
+            f"Found {page.samplesperpixel} samples on {where}, of which one is opacity ({opacity} alpha, tag"
+            " ExtraSamples) and no stain; expected intensities alone. Save it without an alpha channel."
+        )
+    role = next((name for bit, name in NO_CHANNEL.items() if int(page.subfiletype) & bit), None)
+    if role is not None:
+        raise UnsupportedLayoutError(
+            f"By its tag NewSubfileType {where} is {role}, and no channel. Save the file again without it."
         )
 
 
