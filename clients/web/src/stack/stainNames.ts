@@ -39,7 +39,7 @@ function squeezed(name: string): string {
 }
 
 function dye(name: string): string {
-  const words = folded(name.replaceAll(/[™℠]/g, " ")).match(/\p{Nd}+|[\p{L}]+/gu) ?? [];
+  const words = folded(name.replaceAll(/[™℠]/g, " ")).match(/\d+|\p{L}+/gu) ?? [];
   const bare = words.join(" ").replaceAll(LABELS, " ").trim().replaceAll(/ +/g, " ");
   return DYES.find(([pattern]) => pattern.test(bare))?.[1] ?? squeezed(bare);
 }
