@@ -5,6 +5,8 @@ uses ImageJ 1.x and what Jython brings, and works in ImageJ 1.53 with Jython too
 """
 
 import json
+import re
+from textwrap import wrap
 
 from ij import IJ, ImagePlus, ImageStack, Prefs
 from ij.gui import GenericDialog, ImageRoi, Overlay
@@ -13,14 +15,51 @@ from ij.measure import ResultsTable
 from jarray import array, zeros
 from java.awt.image import IndexColorModel
 from java.io import ByteArrayInputStream, ByteArrayOutputStream, IOException
-from java.net import URL, HttpURLConnection, URLEncoder
+from java.net import (
+    URI,
+    HttpRetryException,
+    HttpURLConnection,
+    InetAddress,
+    Proxy,
+    URISyntaxException,
+    URLEncoder,
+)
+from java.text import Normalizer
 
 ADDRESS_PREFERENCE = "phenoserve.address"
 DEFAULT_ADDRESS = "http://127.0.0.1:8000"
 PREDICTED = "(the predicted one)"
+CHOOSE = "(choose)"
+BY_LABELS = "by their labels"
+BY_PLACE = "in the bundle's order; their labels do not tell their stains"
+BY_HAND = "as chosen in the dialog"
 CONNECT_TIMEOUT_MS = 5000
 READ_TIMEOUT_MS = 300000
 BUFFER_BYTES = 65536
+LEAST_STEP = 4  # of lightness, 0 to 255; less is rounding
+LINE_CHARACTERS = 70
+
+WORDS = re.compile(r"[^\W_]+", re.UNICODE)
+DIGITS_OR_LETTERS = re.compile(r"\d+|[^\W\d_]+", re.UNICODE)
+MARKS = re.compile(b"[\xe2\x84\xa2\xe2\x84\xa0]".decode("utf-8"))  # of trade and of service
+# Dyes written out, and the stain that they are; what they may be coupled to. As phenoclient.stain_names has them.
+DYES = [
+    (re.compile("(?:%s)$" % pattern), stain)
+    for pattern, stain in (
+        (r"hoechst (33342|33258)", "hoechst"),
+        (r"con a|concanavalin a", "cona"),
+        (r"wheat germ agglutinin", "wga"),
+        (r"syto 14( green)?( fluorescent)?( nucleic acid)?", "syto14"),
+        (
+            r"mito ?tracker( (deep red|far red|red|green|orange))?( (cm xros|cmxros|cmtmros|fm))?",
+            "mitotracker",
+        ),
+    )
+]
+LABELS = re.compile(
+    r"\b(alexa( fluor)?|af|atto|cf|cy|dylight|bodipy)( \d+)+\b"
+    r"|\b(fitc|tritc|rhodamine|texas red( x)?|conjugated?|conj|stain|dye)\b"
+)
 
 # Of the colour map inferno (CC0), which the web page uses: even steps, readable without telling red from green.
 INFERNO = (
@@ -52,13 +91,21 @@ class Service:
 
     def __init__(self, address, key=""):
         self._address = address.strip().rstrip("/")
-        if not self._address.startswith(("http://", "https://")):
-            raise ValueError("The address is '%s'; expected one like %s." % (self._address, DEFAULT_ADDRESS))
+        try:
+            parsed = URI(self._address)
+            self._host = parsed.getHost() if parsed.getScheme() in ("http", "https") else None
+        except URISyntaxException:
+            self._host = None
+        if self._host is None:
+            raise ValueError(
+                "The address is '%s'; expected one like %s, or http://[::1]:8000 with IPv6."
+                % (self._address, DEFAULT_ADDRESS)
+            )
         self._key = key.strip()
 
     def bundle(self):
         """The manifest of the bundle that is served: a dict, see docs/bundle-format.md."""
-        return json.loads(self._ask("/bundle", "application/json").tostring())["manifest"]
+        return self._json("/bundle")["manifest"]
 
     def predict(self, tiff, stains):
         """What `/predict` says of a stack.
@@ -67,8 +114,7 @@ class Service:
             tiff: Bytes of a TIFF.
             stains: The bundle's stains in the order of the TIFF's channels.
         """
-        query = {"channels": ",".join(stains)}
-        return json.loads(self._ask("/predict", "application/json", query, tiff).tostring())
+        return self._json("/predict", {"channels": ",".join(stains)}, tiff)
 
     def heatmap(self, tiff, stains, treatment):
         """The evidence for a treatment at the size of the field, as an `ImagePlus` of 32 bits."""
@@ -79,14 +125,20 @@ class Service:
     def stains(self, tiff, stains, treatment):
         """How much each stain adds to a treatment's logit: what `/explain` says under `stains`."""
         query = {"channels": ",".join(stains), "treatment": treatment, "stains": "true"}
-        return json.loads(self._ask("/explain", "application/json", query, tiff).tostring())["stains"]
+        return self._json("/explain", query, tiff)["stains"]
+
+    def _json(self, path, query=None, tiff=None):
+        return json.loads(self._ask(path, "application/json", query, tiff).tostring().decode("utf-8"))
 
     def _ask(self, path, accept, query=None, tiff=None):
         pairs = [
             name + "=" + URLEncoder.encode(value, "UTF-8") for name, value in sorted((query or {}).items())
         ]
         try:
-            connection = URL(self._address + path + ("?" + "&".join(pairs) if pairs else "")).openConnection()
+            url = URI(self._address + path + ("?" + "&".join(pairs) if pairs else "")).toURL()
+            is_here = InetAddress.getByName(self._host).isLoopbackAddress()  # no proxy leads there
+            connection = url.openConnection(Proxy.NO_PROXY) if is_here else url.openConnection()
+            connection.setInstanceFollowRedirects(False)
             connection.setConnectTimeout(CONNECT_TIMEOUT_MS)
             connection.setReadTimeout(READ_TIMEOUT_MS)
             connection.setRequestProperty("Accept", accept)
@@ -99,14 +151,18 @@ class Service:
                 body = connection.getOutputStream()
                 body.write(tiff)
                 body.close()
-            if connection.getResponseCode() < HttpURLConnection.HTTP_BAD_REQUEST:
+            status, kind = connection.getResponseCode(), connection.getContentType() or "no content type"
+            if status == HttpURLConnection.HTTP_OK and kind.startswith(accept):
                 return _read(connection.getInputStream())
-            problem = _read(connection.getErrorStream()).tostring()
+            failed = status >= HttpURLConnection.HTTP_BAD_REQUEST
+            problem = _read(connection.getErrorStream()).tostring() if failed else ""
+        except HttpRetryException as error:
+            status, kind, problem = error.responseCode(), "no words", ""
         except IOException as error:
             raise ServiceError(
                 "No answer from %s: %s. Start the service, or correct the address." % (self._address, error)
             )
-        raise ServiceError(_in_its_own_words(connection.getResponseCode(), problem))
+        raise ServiceError(_in_its_own_words(self._address, status, kind, problem))
 
 
 def _read(stream):
@@ -121,59 +177,201 @@ def _read(stream):
     return content.toByteArray()
 
 
-def _in_its_own_words(status, content):
+def _in_its_own_words(address, status, kind, content):
     """Title and detail of a problem (RFC 9457), or what can be said of anything else."""
     try:
-        problem = json.loads(content)
+        problem = json.loads(content.decode("utf-8"))
         return "%s\n%s" % (problem["title"], problem["detail"])
     except (ValueError, KeyError, TypeError):
-        return "The address answered %d, and not as phenoserve does. Check the address." % status
+        return (
+            "%s answered %d with %s, and not as phenoserve does: another server, or a proxy or login page in between. "
+            "Check the address; where it is right, ask whoever runs what stands in between."
+            % (address, status, kind)
+        )
 
 
-def channels_of(image):
-    """The channels of an image at its current depth and time.
+def channels_of(image, stains):
+    """The channels of an image at the depth and time that are shown.
 
     Args:
-        image: An `ImagePlus`. A plain stack, of neither channels nor times, counts as one of channels.
+        image: An `ImagePlus`. Neither lookup tables, display ranges and modes nor a selection change what is read.
+        stains: The bundle's stains.
 
     Returns:
-        Pairs of name and `ImageProcessor`, in the image's order.
+        Pairs of name and `ImageProcessor`, in the image's order. Of a stack without channels they are its slices where
+        their labels name the stains.
 
     Raises:
-        ValueError: If its pixels are not intensities of 8, 16 or 32 bits.
+        ValueError: If its pixels are no intensities, or its planes are not known to be as many channels as stains.
     """
-    if image.getBitDepth() not in (8, 16, 32) or image.getProcessor().isColorLut():
+    if image.getBitDepth() == 24:
         raise ValueError(
-            "The image is of type %s; expected intensities of 8, 16 or 32 bits in grey, a channel a stain. Split the "
-            "colours first: Image > Color > Split Channels." % image.getBitDepth()
+            "The image is RGB; expected intensities of 8, 16 or 32 bits, a channel a stain. Split the colours first: "
+            "Image > Color > Split Channels."
         )
-    channels, stack = image.getNChannels(), image.getStack()
-    if channels == 1 and image.getNFrames() == 1:
-        indices = range(1, image.getNSlices() + 1)
+    num_channels, num_planes, stack = image.getNChannels(), image.getStackSize(), image.getStack()
+    if num_planes == 1 and _has_indexed_colours(image):
+        raise ValueError(
+            "The image has indexed colours; expected intensities. Convert it: Image > Type > RGB Color, then Image > "
+            "Color > Split Channels. Where the colours are a lookup table alone: Image > Lookup Tables > Grays."
+        )
+    if num_channels == len(stains):
+        indices = [image.getStackIndex(c, image.getZ(), image.getT()) for c in range(1, num_channels + 1)]
+    elif num_channels == 1 and num_planes > 1:
+        indices = range(1, num_planes + 1)
+        labels = [_label(stack, index) for index in indices]
+        if read_names(labels, stains)[1] is None:
+            raise ValueError(
+                "The image has %d slices, %d frames and no channels, and the labels of its planes (%s) do not name the "
+                "bundle's stains (%s). If the planes are channels, say so: Image > Properties..., Channels %d, Slices "
+                "1, Frames 1. If they are depth or time, open all channels as a hyperstack."
+                % (
+                    image.getNSlices(),
+                    image.getNFrames(),
+                    ", ".join(label or "blank" for label in labels),
+                    ", ".join(stains),
+                    num_planes,
+                )
+            )
     else:
-        indices = [image.getStackIndex(c, image.getZ(), image.getT()) for c in range(1, channels + 1)]
-    return [(stack.getShortSliceLabel(i) or "", stack.getProcessor(i).duplicate()) for i in indices]
+        raise ValueError(
+            "The image has %d channel%s; the bundle takes %d: %s. Open all of them as one hyperstack, or merge them: "
+            "Image > Color > Merge Channels..."
+            % (num_channels, "" if num_channels == 1 else "s", len(stains), ", ".join(stains))
+        )
+    return [(_label(stack, index), stack.getProcessor(index)) for index in indices]
 
 
-def likely_stains(names, stains):
-    """A stain for every channel: the one that its name holds, else the next that no other channel took.
+def _label(stack, index):
+    return (stack.getShortSliceLabel(index) or "").strip()
+
+
+def _has_indexed_colours(image):
+    """Whether the colours of an image of 8 bits are a palette: a lookup table for intensities rises or falls evenly."""
+    if image.getBitDepth() != 8:
+        return False
+    model = image.getProcessor().getColorModel()
+    levels = [
+        0.299 * model.getRed(level) + 0.587 * model.getGreen(level) + 0.114 * model.getBlue(level)
+        for level in range(256)
+    ]
+    steps = [levels[level + 1] - levels[level] for level in range(255)]
+    return min(steps) < -LEAST_STEP and max(steps) > LEAST_STEP
+
+
+def match_stains(names, stains):
+    """Read the names of channels as stains, by the rules of the service and the Python client.
+
+    Args:
+        names: A name of each channel, blank where it has none.
+        stains: The bundle's stains, in its order.
+
+    Returns:
+        The stain that each name means, or None; all of them as an order, or None; and a sentence that shows both
+        readings where the names contradict the bundle's order without saying another, or None.
+    """
+    meant = [_stain_of(name, stains) for name in names]
+    known = [stain for stain in meant if stain is not None]
+    if len(names) == len(stains) and sorted(known) == sorted(stains):
+        return meant, meant, None
+    why = None
+    if names and len(names) != len(stains):
+        why = "These are %d, and the bundle takes %d." % (len(names), len(stains))
+    elif len(set(known)) < len(known):
+        why = "One stain is named twice."
+    elif any(stain not in (None, stains[index]) for index, stain in enumerate(meant)):
+        why = "A stain stands at another one's place, and not every name means a stain."
+    if why is None:
+        return meant, None, None
+    refusal = "The channels are named %s. %s Read by their names they are %s; in the bundle's order they would be %s."
+    named = ", ".join(name or "(blank)" for name in names)
+    return (
+        meant,
+        None,
+        refusal % (named, why, ", ".join(stain or "?" for stain in meant), ", ".join(stains)),
+    )
+
+
+def read_names(names, stains):
+    """`match_stains` of names as they stand or, where none of them means a stain, without the words that all share."""
+    found = match_stains(names, stains)
+    if any(found[0]):
+        return found
+    words = [WORDS.findall(name) for name in names]
+    shared = _num_shared(words)
+    tails = [each[shared:][::-1] for each in words]
+    trailing = _num_shared(tails)
+    return match_stains([" ".join(tail[trailing:][::-1]) for tail in tails], stains)
+
+
+def _num_shared(lists):
+    """How many elements all lists begin with."""
+    shortest = min(lists, key=len) if lists else []
+    differing = [index for index, each in enumerate(shortest) if any(other[index] != each for other in lists)]
+    return differing[0] if differing else len(shortest)
+
+
+def _stain_of(name, stains):
+    """The stain that a name means at the first level where any does; None where none or several do."""
+    for level in (lambda text: text, _squeezed, _dye):
+        key = level(name)
+        found = [stain for stain in stains if key and level(stain) == key]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
+def _folded(name):
+    return Normalizer.normalize(name, Normalizer.Form.NFKC).upper().lower()
+
+
+def _squeezed(name):
+    """Letters and digits of a name, without case."""
+    return "".join(character for character in _folded(name) if character.isalnum())
+
+
+def _dye(name):
+    """The dye in a name, squeezed, without what it is coupled to."""
+    words = DIGITS_OR_LETTERS.findall(_folded(MARKS.sub(" ", name)))
+    bare = " ".join(LABELS.sub(" ", " ".join(words)).split())
+    for dye, stain in DYES:
+        if dye.match(bare):
+            return stain
+    return _squeezed(bare)
+
+
+def preset(names, stains):
+    """A stain for every channel, as far as it can be told.
 
     Args:
         names: Names of the channels.
         stains: The bundle's stains.
+
+    Returns:
+        Stains or `CHOOSE`; where the order comes from, None where it is not complete; what to know, in a sentence.
     """
-    held = [[stain for stain in stains if stain.lower() in name.lower()] for name in names]
-    named = [found[0] if len(found) == 1 and held.count(found) == 1 else None for found in held]
-    left = [stain for stain in stains if stain not in named]
-    return [stain if stain or not left else left.pop(0) for stain in named]
+    meant, order, refusal = read_names(names, stains)
+    if order is not None:
+        return order, BY_LABELS, "Preset %s." % BY_LABELS
+    if refusal is not None:
+        told = [stain if stain and meant.count(stain) == 1 else CHOOSE for stain in meant]
+        return told, None, refusal + " Choose a stain for every channel."
+    return list(stains), BY_PLACE, "Preset %s. Check it." % BY_PLACE
 
 
-def check_stains(chosen, stains):
+def check_stains(chosen, stains, advice):
     """Refuse an order that does not name every stain of the bundle once.
+
+    Args:
+        chosen: Stains of the channels, or `CHOOSE`.
+        stains: The bundle's stains.
+        advice: What is said where one was not chosen.
 
     Raises:
         ValueError: With what was chosen and what is expected.
     """
+    if CHOOSE in chosen:
+        raise ValueError(advice)
     if sorted(chosen) != sorted(stains):
         raise ValueError(
             "The channels were said to show %s; the bundle takes each of %s once. Give the image as many channels, and "
@@ -189,7 +387,7 @@ def to_tiff(channels):
     """
     stack = ImageStack(channels[0].getWidth(), channels[0].getHeight())
     for processor in channels:
-        stack.addSlice(processor)
+        stack.addSlice("", processor.getPixelsCopy())  # its lookup table, inverted perhaps, stays behind
     image = ImagePlus("stack", stack)
     image.setDimensions(len(channels), 1, 1)
     image.setOpenAsHyperStack(True)
@@ -197,7 +395,7 @@ def to_tiff(channels):
 
 
 def show_evidence(image, heatmap, opacity):
-    """Lay a heatmap over an image, over every channel, in place of an overlay that is there.
+    """Lay a heatmap over an image, over every channel of what is shown, in place of an overlay that is there.
 
     Args:
         image: An `ImagePlus`.
@@ -211,6 +409,8 @@ def show_evidence(image, heatmap, opacity):
     roi = ImageRoi(0, 0, coloured.convertToColorProcessor())
     roi.setName(heatmap.getTitle())
     roi.setOpacity(opacity)
+    if image.getNChannels() > 1:
+        roi.setPosition(0, image.getZ(), image.getT())  # 0 is every channel
     image.setOverlay(Overlay(roi))
 
 
@@ -228,8 +428,16 @@ def _inferno():
     return IndexColorModel(8, 256, *parts)
 
 
-def probability_table(answer):
-    """The answer of `/predict` as a `ResultsTable`, a row a treatment."""
+def probability_table(answer, origin):
+    """The answer of `/predict` as a `ResultsTable`, a row a treatment.
+
+    Args:
+        answer: A dict, as the service gives it.
+        origin: Where the order of the channels comes from.
+    """
+    notices = "|".join(
+        "%s:%s" % (each["code"], stain) for each in notices_of(answer) for stain in each["channels"] or [""]
+    )
     inside = (answer.get("prediction_set") or {}).get("treatments", ())
     table = ResultsTable()
     table.setPrecision(4)
@@ -243,6 +451,8 @@ def probability_table(answer):
         else:
             table.addValue("Versus control", "")
         table.addValue("In prediction set", "yes" if treatment in inside else "no")
+        table.addValue("Channels taken", origin)
+        table.addValue("Notices", notices)
     return table
 
 
@@ -257,15 +467,27 @@ def stain_table(attribution):
     return table
 
 
-def notice(answer):
-    """What to know before a prediction is believed; empty where there is nothing."""
-    if answer.get("in_distribution") is not False:
-        return ""
-    return (
-        "The image is unlike what the model learned from: it lies farther from the training sites than %.1f %% of the "
-        "validation controls. Neither probabilities nor prediction set can be trusted."
-        % answer["distance"]["percentile"]
-    )
+def notices_of(answer):
+    """What the service has to say of the stack; an older one says nothing."""
+    return answer["stack"].get("notices") or []
+
+
+def remarks(image, answer, origin):
+    """What to know before a prediction is believed, in sentences."""
+    told = ["Channels were taken %s." % origin]
+    if image.getNChannels() > 1 and image.getNSlices() * image.getNFrames() > 1:
+        told.append(
+            "Of depth and time what is shown was sent: slice %d of %d, frame %d of %d."
+            % (image.getZ(), image.getNSlices(), image.getT(), image.getNFrames())
+        )
+    told += [each["detail"] for each in notices_of(answer)]
+    if answer.get("in_distribution") is False:
+        told.append(
+            "The image is unlike what the model learned from: it lies farther from the training sites than %.1f %% of "
+            "the validation controls. Neither probabilities nor prediction set can be trusted."
+            % answer["distance"]["percentile"]
+        )
+    return told
 
 
 def ask_where():
@@ -282,12 +504,21 @@ def ask_where():
 
 
 def ask_what(names, stains, treatments):
-    """Ask which channel shows which stain, what to explain, and how; None if the user cancels."""
+    """Ask which channel shows which stain, what to explain, and how; None if the user cancels.
+
+    Returns:
+        Stains of the channels, where their order comes from, the treatment, the opacity, and whether to attribute.
+    """
     dialog, choices = GenericDialog("phenoserve: image"), list(treatments)
     choices.insert(0, PREDICTED)
-    for index, stain in enumerate(likely_stains(names, stains)):
+    likely, origin, advice = preset(names, stains)
+    options = list(stains)
+    options.insert(0, CHOOSE)
+    dialog.addMessage("\n".join(wrap(advice, LINE_CHARACTERS)))
+    for index, stain in enumerate(likely):
         name = names[index][:40]
-        dialog.addChoice("Channel_%d%s" % (index + 1, " (%s)" % name if name else ""), stains, stain)
+        label = "Channel_%d%s" % (index + 1, " (%s)" % name if name else "")
+        dialog.addChoice(label, options, stain)
     dialog.addChoice("Evidence for", choices, PREDICTED)
     dialog.addSlider("Opacity (%)", 0, 100, 50)
     dialog.addCheckbox("Stains: how much each adds (takes %d passes)" % 2 ** len(stains), False)
@@ -295,8 +526,11 @@ def ask_what(names, stains, treatments):
     if dialog.wasCanceled():
         return None
     chosen = [dialog.getNextChoice() for _ in names]
+    if origin is None or chosen != likely:
+        origin = BY_HAND
+    check_stains(chosen, stains, advice)
     treatment = dialog.getNextChoice()
-    return chosen, treatment, dialog.getNextNumber() / 100.0, dialog.getNextBoolean()
+    return chosen, origin, treatment, dialog.getNextNumber() / 100.0, dialog.getNextBoolean()
 
 
 def main():
@@ -307,21 +541,15 @@ def main():
         return
     manifest = service.bundle()
     stains = manifest["input"]["channels"]
-    channels = channels_of(image)
-    if len(channels) != len(stains):
-        raise ValueError(
-            "The image has %d channels; the bundle takes %d: %s. Open all of them as one stack or hyperstack."
-            % (len(channels), len(stains), ", ".join(stains))
-        )
+    channels = channels_of(image, stains)
     asked = ask_what([name for name, _ in channels], stains, manifest["treatments"])
     if asked is None:
         return
-    chosen, treatment, opacity, wants_stains = asked
-    check_stains(chosen, stains)
+    chosen, origin, treatment, opacity, wants_stains = asked
     tiff = to_tiff([processor for _, processor in channels])
     IJ.showStatus("phenoserve: prediction")
     answer = service.predict(tiff, chosen)
-    probability_table(answer).show("phenoserve: " + image.getTitle())
+    probability_table(answer, origin).show("phenoserve: " + image.getTitle())
     treatment = answer["prediction"]["treatment"] if treatment == PREDICTED else treatment
     IJ.showStatus("phenoserve: evidence for " + treatment)
     show_evidence(image, service.heatmap(tiff, chosen, treatment), opacity)
@@ -330,8 +558,8 @@ def main():
         table = stain_table(service.stains(tiff, chosen, treatment))
         table.show("phenoserve: stains for %s, %s" % (treatment, image.getTitle()))
     IJ.showStatus("phenoserve: " + treatment)
-    if notice(answer):
-        IJ.log("phenoserve, %s: %s" % (image.getTitle(), notice(answer)))
+    for remark in remarks(image, answer, origin):
+        IJ.log("phenoserve, %s: %s" % (image.getTitle(), remark))
 
 
 # Jython names a script one or the other, by its version.

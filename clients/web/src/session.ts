@@ -1,11 +1,12 @@
 import type { Api } from "./service/api";
 import { Problem } from "./service/problem";
 import type { BundleInfo, Example, StackSummary } from "./service/types";
-import { inNameOrder } from "./stack/join";
+import { orderOf } from "./stack/fileOrder";
 import { readStackAside } from "./stack/reader";
 import type { ShownStack, StackFile } from "./stack/reading";
 import type { Sent } from "./ui/downloadPanel";
 import { fileSize } from "./ui/numbers";
+import { orderWords } from "./ui/orderWords";
 import type { Page } from "./ui/page";
 
 /** What happens to one stack after another: read here and asked about there, at the same time where that can be. */
@@ -16,7 +17,10 @@ export class Session {
   private sent: Sent | null = null;
   /** Stain of every channel: the bundle's order until the service has told the one it took. */
   private names: string[] = [];
-  private origin: StackSummary["channel_order"] | null = null;
+  /** The file of every channel, where they came in several. */
+  private files: string[] = [];
+  /** What is said of the order; null until there is something to say. */
+  private order: { words: string; isOpen: boolean } | null = null;
   private isPictureSettled = false;
 
   constructor(
@@ -38,12 +42,11 @@ export class Session {
   /** Takes one TIFF, or a file a channel. */
   async openFiles(files: File[]): Promise<void> {
     const signal = this.renew();
-    const ordered = inNameOrder(files);
-    const [first] = ordered;
+    const [first] = files;
     if (!first) return;
     try {
-      if (ordered.length === 1) await this.openTiff(first.name, first, false, signal);
-      else await this.openChannels(ordered, signal);
+      if (files.length === 1) await this.openTiff(first.name, first, false, signal);
+      else await this.openChannels(files, signal);
     } catch (error) {
       await this.onProblem(error, () => this.openFiles(files), signal);
     }
@@ -64,7 +67,7 @@ export class Session {
   async reorder(channels: string[]): Promise<void> {
     if (!this.sent) return;
     const signal = this.renew();
-    await this.ask({ ...this.sent, channels }, signal);
+    await this.ask({ ...this.sent, channels, orderFrom: null }, signal);
   }
 
   async attributeStains(): Promise<void> {
@@ -101,12 +104,21 @@ export class Session {
       this.page.cannotShow(error.message);
       this.settlePicture();
     });
-    await Promise.all([picture, this.ask({ fileName: name, content, channels: null, isOurs }, signal)]);
+    const sent = { fileName: name, content, channels: null, orderFrom: null, isOurs };
+    await Promise.all([picture, this.ask(sent, signal)]);
   }
 
-  private async openChannels(ordered: File[], signal: AbortSignal): Promise<void> {
+  private async openChannels(chosen: File[], signal: AbortSignal): Promise<void> {
+    const expected = this.bundle?.manifest.input.channels ?? [];
+    const order = orderOf(
+      chosen.map(({ name }) => name),
+      expected,
+    );
+    const ordered = order.places.flatMap((place) => chosen[place] ?? []);
     const bytes = ordered.reduce((sum, { size }) => sum + size, 0);
     this.startStack(`${ordered.length} files, ${ordered[0]?.name} …`, bytes);
+    this.files = ordered.map(({ name }) => name);
+    this.names = order.stains ?? this.names;
     const files = await Promise.all(
       ordered.map(async (file) => ({ name: file.name, content: await file.arrayBuffer() })),
     );
@@ -114,12 +126,19 @@ export class Session {
     const content = await this.showPicture(files, signal, onShare).catch((error: Error) => {
       throw new Problem("The files are not one stack that can be read here", error.message);
     });
-    if (content) await this.ask({ fileName: "stack.tif", content, channels: null, isOurs: true }, signal);
+    if (!content) return;
+    const orderFrom = order.from === "nothing" ? null : order.from;
+    const sent = { fileName: "stack.tif", content, channels: order.stains, orderFrom, isOurs: true };
+    if (order.from === "nothing" && expected.length === ordered.length) {
+      this.page.progress.end();
+      this.letChoose(sent, "The names of the files do not tell which stain each shows. Say so, then ask.");
+    } else await this.ask(sent, signal);
   }
 
   private startStack(name: string, bytes: number): void {
     this.names = this.bundle?.manifest.input.channels ?? [];
-    [this.shown, this.sent, this.origin, this.isPictureSettled] = [null, null, null, false];
+    this.files = [];
+    [this.shown, this.sent, this.order, this.isPictureSettled] = [null, null, null, false];
     this.page.startStack(name, fileSize(bytes));
   }
 
@@ -148,21 +167,35 @@ export class Session {
       progress.share("Uploading", 0);
       const prediction = await this.api.predict(sent.content, sent.channels, { signal, onUpload });
       this.sent = sent;
-      this.takeOrder(prediction.stack);
+      this.takeOrder(prediction.stack, sent);
       this.page.showPrediction(prediction, sent);
       progress.wait("The service explains its answer");
       const explanations = await this.api.explainAll(sent.content, sent.channels, false, { signal });
       this.page.showExplanations(explanations, prediction);
       progress.end();
     } catch (error) {
+      if (error instanceof Problem && error.code === "ambiguous_channels") {
+        this.letChoose(
+          sent,
+          "The names in the file leave open which stain each channel shows. Say so, then ask.",
+        );
+      }
       await this.onProblem(error, () => this.ask(sent, signal), signal);
     }
   }
 
-  private takeOrder({ channels, channel_order: origin }: StackSummary): void {
+  /** Waits for the reader to say which channel shows which stain, before anything is asked about it. */
+  private letChoose(sent: Sent, words: string): void {
+    this.sent = sent;
+    this.order = { words, isOpen: true };
+    this.offerOrder();
+  }
+
+  private takeOrder(stack: StackSummary, sent: Sent): void {
+    const { channels } = stack;
     const isOther = channels.join() !== this.names.join();
     this.names = channels;
-    this.origin = origin;
+    this.order = { words: orderWords(stack, sent), isOpen: false };
     if (isOther && this.shown) this.page.showPicture(this.shown, channels);
     this.offerOrder();
   }
@@ -174,7 +207,8 @@ export class Session {
 
   /** Another order is asked about anew, which would end a picture that is still being read. */
   private offerOrder(): void {
-    if (this.isPictureSettled && this.origin) this.page.order.show(this.names, this.origin);
+    const { names: channels, files } = this;
+    if (this.isPictureSettled && this.order) this.page.order.show({ channels, files, ...this.order });
   }
 
   /** Asks for a key and goes on, or tells what went wrong. */

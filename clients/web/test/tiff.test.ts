@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { decodePlanes } from "../src/stack/decode";
-import { inNameOrder, joinPlanes } from "../src/stack/join";
+import { joinPlanes } from "../src/stack/join";
 import type { Pixels, Plane } from "../src/stack/planes";
 import { readStack } from "../src/stack/reading";
 import { writeTiff } from "../src/stack/tiffWriter";
@@ -20,11 +20,6 @@ test.each([
 ])("%s planes come back from the TIFF that is written of them", async (_, make) => {
   const written = planes(make);
   expect(await decodePlanes(await writeTiff(written).arrayBuffer())).toEqual(written);
-});
-
-test("files are ordered by the numbers in their names", () => {
-  const names = ["w10.tif", "w2.tif", "w1.tif"].map((name) => ({ name }));
-  expect(inNameOrder(names).map(({ name }) => name)).toEqual(["w1.tif", "w2.tif", "w10.tif"]);
 });
 
 test("files that are not channels of one stack are refused by name", () => {

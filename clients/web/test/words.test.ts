@@ -22,8 +22,18 @@ test("no file name breaks out of its word", () => {
 
 test("a problem keeps the service's words, and anything else is named as foreign", () => {
   const body = JSON.stringify({ title: "T", detail: "D", code: "not_a_tiff", status: 415 });
-  expect(readProblem(415, body)).toMatchObject({ title: "T", detail: "D", code: "not_a_tiff", status: 415 });
-  expect(readProblem(502, "<html>Bad gateway")).toMatchObject({ code: null, status: 502 });
+  expect(readProblem(415, "application/problem+json", body)).toMatchObject({
+    title: "T",
+    detail: "D",
+    code: "not_a_tiff",
+    status: 415,
+  });
+  const foreign = readProblem(413, "text/html", "<html>Request Entity Too Large");
+  expect(foreign).toMatchObject({ code: null, status: 413, needsKey: false });
+  expect(foreign.detail).toContain(
+    "answered 413 with text/html instead. The stack is larger than it lets through",
+  );
+  expect(readProblem(200, "text/html", "<html>Log in").detail).toContain("It may want a login");
 });
 
 test("numbers are short and keep their sign", () => {

@@ -10,6 +10,7 @@ import sys
 
 from ij import IJ, ImageJ, Macro, WindowManager
 from ij.measure import ResultsTable
+from ij.plugin import FileInfoVirtualStack
 from java.lang import System, Thread
 
 script_path, cases_path, results_path = sys.argv[1:]
@@ -24,11 +25,25 @@ def rows_of(table):
     return [{heading: table.getStringValue(heading, row) for heading in headings} for row in rows]
 
 
+def arrange(image, case):
+    """Shows an image as a user may have left it; none of this changes its pixels, but for the conversion to a type."""
+    if case.get("type"):
+        IJ.run(image, case["type"], "")
+    if case.get("mode"):
+        image.setDisplayMode(getattr(IJ, case["mode"]))
+    image.setPosition(case.get("channel", 1), case.get("slice", 1), case.get("frame", 1))
+    if case.get("range"):
+        image.setDisplayRange(*case["range"])
+    for command in case.get("commands", ()):
+        IJ.run(image, command, "")
+    if case.get("selected"):
+        image.setRoi(3, 4, 10, 11)
+
+
 def run(case):
     """The whole script on an image, its dialogs answered by what a macro would pass."""
     image = IJ.openImage(case["image"])
-    if case.get("type"):
-        IJ.run(image, case["type"], "")
+    arrange(image, case)
     WindowManager.setTempCurrentImage(image)
     IJ.log("\\Clear")
     Macro.setOptions(Thread.currentThread(), case["options"])
@@ -36,7 +51,7 @@ def run(case):
     try:
         script.main()
     except (script.ServiceError, ValueError) as error:
-        failed = str(error)
+        failed = error.args[0]
     overlay = image.getOverlay()
     found = {"failed": failed, "log": IJ.getLog(), "overlay": None}
     title = image.getTitle()
@@ -52,6 +67,7 @@ def run(case):
             "name": roi.getName(),
             "bounds": [bounds.x, bounds.y, bounds.width, bounds.height],
             "opacity": roi.getOpacity(),
+            "position": [roi.getCPosition(), roi.getZPosition(), roi.getTPosition()],
             "colours": [pixel & 0xFFFFFF for pixel in roi.getProcessor().getPixels()],
         }
         if case.get("picture"):
@@ -61,23 +77,38 @@ def run(case):
 
 def heatmap(case):
     image = IJ.openImage(case["image"])
-    tiff = script.to_tiff([processor for _, processor in script.channels_of(image)])
+    tiff = script.to_tiff([processor for _, processor in script.channels_of(image, case["stains"])])
     found = script.Service(case["service"]).heatmap(tiff, case["stains"], case["treatment"])
     return {"size": [found.getWidth(), found.getHeight()], "values": list(found.getProcessor().getPixels())}
 
 
 def tiff(case):
     """The script's own TIFF of what is shown of an image, written to a file."""
-    image = IJ.openImage(case["image"])
-    image.setPosition(1, case.get("slice", 1), case.get("frame", 1))
-    channels = script.channels_of(image)
+    path = case["image"]
+    image = FileInfoVirtualStack.openVirtual(path) if case.get("virtual") else IJ.openImage(path)
+    arrange(image, case)
+    channels = script.channels_of(image, case["stains"])
     with open(case["out"], "wb") as out:
         out.write(script.to_tiff([processor for _, processor in channels]).tostring())
     return [name for name, _ in channels]
 
 
-def likely(case):
-    return script.likely_stains(case["names"], case["stains"])
+def presets(case):
+    return [script.preset(each["names"], each["stains"]) for each in case["cases"]]
+
+
+def indexed(_case):
+    """Whether an image of 8 bits counts as one of indexed colours, by the lookup table that it is shown with."""
+    found = {}
+    for name in ("Grays", "Green", "Fire", "3-3-2 RGB"):
+        image = IJ.createImage(name, "8-bit ramp", 64, 64, 1)
+        IJ.run(image, name, "")
+        found[name] = script._has_indexed_colours(image)
+    image = IJ.createImage("inverted", "8-bit ramp", 64, 64, 1)
+    IJ.run(image, "Green", "")
+    IJ.run(image, "Invert LUT", "")
+    found["inverted"] = script._has_indexed_colours(image)
+    return found
 
 
 # ImageJ takes the answers to dialogs from a macro's thread only, and knows that by its name.

@@ -4,9 +4,14 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import tifffile
@@ -17,6 +22,22 @@ SCRIPT = Path(__file__).parents[3] / "clients" / "fiji" / "Phenoserve_Explain.py
 JARS = Path("/usr/share/java")
 KEY = "an-api-key"
 LIMIT_S = 240
+STAIN_CASES = json.loads((Path(__file__).parents[2] / "cases" / "stains.json").read_text("utf-8"))["cases"]
+# How a user may have left an image of channels.
+VIEWS: dict[str, dict] = {
+    "a composite": {"mode": "COMPOSITE", "channel": 3, "range": [300, 400]},
+    "colours": {"mode": "COLOR", "channel": 6},
+    "grey": {"mode": "GRAYSCALE", "channel": 2, "range": [0, 1]},
+    "a selection": {"mode": "COMPOSITE", "selected": True},
+    "a virtual stack": {"virtual": True, "channel": 4},
+    "inverted": {"mode": "GRAYSCALE", "channel": 2, "commands": ["Invert LUT"]},
+    "8 bits inverted": {"pixels": "uint8", "mode": "GRAYSCALE", "commands": ["Invert LUT"]},
+    "8 bits on fire": {"pixels": "uint8", "mode": "COLOR", "channel": 5, "commands": ["Fire"]},
+}
+NOTICES = [
+    {"code": "dead_channel", "channels": ["WGA"], "detail": "WGA holds the same value everywhere."},
+    {"code": "repeated_channel", "channels": ["ConA", "Syto14"], "detail": "ConA and Syto14 agree."},
+]
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +47,68 @@ def keyed_url(serve, tiny_bundle, tmp_path_factory):
     keys = tmp_path_factory.mktemp("keys") / "keys.txt"
     keys.write_text(sha256(KEY.encode()).hexdigest())
     with serve(tiny_bundle, "--api-keys-file", keys) as url:
+        yield url
+
+
+class QuietHandler(BaseHTTPRequestHandler):
+    """One that writes no log."""
+
+    def log_message(self, *_arguments):
+        """Says nothing."""
+
+    def answer(self, status: int, content_type: str, content: bytes, **headers: str) -> None:
+        """Sends an answer as a whole."""
+        self.send_response(status)
+        for name, value in {"Content-Type": content_type, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def proxy_url() -> Iterator[str]:
+    """What stands between: a page of its own with 502, a login page with 200 below /login, elsewhere below /moved."""
+
+    class Proxy(QuietHandler):
+        def do_GET(self):
+            status = {"login": 200, "moved": 302}.get(self.path.split("/")[1], 502)
+            self.answer(status, "text/html", b"<html>Bad gateway", Location="/login")
+
+    with serving(Proxy) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def telling_url(service_url) -> Iterator[str]:
+    """The service, with notices in its answer to `/predict`."""
+
+    class Telling(QuietHandler):
+        def do_GET(self):
+            self.pass_on(httpx.get(service_url + self.path))
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name: self.headers[name] for name in ("Accept", "Content-Type")}
+            self.pass_on(httpx.post(service_url + self.path, content=body, headers=headers, timeout=60))
+
+        def pass_on(self, answer: httpx.Response):
+            content = answer.content
+            if self.path.startswith("/predict"):
+                told = answer.json()
+                told["stack"]["notices"] = NOTICES
+                content = json.dumps(told).encode()
+            self.answer(answer.status_code, answer.headers["content-type"], content)
+
+    with serving(Telling) as url:
         yield url
 
 
@@ -62,9 +145,18 @@ def images(tmp_path_factory, stacks, stains, field) -> dict[str, Path]:
     tifffile.imwrite(files["plain"], first, photometric="minisblack")
     files["labelled"] = folder / "labelled.tif"
     labels = [f"{stain} 20x" for stain in reversed(stains)]
-    tifffile.imwrite(
-        files["labelled"], first[::-1].copy(), imagej=True, metadata={"axes": "CYX", "Labels": labels}
-    )
+    for name, axes in {"labelled": "CYX", "labelled slices": "ZYX"}.items():
+        files[name] = folder / f"{name}.tif"
+        metadata = {"axes": axes, "Labels": labels}
+        tifffile.imwrite(files[name], first[::-1].copy(), imagej=True, metadata=metadata)
+    files["contradicting"] = folder / "contradicting.tif"
+    labels = ["x", stains[0], "y", "z", "u", "v"]
+    tifffile.imwrite(files["contradicting"], first, imagej=True, metadata={"axes": "CYX", "Labels": labels})
+    files["coloured"] = folder / "coloured.tif"
+    ramp = np.arange(256, dtype=np.uint8)
+    luts = [ramp * np.array(rgb, np.uint8)[:, None] for rgb in ((1, 0, 0), (0, 1, 1)) * 3]
+    metadata = {"axes": "CYX", "mode": "composite", "LUTs": luts, "Ranges": [100, 900] * 6}
+    tifffile.imwrite(files["coloured"], field, imagej=True, metadata=metadata)
     files["deep"] = folder / "deep.tif"
     deep = np.stack([[first + 10 * frame + depth for depth in range(2)] for frame in range(3)])
     tifffile.imwrite(files["deep"], deep, imagej=True, metadata={"axes": "TZCYX"})
@@ -74,7 +166,9 @@ def images(tmp_path_factory, stacks, stains, field) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory, images, stains, treatment, service_url, keyed_url) -> dict:
+def results(
+    tmp_path_factory, images, stains, treatment, service_url, keyed_url, proxy_url, telling_url
+) -> dict:
     """What came of every case, all of them in one run of Java."""
     java, display = shutil.which("java"), shutil.which("xvfb-run")
     jars = [JARS / "ij.jar", JARS / "jython.jar"]
@@ -88,7 +182,17 @@ def results(tmp_path_factory, images, stains, treatment, service_url, keyed_url)
     swapped = " ".join(f"channel_{i + 1}=[{stain}]" for i, stain in enumerate([stains[1], *stains[1:]]))
     ran = {
         "whole": (images["field"], f"{where} {wanted}"),
-        "predicted": (images["plain"], where),
+        "predicted": (images["uint16"], where),
+        "plain": (images["plain"], where),
+        "labelled slices": (images["labelled slices"], where),
+        "contradicting": (images["contradicting"], where),
+        "chosen": (
+            images["contradicting"],
+            " ".join([where, *(f"channel_{i + 1}=[{stain}]" for i, stain in enumerate(stains))]),
+        ),
+        "composite": (images["coloured"], where),
+        "deep": (images["deep"], where),
+        "told": (images["uint16"], f"service=[{telling_url}] key=[]"),
         "labelled": (images["labelled"], where),
         "two of one stain": (images["uint8"], f"{where} {swapped}"),
         "too few": (images["few"], where),
@@ -97,6 +201,10 @@ def results(tmp_path_factory, images, stains, treatment, service_url, keyed_url)
         "key": (images["uint8"], f"service=[{keyed_url}] key=[{KEY}]"),
         "nobody": (images["uint8"], "service=[http://127.0.0.1:9] key=[]"),
         "no address": (images["uint8"], "service=[127.0.0.1] key=[]"),
+        "bare IPv6": (images["uint8"], "service=[http://::1:8000] key=[]"),
+        "a proxy": (images["uint8"], f"service=[{proxy_url}] key=[]"),
+        "a login page": (images["uint8"], f"service=[{proxy_url}/login] key=[]"),
+        "moved": (images["uint8"], f"service=[{proxy_url}/moved] key=[]"),
         "not a service": (images["uint8"], f"service=[{service_url}/nowhere] key=[]"),
     }
     cases: dict[str, dict] = {
@@ -104,6 +212,8 @@ def results(tmp_path_factory, images, stains, treatment, service_url, keyed_url)
         for name, (image, options) in ran.items()
     }
     cases["colours"]["type"] = "RGB Color"
+    cases["composite"] |= {"mode": "COMPOSITE", "channel": 3, "range": [300, 400]}
+    cases["deep"] |= {"channel": 2, "slice": 2, "frame": 3}
     cases["whole"]["picture"] = str(folder / "whole.png")
     for name in ("uint8", "uint16", "float32"):
         shared = {"image": str(images[name]), "stains": stains}
@@ -115,16 +225,21 @@ def results(tmp_path_factory, images, stains, treatment, service_url, keyed_url)
         }
         cases[f"tiff of {name}"] = {
             "do": "tiff",
-            "image": str(images[name]),
             "out": str(folder / f"{name}.tif"),
+            **shared,
         }
     deep = {"image": str(images["deep"]), "out": str(folder / "deep.tif"), "slice": 2, "frame": 3}
-    cases["tiff of deep"] = {"do": "tiff", **deep}
-    cases["likely"] = {
-        "do": "likely",
-        "names": ["", "a ConA b", "x", "dna"],
-        "stains": ["DNA", "RNA", "ConA", "ER"],
-    }
+    cases["tiff of deep"] = {"do": "tiff", "stains": stains, **deep}
+    for name, view in VIEWS.items():
+        cases[f"tiff of {name}"] = {
+            "do": "tiff",
+            "image": str(images[view.get("pixels", "coloured")]),
+            "stains": stains,
+            "out": str(folder / f"{name}.tif"),
+            **view,
+        }
+    cases["presets"] = {"do": "presets", "cases": STAIN_CASES}
+    cases["indexed"] = {"do": "indexed"}
     asked, told = folder / "cases.json", folder / "results.json"
     asked.write_text(json.dumps(cases))
     # ImageJ keeps preferences, and Jython a cache, in the home folder.
@@ -207,7 +322,7 @@ def test_stains_are_asked_for_and_shown(results, service_url, field, treatment):
 
 
 def test_the_predicted_treatment_is_explained_unless_another_is_named(results, service_url, stacks):
-    """A plain stack counts as one of channels, and without a choice its predicted treatment is explained."""
+    """Without a choice the predicted treatment is explained."""
     with Client(service_url) as client:
         predicted = client.predict(stacks[0]).prediction.treatment
     assert results["predicted"]["failed"] is None
@@ -218,9 +333,80 @@ def test_slice_labels_say_which_stain_a_channel_shows(results, service_url, stac
     """Channels in another order, named in their labels, get the answer of the stack in the bundle's order."""
     with Client(service_url) as client:
         answer = client.predict(stacks[0])
-    found = {row["Treatment"]: float(row["Classifier"]) for row in results["labelled"]["probabilities"]}
-    assert found == pytest.approx(answer.probabilities, abs=6e-5)
-    assert results["likely"] == ["RNA", "ConA", "ER", "DNA"]
+    for case in ("labelled", "labelled slices"):
+        rows = results[case]["probabilities"]
+        found = {row["Treatment"]: float(row["Classifier"]) for row in rows}
+        assert found == pytest.approx(answer.probabilities, abs=6e-5)
+        assert {row["Channels taken"] for row in rows} == {"by their labels"}
+
+
+@pytest.mark.parametrize("index", range(len(STAIN_CASES)))
+def test_labels_are_read_as_everywhere(results, index):
+    """The labels say what the common table says, the bundle's order, or leave the choice to the user."""
+    case, (preset, origin, advice) = STAIN_CASES[index], results["presets"][index]
+    if "order" in case:
+        assert (preset, origin) == (case["order"], "by their labels")
+    elif case.get("refused"):
+        assert origin is None
+        assert "(choose)" in preset
+        assert all(name in advice for name in [*case["names"], *case["stains"]])
+    else:
+        assert preset == case["stains"]
+        assert origin.startswith("in the bundle's order")
+
+
+def test_labels_that_contradict_the_order_stop_the_script_until_a_stain_is_chosen(results, stains):
+    """Both readings are told and nothing is sent; with a choice for every channel there is an answer that says so."""
+    failed = results["contradicting"]["failed"]
+    assert f"named x, {stains[0]}, y, z, u, v" in failed
+    assert ", ".join(stains) in failed
+    assert results["contradicting"]["probabilities"] is None
+    assert results["chosen"]["failed"] is None
+    assert results["chosen"]["probabilities"][0]["Channels taken"] == "as chosen in the dialog"
+
+
+def test_where_the_order_came_from_stands_in_table_and_log(results):
+    """Channels without labels are said to be in the bundle's order, and what is shown of depth and time is named."""
+    words = "in the bundle's order; their labels do not tell their stains"
+    assert {row["Channels taken"] for row in results["predicted"]["probabilities"]} == {words}
+    assert f"Channels were taken {words}." in results["predicted"]["log"]
+    assert "slice 2 of 2, frame 3 of 3" in results["deep"]["log"]
+    assert results["deep"]["overlay"]["position"] == [0, 2, 3]
+    assert "slice" not in results["predicted"]["log"]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_how_an_image_is_shown_changes_no_pixel(results, field, stacks, view):
+    """Whatever its mode, lookup tables, display range, slider and selection, an image's own pixels are sent."""
+    expected = field if VIEWS[view].get("pixels") is None else next(s for s in stacks if s.dtype == "uint8")
+    with tifffile.TiffFile(results["folder"] / f"{view}.tif") as file:
+        sent = file.asarray()
+        assert {page.photometric for page in file.pages} == {tifffile.PHOTOMETRIC.MINISBLACK}
+    assert sent.dtype == expected.dtype
+    np.testing.assert_array_equal(sent, expected)
+
+
+def test_a_composite_with_its_slider_moved_is_answered(results, service_url, field):
+    """A composite of 16 bits with a lookup table a channel gets the answer of its pixels."""
+    with Client(service_url) as client:
+        expected = client.predict(field).probabilities
+    assert results["composite"]["failed"] is None
+    found = {row["Treatment"]: float(row["Classifier"]) for row in results["composite"]["probabilities"]}
+    assert found == pytest.approx(expected, abs=6e-5)
+
+
+def test_a_palette_is_told_from_a_lookup_table(results):
+    """Only colours whose lightness goes up and down are a palette; tables for intensities, inverted too, are read."""
+    assert {name for name, is_indexed in results["indexed"].items() if is_indexed} == {"3-3-2 RGB"}
+
+
+def test_what_the_service_noticed_stands_in_table_and_log(results):
+    """Notices of an answer are in the table by code and stain, and in the log in the service's words."""
+    words = "dead_channel:WGA|repeated_channel:ConA|repeated_channel:Syto14"
+    assert {row["Notices"] for row in results["told"]["probabilities"]} == {words}
+    for notice in NOTICES:
+        assert notice["detail"] in results["told"]["log"]
+    assert {row["Notices"] for row in results["whole"]["probabilities"]} == {""}
 
 
 def test_a_stack_unlike_the_training_sites_is_pointed_out(results, service_url, field):
@@ -235,10 +421,16 @@ def test_a_stack_unlike_the_training_sites_is_pointed_out(results, service_url, 
     {
         "two of one stain": "each a stain of its own",
         "too few": "The image has 3 channels; the bundle takes 6",
+        "plain": "If the planes are channels, say so: Image > Properties..., Channels 6, Slices 1",
+        "contradicting": "Choose a stain for every channel",
         "colours": "Split the colours first",
         "no key": "An API key is needed",
         "nobody": "Start the service, or correct the address",
         "no address": "expected one like http",
+        "bare IPv6": "or http://[::1]:8000 with IPv6",
+        "a proxy": "answered 502 with text/html, and not as phenoserve does",
+        "a login page": "answered 200 with text/html, and not as phenoserve does",
+        "moved": "answered 302 with",
         "not a service": "There is nothing at this address",
     }.items(),
 )

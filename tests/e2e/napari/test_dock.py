@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from phenoclient import UnusableStackError
+from phenoclient.napari.matching import BY_PLACE
 
 from .conftest import KEY
 
@@ -17,7 +18,7 @@ pytestmark = [
 ]
 
 STAINS = ("Hoechst", "ConA", "Phalloidin", "Syto14", "MitoTracker", "WGA")
-NAMES = ("DNA", "ER", "Actin", "RNA", "Mito", "Golgi")
+NAMES = ("Hoechst 33342", "Concanavalin A", "phalloidin-AF568", "SYTO 14", "Mito_Tracker", "wga")
 COSINE, SINE = np.cos(np.pi / 6), np.sin(np.pi / 6)
 ROTATE = np.array([[1, 0, 0], [0, COSINE, -SINE], [0, SINE, COSINE]])
 SCALE, TRANSLATE = np.array([0.65, 0.65]), np.array([100.0, -40.0])
@@ -68,7 +69,7 @@ def test_the_heatmap_lies_on_the_field(viewer, dock, wait_until, service_url, cl
     np.testing.assert_allclose(layer.translate, TRANSLATE + SCALE * (cell_px - 1) / 2)
     np.testing.assert_allclose(
         layer.data_to_world(np.array(layer.data.shape) - 0.5),
-        viewer.layers["DNA"].data_to_world(np.array(stack.shape[1:]) - 0.5),
+        viewer.layers[NAMES[0]].data_to_world(np.array(stack.shape[1:]) - 0.5),
     )
     assert layer.contrast_limits == [0, pytest.approx(expected.heatmap.max)]
     assert layer.metadata["phenoserve"]["layers"] == dict(zip(STAINS, NAMES, strict=True))
@@ -124,23 +125,68 @@ def test_one_layer_of_all_channels_is_a_stack(viewer, dock, wait_until, service_
         np.testing.assert_allclose(layer.data_to_world(cell), field.data_to_world((0, *corner))[1:])
 
 
+@pytest.mark.parametrize(
+    ("names", "advice", "taken"),
+    [
+        (NAMES, "Proposed by the layers' names.", "by the layers' names"),
+        (tuple("abcdef"), f"Proposed {BY_PLACE}. Check it before you run.", BY_PLACE),
+    ],
+)
+def test_the_dock_says_where_the_order_came_from(
+    viewer, dock, wait_until, service_url, stack, names, advice, taken
+):
+    """Before it is sent and after it is answered the dock says whether names, places or the user told the stains."""
+    for name, channel in zip(names, stack, strict=True):
+        viewer.add_image(channel[np.newaxis, np.newaxis], name=name)
+    connect(dock, wait_until, service_url)
+    assert dock.proposal.text() == advice
+    press(dock.run_button, dock, wait_until)
+    assert dock.channel_order.text() == f"Channels were taken {taken}."
+    assert heatmap_of(viewer).metadata["phenoserve"]["channel_order_from"] == taken
+    first, second = dock.stain_choices["Hoechst"], dock.stain_choices["ConA"]
+    first.setCurrentText(names[1])
+    second.setCurrentText(names[0])
+    press(dock.run_button, dock, wait_until)
+    assert dock.channel_order.text() == "Channels were taken as chosen in the dock."
+
+
+def test_names_that_contradict_the_order_leave_the_choice_to_the_user(
+    viewer, dock, wait_until, service_url, stack
+):
+    """Where one name stands at another stain's place, nothing else is proposed and both readings are shown."""
+    for name, channel in zip(["a", "b", "Hoechst", "d", "e", "f"], stack, strict=True):
+        viewer.add_image(channel, name=name)
+    connect(dock, wait_until, service_url)
+    assert [choice.currentText() for choice in dock.stain_choices.values()] == ["Hoechst", *[""] * 5]
+    assert "named a, b, Hoechst, d, e, f" in dock.proposal.text()
+    assert ", ".join(STAINS) in dock.proposal.text()
+    dock.run_button.click()
+    assert "No layer is chosen for ConA" in dock.status.text()
+
+
 def test_layers_that_come_and_go_are_offered(viewer, dock, wait_until, service_url, stack):
     """Proposals follow the open layers; what the user chose stays while its layer is there."""
     connect(dock, wait_until, service_url)
     dna, er = dock.stain_choices["Hoechst"], dock.stain_choices["ConA"]
     assert dna.currentIndex() == -1
-    viewer.add_image(stack[0], name="DNA mask")
-    assert dna.currentText() == "DNA mask"
+    assert dock.proposal.text() == "Open the channels of one field as image layers."
+    viewer.add_image(stack[0], name="hoechst")
+    assert dna.currentText() == "hoechst"
     open_layers(viewer, stack)
-    viewer.layers["DNA"].name = "Hoechst"
+    assert dna.currentText() == ""  # two layers are named for it
+    viewer.layers.remove("hoechst")
+    viewer.layers["Hoechst 33342"].name = "Hoechst"
     assert dna.currentText() == "Hoechst"
-    dna.setCurrentText("Golgi")
-    viewer.layers.remove("ER")
-    assert (dna.currentText(), er.currentText()) == ("Golgi", "")
-    viewer.layers.remove("Golgi")
+    dna.setCurrentText("wga")
+    viewer.layers.remove("Concanavalin A")
+    assert (dna.currentText(), er.currentText()) == ("wga", "")
+    viewer.layers.remove("wga")
     assert (dna.currentText(), er.currentText()) == ("Hoechst", "")
     viewer.add_labels(np.zeros((8, 8), dtype=int), name="cells")
-    assert dna.findText("cells") == -1
+    viewer.add_image(np.zeros((8, 8, 3), np.uint8), name="colours", rgb=True)
+    assert (dna.findText("cells"), dna.findText("colours")) == (-1, -1)
+    assert "Not offered: 'cells' is a layer of labels." in dock.left_out.text()
+    assert "Not offered: 'colours' is an RGB image." in dock.left_out.text()
 
 
 def test_what_makes_no_stack_is_not_sent(viewer, dock, wait_until, service_url, stack):

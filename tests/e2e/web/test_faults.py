@@ -100,15 +100,25 @@ def test_a_service_that_is_gone_is_told(page):
 
 def test_a_failed_explanation_leaves_the_prediction(page):
     """When only the explanation fails, stack and prediction stay, and it can be tried again."""
-    page.route("**/explain*", lambda route: route.fulfill(status=502, body="<html>Bad gateway"))
+    page.route(
+        "**/explain*",
+        lambda route: route.fulfill(status=502, content_type="text/html", body="<html>Bad gateway"),
+    )
     send(page, ("site.tif", tiff_of(STACK)))
-    page.get_by_text("Status 502 came without a problem in it.").wait_for()
+    page.get_by_text("answered 502 with text/html instead. The service behind it may be down").wait_for()
     assert page.locator("#prediction tbody tr").count() == 5
     page.wait_for_selector(".card")
     assert len(panels(page)) == 7
     page.unroute("**/explain*")
     page.get_by_role("button", name="Try again").click()
     wait_for_answer(page)
+
+
+def test_a_login_page_in_place_of_an_answer_is_told(page):
+    """HTML that comes with status 200 is no answer, and the page says in words what it is."""
+    page.route("**/predict", lambda route: route.fulfill(status=200, content_type="text/html", body="<html>"))
+    send(page, ("site.tif", tiff_of(STACK)))
+    page.get_by_text("answered 200 with text/html instead. It may want a login").wait_for()
 
 
 def test_files_that_are_no_stack_are_named(page):

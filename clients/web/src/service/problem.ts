@@ -15,8 +15,23 @@ export class Problem extends Error {
   }
 }
 
-/** Reads the body of an error; a proxy in between may answer with something else. */
-export function readProblem(status: number, body: string): Problem {
+const LOG_IN = "It may want a login: open the page anew, or ask whoever runs the proxy or gateway.";
+const IS_DOWN = "The service behind it may be down or slow: try again, or ask whoever runs it.";
+
+/** What to do about an answer of something in between, by its status. */
+const ADVICE: Record<number, string> = {
+  200: LOG_IN,
+  401: LOG_IN,
+  403: LOG_IN,
+  407: LOG_IN,
+  413: "The stack is larger than it lets through: ask whoever runs the proxy or gateway for a higher limit.",
+  502: IS_DOWN,
+  503: IS_DOWN,
+  504: IS_DOWN,
+};
+
+/** Reads an answer that is not what was asked for: the service's error, or what a proxy in between says instead. */
+export function readProblem(status: number, contentType: string, body: string): Problem {
   try {
     const told = JSON.parse(body) as Record<string, unknown>;
     if (typeof told.title === "string" && typeof told.detail === "string" && typeof told.code === "string") {
@@ -28,7 +43,8 @@ export function readProblem(status: number, body: string): Problem {
   }
   return new Problem(
     "The answer is not the service's",
-    `Status ${status} came without a problem in it.`,
+    `Something between this page and the service answered ${status} with ${contentType || "no content type"} instead. ` +
+      (ADVICE[status] ?? "Ask whoever runs the proxy or gateway in between."),
     null,
     status,
   );

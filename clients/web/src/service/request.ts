@@ -25,8 +25,9 @@ export function send(request: Request): Promise<ArrayBuffer> {
     };
     call.onload = () => {
       const content = call.response as ArrayBuffer;
-      if (call.status === 200) resolve(content);
-      else reject(readProblem(call.status, new TextDecoder().decode(content)));
+      const contentType = call.getResponseHeader("Content-Type") ?? "";
+      if (call.status === 200 && contentType.startsWith(request.accept)) resolve(content);
+      else reject(readProblem(call.status, contentType, new TextDecoder().decode(content)));
     };
     call.onerror = () =>
       reject(

@@ -19,9 +19,18 @@ export interface Example {
   dtype: string;
 }
 
+/** Something about a stack that was answered all the same. */
+export interface StackNotice {
+  code: string;
+  channels: string[];
+  detail: string;
+}
+
 export interface StackSummary {
   channels: string[];
-  channel_order: "bundle" | "query" | "ome";
+  channel_order: "bundle" | "query" | "ome" | "imagej";
+  /** An older service gives none. */
+  notices?: StackNotice[];
   height: number;
   width: number;
   dtype: string;

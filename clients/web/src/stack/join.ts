@@ -1,12 +1,6 @@
 import { dtypeName, type Plane } from "./planes";
 import { UnshowableError } from "./unshowable";
 
-/** Files in the order of their names, numbers in them by value: `w2` before `w10`. */
-export function inNameOrder<File extends { name: string }>(files: readonly File[]): File[] {
-  const order = new Intl.Collator("en", { numeric: true });
-  return [...files].sort((a, b) => order.compare(a.name, b.name));
-}
-
 /** Joins the channels of several files; each must hold one channel, all of one size and type. */
 export function joinPlanes(files: { name: string; planes: Plane[] }[]): Plane[] {
   const planes = files.map(({ name, planes: [plane, ...others] }) => {

@@ -9,8 +9,10 @@ export interface Sent {
   /** Name of its file, and of the downloads without the ending. */
   fileName: string;
   content: Blob;
-  /** The channel order that was chosen by hand. */
+  /** The stain of each channel, where the names of files or the reader told it. */
   channels: string[] | null;
+  /** What told the order of several files; null where it was one file, or the reader chose. */
+  orderFrom: "file names" | "file numbers" | null;
   /** Whether the reader has no file of it: the page put it together or fetched it. */
   isOurs: boolean;
 }

@@ -51,7 +51,7 @@ export class Intake {
       make(
         "p",
         {},
-        `One TIFF of ${channels.length} channels, or ${channels.length} single-channel TIFFs in the order of their names; ` +
+        `One TIFF of ${channels.length} channels, or ${channels.length} single-channel TIFFs with their stains or numbers in their names; ` +
           `at least ${least} × ${least} pixels, 8 or 16 bits or float. The channels are:`,
       ),
       make(

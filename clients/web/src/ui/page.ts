@@ -12,6 +12,7 @@ import { HeatmapControls } from "./heatmapControls";
 import { Intake } from "./intake";
 import { askForKey } from "./keyForm";
 import { Notices } from "./notices";
+import { orderWords } from "./orderWords";
 import { PredictionPanel } from "./predictionPanel";
 import { Progress } from "./progress";
 import { StainCards } from "./stainCards";
@@ -91,7 +92,7 @@ export class Page {
   showPrediction(prediction: Prediction, sent: Sent): void {
     this.workspace.classList.add("has-answer");
     this.workspace.hidden = false;
-    this.prediction.show(prediction);
+    this.prediction.show(prediction, orderWords(prediction.stack, sent));
     this.attribution.offer(prediction.stack.channels.length);
     this.downloads.show(sent);
   }

@@ -1,4 +1,4 @@
-import type { Prediction, TreatmentProbability } from "../service/types";
+import type { Prediction, StackNotice, TreatmentProbability } from "../service/types";
 import { byId, make } from "./dom";
 import { probability } from "./numbers";
 
@@ -28,7 +28,8 @@ export class PredictionPanel {
       this.section.replaceChildren(make("h2", { id: "prediction-title" }, "No answer"));
   }
 
-  show(answer: Prediction): void {
+  /** Shows an answer, and what is said of the order of its channels. */
+  show(answer: Prediction, order: string): void {
     const names = Object.keys(answer.probabilities).sort(
       (a, b) => (answer.probabilities[b] ?? 0) - (answer.probabilities[a] ?? 0),
     );
@@ -47,6 +48,8 @@ export class PredictionPanel {
           ...headline("Forest", answer.forest),
         ),
       ),
+      make("p", { class: "quiet", id: "channel-order" }, order),
+      ...(answer.stack.notices ?? []).map(noticed),
       ...trust(answer),
       make(
         "table",
@@ -113,21 +116,37 @@ function bar(value: number, kind: string): HTMLElement {
   );
 }
 
+const NOTICE_TITLES: Record<string, string> = {
+  dead_channel: "No signal",
+  saturated_channel: "Saturated",
+  repeated_channel: "The same picture twice",
+  unmatched_channel_names: "Names that are no stains",
+};
+
+/** What the service noticed of the stack; a code of a later service is told in its words alone. */
+function noticed({ code, channels, detail }: StackNotice): HTMLElement {
+  const title = NOTICE_TITLES[code] ?? "Take note";
+  return warning(channels.length > 0 ? `${title}: ${channels.join(", ")}` : title, detail);
+}
+
+function warning(title: string, words: string): HTMLElement {
+  return make(
+    "div",
+    { class: "notice is-warning", role: "alert" },
+    make("strong", {}, title),
+    make("p", { class: "notice-words" }, words),
+  );
+}
+
 /** The prediction set and the notice of a foreign stack, as far as the bundle can tell. */
 function trust({ prediction_set: set, in_distribution: isKnown, distance }: Prediction): HTMLElement[] {
   const told = [];
   if (isKnown === false && distance) {
     told.push(
-      make(
-        "div",
-        { class: "notice is-warning", role: "alert" },
-        make("strong", {}, "Unlike what the model learned from"),
-        make(
-          "p",
-          { class: "notice-words" },
-          `Its embedding lies farther from the training sites than that of ${distance.percentile.toFixed(1)} % of the ` +
-            "validation controls. Neither probabilities nor set can be trusted.",
-        ),
+      warning(
+        "Unlike what the model learned from",
+        `Its embedding lies farther from the training sites than that of ${distance.percentile.toFixed(1)} % of the ` +
+          "validation controls. Neither probabilities nor set can be trusted.",
       ),
     );
   }

@@ -43,11 +43,13 @@ class Answer:
 
     Attributes:
         planes: The planes that were sent, in the order of the stains.
+        order_origin: How it was told which plane shows which stain.
         prediction: What `/predict` says.
         explanations: What `/explain` says of every treatment, in the order of the logits.
     """
 
     planes: Sequence[Plane]
+    order_origin: str
     prediction: Prediction
     explanations: Mapping[str, Explanation]
 
@@ -64,7 +66,12 @@ async def ask_for_bundle(service: Service) -> ServedBundle:
 
 
 async def ask_about(
-    planes: Sequence[Plane], service: Service, stains: Sequence[str], *, with_attribution: bool
+    planes: Sequence[Plane],
+    service: Service,
+    stains: Sequence[str],
+    *,
+    order_origin: str,
+    with_attribution: bool,
 ) -> Answer:
     """Prediction and every treatment's explanation of a stack.
 
@@ -72,6 +79,7 @@ async def ask_about(
         planes: Planes of one field, one for each of `stains`.
         service: Where to ask.
         stains: Stain of every plane; sent along, so the order in which the bundle has them does not matter.
+        order_origin: How it was told which plane shows which stain; kept in the answer.
         with_attribution: Whether to ask which stains speak for each treatment.
 
     Raises:
@@ -82,7 +90,7 @@ async def ask_about(
     async with service.client() as client:
         prediction = await client.predict(stack, channels=stains)
         explanations = await client.explain_all(stack, stains=with_attribution, channels=stains)
-    answer = Answer(planes, prediction, explanations)
+    answer = Answer(planes, order_origin, prediction, explanations)
     if {answer.prediction.bundle.digest} != {each.bundle.digest for each in answer.explanations.values()}:
         raise PhenoclientError("The service exchanged its bundle while it answered. Run again.")
     return answer

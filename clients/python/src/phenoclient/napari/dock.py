@@ -25,11 +25,11 @@ from phenoclient.errors import StackArgumentError
 from phenoclient.napari.asking import Answer, Service, ask_about, ask_for_bundle
 from phenoclient.napari.bars import Bars
 from phenoclient.napari.heatmap import is_heatmap, show_heatmap
-from phenoclient.napari.matching import match, propose
+from phenoclient.napari.matching import BY_HAND, propose
 from phenoclient.napari.planes import Plane, check, planes_of
 from phenoclient.napari.qt import offer, on
 from phenoclient.napari.request import Latest, Outcome, Request
-from phenoclient.napari.viewer import Viewer, image_layers
+from phenoclient.napari.viewer import ImageLayer, Viewer
 from phenoclient.results import ServedBundle
 
 _NOTHING_CHOSEN = "choose a layer"
@@ -51,6 +51,7 @@ class ExplainStack(QWidget):
         self._answer: Answer | None = None
         self._latest = Latest()
         self._planes: list[Plane] = []
+        self._proposal = propose((), ())
         self._proposed: dict[str, str] = {}  # what a choice was set to; where it differs, the user has chosen
 
         self.url = QLineEdit(os.environ.get("PHENOCLIENT_URL", DEFAULT_URL))
@@ -60,12 +61,16 @@ class ExplainStack(QWidget):
         self.connect_button = QPushButton("Connect")
         self.served = _label()
         self.stain_choices: dict[str, QComboBox] = {}
+        self.proposal = _label()
+        self.left_out = _label()
         self.attribution = QCheckBox("Which stains speak for it (slow)")
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
         self.status = _label()
         self.treatment = QComboBox()
         self.predicted = _label()
+        self.channel_order = _label()
+        self.notices = _label()
         self.probabilities = Bars()
         self.stains_title = _label()
         self.stains = Bars()
@@ -74,27 +79,34 @@ class ExplainStack(QWidget):
         self._results = QFrame()
         self._lay_out()
         self._listen()
+        self.reset_choices()
         self._show_state()
 
     def reset_choices(self, _event: object = None) -> None:
         """Offers the layers that are open now; napari calls this whenever they change."""
-        layers = [layer for layer in image_layers(self._viewer) if not is_heatmap(layer)]
-        self._planes = planes_of(layers)
+        layers = [
+            layer
+            for layer in self._viewer.layers
+            if not (isinstance(layer, ImageLayer) and is_heatmap(layer))
+        ]
+        self._planes, left_out = planes_of(layers)
         names = [plane.name for plane in self._planes]
         by_hand = {
             stain: choice.currentText()
             for stain, choice in self.stain_choices.items()
             if choice.currentText() != self._proposed.get(stain, "") and choice.currentText() in names
         }
-        open_stains = [stain for stain in self.stain_choices if stain not in by_hand]
-        free = [name for name in names if name not in by_hand.values()]
-        indices = match(open_stains, free) if by_hand else propose(open_stains, free)
+        self._proposal = propose(list(self.stain_choices), names)
         self._proposed = {
-            stain: "" if index is None else free[index]
-            for stain, index in zip(open_stains, indices, strict=True)
+            stain: "" if index is None or names[index] in by_hand.values() else names[index]
+            for stain, index in zip(self.stain_choices, self._proposal.planes, strict=True)
         }
         for stain, choice in self.stain_choices.items():
             offer(choice, names, by_hand.get(stain) or self._proposed[stain])
+        self.proposal.setText(self._proposal.advice)
+        self.proposal.setVisible(bool(self.stain_choices))
+        self.left_out.setText("\n".join(f"Not offered: {why}" for why in left_out))
+        self.left_out.setVisible(bool(left_out) and bool(self.stain_choices))
 
     def changeEvent(self, a0: QEvent | None) -> None:
         """Drops the running request when napari takes the widget out of its dock."""
@@ -113,7 +125,7 @@ class ExplainStack(QWidget):
         treatment.addRow("Heatmap of", self.treatment)
         results = QVBoxLayout(self._results)
         results.setContentsMargins(0, 0, 0, 0)
-        for part in (self.predicted, self.probabilities):
+        for part in (self.predicted, self.channel_order, self.notices, self.probabilities):
             results.addWidget(part)
         results.addLayout(treatment)
         for part in (self.stains_title, self.stains):
@@ -124,6 +136,8 @@ class ExplainStack(QWidget):
         rows.addWidget(self.connect_button)
         rows.addWidget(self.served)
         rows.addLayout(self._stain_form)
+        rows.addWidget(self.proposal)
+        rows.addWidget(self.left_out)
         rows.addWidget(self.attribution)
         rows.addLayout(buttons)
         rows.addWidget(self.status)
@@ -162,15 +176,23 @@ class ExplainStack(QWidget):
         if self._bundle is None:
             return
         service, stains, with_attribution = self._service, self._bundle.channels, self.attribution.isChecked()
+        order_origin = self._order_origin()
         try:
             planes = check({stain: self._chosen(choice) for stain, choice in self.stain_choices.items()})
         except StackArgumentError as error:
             self._show_error(str(error))
             return
         self._start(
-            lambda: ask_about(planes, service, stains, with_attribution=with_attribution),
+            lambda: ask_about(
+                planes, service, stains, order_origin=order_origin, with_attribution=with_attribution
+            ),
             "Asking about the stack …",
         )
+
+    def _order_origin(self) -> str:
+        """How it was told which layer shows which stain."""
+        chosen = {stain: choice.currentText() for stain, choice in self.stain_choices.items()}
+        return self._proposal.origin if self._proposal.origin and chosen == self._proposed else BY_HAND
 
     def _chosen(self, choice: QComboBox) -> Plane | None:
         index = choice.currentIndex()
@@ -239,6 +261,10 @@ class ExplainStack(QWidget):
         if prediction.in_distribution is False:
             sentences.append("Unlike what the model learned from: do not trust it.")
         self.predicted.setText(" ".join(sentences))
+        self.channel_order.setText(f"Channels were taken {answer.order_origin}.")
+        notices = prediction.stack.notices
+        self.notices.setText("\n".join(f"⚠ {notice.detail}" for notice in notices))
+        self.notices.setVisible(bool(notices))
         self.probabilities.show_values(prediction.probabilities, limit=1.0)
         offer(self.treatment, answer.explanations, most_probable.treatment)
         self._show_treatment(most_probable.treatment)

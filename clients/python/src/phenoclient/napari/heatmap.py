@@ -40,6 +40,8 @@ def show_heatmap(viewer: Viewer, answer: Answer, treatment: str, stains: dict[st
             "probability": answer.prediction.probabilities[treatment],
             "cell_px": heatmap.scale_px,
             "layers": stains,
+            "channel_order_from": answer.order_origin,
+            "notices": [notice.detail for notice in explanation.stack.notices],
         }
     }
     for layer in image_layers(viewer):

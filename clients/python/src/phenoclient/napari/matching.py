@@ -2,85 +2,73 @@
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import takewhile
 
-# What the stains of the Cell Painting assay are called after: the dye, and what it binds (Bray et al. 2016, table 1).
-_SYNONYMS = (
-    {"hoechst", "hoechst33342", "dapi", "dna", "nuclei", "nucleus"},
-    {"cona", "concanavalin", "concanavalina", "er"},
-    {"phalloidin", "actin"},
-    {"syto14", "syto", "rna", "nucleoli"},
-    {"mitotracker", "mito", "mitochondria"},
-    {"wga", "wheatgerm", "golgi"},
-)
-_SHORTEST_PREFIX = 4
+from phenoclient.stain_names import StainMatch, match_stains
+
+BY_NAMES = "by the layers' names"
+BY_PLACE = "in the bundle's order; the layers' names do not tell their stains"
+BY_HAND = "as chosen in the dock"
 
 
-def match(stains: Sequence[str], names: Sequence[str]) -> list[int | None]:
-    """The plane of every stain.
+@dataclass(frozen=True)
+class Proposal:
+    """What the names of the planes say about their stains.
 
-    A name that is the stain's goes before one that holds it as a word, then one that holds another word for it, then
-    one that holds the beginning of it. Where two names fit a stain equally, or one fits two stains, neither is taken.
-
-    Args:
-        stains: Stains of the bundle, in its order.
-        names: Names of the planes that can be chosen.
-
-    Returns:
-        Index into `names` for each of `stains`; None where none fits.
+    Attributes:
+        planes: Index of the plane that each stain is proposed to be in, in the bundle's order; None where the user has
+            to choose.
+        origin: Where the order comes from: `BY_NAMES` or `BY_PLACE`; None where it is not complete.
+        advice: What is to be known or done before it is sent, in a sentence.
     """
-    found: dict[int, int] = {}
-    for fits in (_is_the_same, _holds, _holds_a_synonym, _holds_the_beginning):
-        open_stains = [index for index in range(len(stains)) if index not in found]
-        open_names = [index for index in range(len(names)) if index not in found.values()]
-        pairs = [
-            (stain, name) for stain in open_stains for name in open_names if fits(stains[stain], names[name])
-        ]
-        num_names = {stain: sum(pair[0] == stain for pair in pairs) for stain in open_stains}
-        num_stains = {name: sum(pair[1] == name for pair in pairs) for name in open_names}
-        found |= {stain: name for stain, name in pairs if num_names[stain] == num_stains[name] == 1}
-    return [found.get(index) for index in range(len(stains))]
+
+    planes: tuple[int | None, ...]
+    origin: str | None
+    advice: str
 
 
-def propose(stains: Sequence[str], names: Sequence[str]) -> list[int | None]:
-    """`match`, or the names in their order where none fits any stain and there are as many as stains.
+def propose(stains: Sequence[str], names: Sequence[str]) -> Proposal:
+    """Proposes a plane for every stain.
+
+    A stain gets the plane whose name means it, by the rules of `match_stains`. The planes are taken in their order
+    where there are as many as stains and no name speaks against it. Otherwise no plane is proposed that its name does
+    not tell.
 
     Args:
         stains: All stains of the bundle, in its order.
         names: Names of all planes that can be chosen, in their order.
     """
-    found = match(stains, names)
-    if any(index is not None for index in found) or len(names) != len(stains):
-        return found
-    return list(range(len(stains)))
+    match = _read(names, stains)
+    meant = [match.stains.index(stain) if match.stains.count(stain) == 1 else None for stain in stains]
+    if None not in meant:
+        return Proposal(tuple(meant), BY_NAMES, "Proposed by the layers' names.")
+    if not names:
+        return Proposal(tuple(meant), None, "Open the channels of one field as image layers.")
+    if len(names) != len(stains):
+        advice = f"{len(names)} planes are open and the bundle takes {len(stains)}. Choose those that no name tells."
+        return Proposal(tuple(meant), None, advice)
+    if match.refusal is not None:
+        return Proposal(tuple(meant), None, f"{match.refusal} Choose a layer for every stain.")
+    in_order = tuple(range(len(stains)))
+    return Proposal(in_order, BY_PLACE, f"Proposed {BY_PLACE}. Check it before you run.")
 
 
-def _is_the_same(stain: str, name: str) -> bool:
-    return _squeezed(stain) == _squeezed(name)
+def _read(names: Sequence[str], stains: Sequence[str]) -> StainMatch:
+    """Reads names as they stand or, where none of them means a stain, without the words that all of them share."""
+    match = match_stains(names, stains)
+    return match if any(match.stains) else match_stains(_telling_parts(names), stains)
 
 
-def _holds(stain: str, name: str) -> bool:
-    return _squeezed(stain) in _words(name)
+def _telling_parts(names: Sequence[str]) -> list[str]:
+    """Names without the words with which all begin and all end: a file's name, an objective."""
+    words = [re.findall(r"[^\W_]+", name) for name in names]
+    shared = _num_shared(words)
+    tails = [each[shared:][::-1] for each in words]
+    trailing = _num_shared(tails)
+    return [" ".join(tail[trailing:][::-1]) for tail in tails]
 
 
-def _holds_a_synonym(stain: str, name: str) -> bool:
-    synonyms = next((group for group in _SYNONYMS if _squeezed(stain) in group), set[str]())
-    return bool(synonyms & _words(name))
-
-
-def _holds_the_beginning(stain: str, name: str) -> bool:
-    whole = _squeezed(stain)
-    return any(
-        min(len(word), len(whole)) >= _SHORTEST_PREFIX and (word.startswith(whole) or whole.startswith(word))
-        for word in _words(name)
-    )
-
-
-def _squeezed(name: str) -> str:
-    return "".join(re.findall(r"[^\W_]+", name.casefold()))
-
-
-def _words(name: str) -> set[str]:
-    """Words of a name, and each with the word after it: `Syto 14` holds `syto14`."""
-    words = re.findall(r"[^\W_]+", name.casefold())
-    return {*words, *(first + second for first, second in pairwise(words))}
+def _num_shared(lists: Sequence[Sequence[str]]) -> int:
+    """How many elements all lists begin with."""
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*lists, strict=False)))

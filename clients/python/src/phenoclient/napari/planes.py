@@ -10,9 +10,11 @@ from jaxtyping import Shaped
 from phenoclient.errors import StackArgumentError
 from phenoclient.images import PIXEL_TYPES
 from phenoclient.napari.placement import Place, place_of
-from phenoclient.napari.viewer import ImageLayer
+from phenoclient.napari.viewer import ImageLayer, LabelLayer, Layer
 
 MAX_PLANES = 32  # of a layer; one that has more is a time series or a volume
+_ONE_FIELD = "Open the channels at one depth and one time point."
+_DEPTH_OR_TIME = {"z", "depth", "slice", "slices", "zstep", "t", "time", "timepoint", "frame", "frames"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,15 +24,15 @@ class Plane:
     Attributes:
         name: The layer's name; with the plane's index where the layer has several.
         layer: The layer's name.
-        image: The layer's array at full resolution, `(y, x)` or `(plane, y, x)`; may be lazy.
-        index: Which plane of it, along the first axis; None where it has two axes.
+        image: The layer's array at full resolution, `(…, y, x)`; may be lazy.
+        index: Where the plane is along the axes before y and x; empty where there are none.
         place: Where it lies.
     """
 
     name: str
     layer: str
     image: Any
-    index: int | None
+    index: tuple[int, ...]
     place: Place
 
     @property
@@ -41,29 +43,72 @@ class Plane:
 
     def read(self) -> Shaped[np.ndarray, "y x"]:
         """Its pixels; computes them where the layer is lazy."""
-        return np.asarray(self.image if self.index is None else self.image[self.index])
+        return np.asarray(self.image[self.index] if self.index else self.image)
 
 
-def planes_of(layers: Sequence[ImageLayer]) -> list[Plane]:
-    """The planes that a stain may be: of image layers of two axes, or of three where the first is short.
+def planes_of(layers: Sequence[Layer]) -> tuple[list[Plane], list[str]]:
+    """The planes that a stain may be, and why some layers hold none.
+
+    Axes of length 1 before y and x count for nothing; one longer axis before them is that of the channels, unless it
+    is long or its label says that it is depth or time.
 
     Args:
-        layers: Image layers, in the order in which their planes shall be offered.
+        layers: Layers of any kind, in the order in which their planes shall be offered.
+
+    Returns:
+        The planes, and a sentence for each layer of pixels that cannot be a channel. Layers of points, shapes and the
+        like are passed over.
     """
     planes: list[Plane] = []
+    left_out: list[str] = []
     for layer in layers:
-        image = layer.data[0] if layer.multiscale else layer.data
-        if layer.rgb or layer.ndim not in {2, 3} or 0 in image.shape:
+        if isinstance(layer, LabelLayer):
+            left_out.append(
+                f"'{layer.name}' is a layer of labels. They number objects; expected intensities."
+            )
+        if not isinstance(layer, ImageLayer):
             continue
-        if layer.ndim == 2:
-            planes.append(Plane(layer.name, layer.name, image, None, place_of(layer)))
-        elif image.shape[0] <= MAX_PLANES:
-            place = place_of(layer)
-            planes += [
-                Plane(f"{layer.name} [{index}]", layer.name, image, index, place)
-                for index in range(image.shape[0])
-            ]
-    return planes
+        fault = _fault_of(layer)
+        if fault is None:
+            planes += _planes_of_one(layer)
+        else:
+            left_out.append(f"'{layer.name}' {fault}")
+    return planes, left_out
+
+
+def _planes_of_one(layer: ImageLayer) -> list[Plane]:
+    image, place = _finest(layer), place_of(layer)
+    leading = image.shape[:-2]
+    indices = list(np.ndindex(*leading))
+    if len(indices) == 1:
+        return [Plane(layer.name, layer.name, image, indices[0], place)]
+    return [
+        Plane(f"{layer.name} [{count}]", layer.name, image, index, place)
+        for count, index in enumerate(indices)
+    ]
+
+
+def _fault_of(layer: ImageLayer) -> str | None:
+    """Why an image layer holds no channels, and what to do; None where it may."""
+    if layer.rgb:
+        return "is an RGB image. Colours are no stains: open the channels, or split the colours by Split RGB."
+    shape = _finest(layer).shape
+    if layer.ndim < 2 or 0 in shape:
+        return f"has the shape {shape}. Expected pixels along y and x."
+    longer = [axis for axis in range(layer.ndim - 2) if shape[axis] > 1]
+    told = [axis for axis in longer if str(layer.axis_labels[axis]).casefold() in _DEPTH_OR_TIME]
+    if told:
+        label = layer.axis_labels[told[0]]
+        return f"has {shape[told[0]]} planes along its axis '{label}'. {_ONE_FIELD}"
+    if len(longer) > 1:
+        return f"has the shape {shape}: {len(longer)} axes before y and x are longer than 1. {_ONE_FIELD}"
+    if longer and shape[longer[0]] > MAX_PLANES:
+        return f"has {shape[longer[0]]} planes, so they are taken for depth or time. {_ONE_FIELD}"
+    return None
+
+
+def _finest(layer: ImageLayer) -> Any:
+    return layer.data[0] if layer.multiscale else layer.data
 
 
 def check(chosen: Mapping[str, Plane | None]) -> list[Plane]:
@@ -94,7 +139,7 @@ def check(chosen: Mapping[str, Plane | None]) -> list[Plane]:
     if np.dtype(first.image.dtype).name not in PIXEL_TYPES:
         raise StackArgumentError(
             f"{first.name!r} is {first.described}. Expected {', '.join(PIXEL_TYPES)}: the intensities as the "
-            "microscope wrote them."
+            "microscope wrote them. Add the layer again with its data converted by astype."
         )
     for plane in others:
         if plane.described != first.described:

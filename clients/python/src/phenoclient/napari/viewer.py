@@ -41,6 +41,7 @@ class ImageLayer(Layer, Protocol):
     shear: Any
     units: Any
     contrast_limits: Any
+    axis_labels: Any
 
     @property
     def rgb(self) -> bool:
@@ -61,6 +62,13 @@ class ImageLayer(Layer, Protocol):
     def affine(self) -> Transform:
         """What comes after scale, shear, rotation and translation."""
         ...
+
+
+@runtime_checkable
+class LabelLayer(Layer, Protocol):
+    """A layer of numbered objects: of napari's kinds, only labels have `selected_label`."""
+
+    selected_label: int
 
 
 @runtime_checkable
