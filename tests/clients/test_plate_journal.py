@@ -1,6 +1,8 @@
 """The journal outlives what may happen to it."""
 
+import errno
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -8,12 +10,21 @@ from hypothesis import strategies as st
 
 from phenoclient import PlateError
 from phenoclient.plate.journal import Entry, Journal
+from phenoclient.plate.tables import read_table, write_table
 
 BINDING = {"bundle digest": "ab", "layout": "rxrx"}
 ENTRIES = [
-    Entry(("", "7", f"A{index:02d}", "1"), ((index, 5),), {"predicted_treatment": "µ|\n", "x": 0.1 * index})
+    Entry(
+        ("", "caf\udce9", f"A{index:02d}", "1"),
+        ((index, 5),),
+        {"predicted_treatment": "µ|\n", "distance": 0.1 * index},
+    )
     for index in range(1, 5)
 ]
+
+
+def entries(journal: Journal) -> list[Entry]:
+    return [journal.entry(site) for site in journal.signatures]
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +44,104 @@ def test_a_journal_cut_anywhere_holds_every_whole_line(whole, tmp_path_factory, 
     path.write_bytes(whole[:length])
     num_whole = max(0, whole[:length].count(b"\n") - 1)
     with Journal(path, BINDING) as journal:
-        assert list(journal.entries.values()) == ENTRIES[:num_whole]
+        assert entries(journal) == ENTRIES[:num_whole]
         for entry in ENTRIES[num_whole:]:
             journal.append(entry)
     assert path.read_bytes() == whole
 
 
-def test_a_last_line_of_anything_else_is_torn_too(whole, tmp_path):
-    """A last line that ends but holds no JSON object, as a power cut leaves, is cut off."""
+@pytest.mark.parametrize("tail", [b"\0" * 700, b"{", b'{"site":["","7","A09","1"],"sig' + b"\0" * 40])
+def test_a_last_line_without_an_end_is_torn(whole, tmp_path, tail):
+    """A last line that does not end, or zeros as a power cut leaves them, is cut off; nothing else is lost."""
     path = tmp_path / "journal"
-    path.write_bytes(whole + b"\0\0\0\n")
+    path.write_bytes(whole + tail)
     with Journal(path, BINDING) as journal:
-        assert list(journal.entries.values()) == ENTRIES
+        assert (entries(journal), journal.num_damaged) == (ENTRIES, 0)
     assert path.read_bytes() == whole
 
 
-def test_damage_before_the_last_line_is_refused(whole, tmp_path):
-    """A damaged line with whole ones behind it was no kill: the journal is refused by the line's number."""
-    lines = whole.split(b"\n")
-    lines[2] = b"{"
-    (tmp_path / "journal").write_bytes(b"\n".join(lines))
-    with pytest.raises(PlateError, match="line 3 of 5"):
+SITE, SIGNATURE, ANSWER = ["", "7", "A02", "1"], [[2, 5]], {"predicted_treatment": "x", "distance": 1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "\0\0",
+        "[]",
+        json.dumps({"site": SITE, "answer": ANSWER}),
+        json.dumps({"site": SITE[1:], "signature": SIGNATURE, "answer": ANSWER}),
+        json.dumps({"site": "A02", "signature": SIGNATURE, "answer": ANSWER}),
+        json.dumps({"site": [*SITE[:3], 1], "signature": SIGNATURE, "answer": ANSWER}),
+        json.dumps({"site": SITE, "signature": [[2]], "answer": ANSWER}),
+        json.dumps({"site": SITE, "signature": [["2", 5]], "answer": ANSWER}),
+        json.dumps({"site": SITE, "signature": SIGNATURE, "answer": None}),
+        json.dumps({"site": SITE, "signature": SIGNATURE, "answer": {"predicted_treatment": "x"}}),
+        json.dumps({"site": SITE, "signature": SIGNATURE, "answer": ANSWER | {"distance": "near"}}),
+        json.dumps({"site": SITE, "signature": SIGNATURE, "answer": ANSWER | {"predicted_treatment": 7}}),
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_line_counts_for_nothing_and_is_counted(whole, tmp_path, line):
+    """A line that is no entry loses its own site and no other; a new answer about the site is kept behind it."""
+    lines = whole.decode().split("\n")
+    lines[2] = line
+    path = tmp_path / "journal"
+    path.write_text("\n".join(lines))
+    with Journal(path, BINDING) as journal:
+        assert (entries(journal), journal.num_damaged) == ([ENTRIES[0], *ENTRIES[2:]], 1)
+        journal.append(ENTRIES[1])
+    with Journal(path, BINDING) as journal:
+        assert sorted(entries(journal), key=lambda entry: entry.site) == ENTRIES
+
+
+def test_a_journal_of_an_earlier_version_is_refused_in_a_sentence(whole, tmp_path):
+    """Answers that an earlier version kept have no order of channels and no notices: they are not filled up."""
+    path = tmp_path / "journal"
+    path.write_bytes(whole.replace(b"plate journal 2", b"plate journal 1"))
+    with pytest.raises(PlateError, match=r"another version of phenoclient .*journal 1.*move it away"):
+        Journal(path, BINDING)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_a_folder_that_cannot_sync_is_gone_on_with(tmp_path, monkeypatch, number):
+    """Where a file system has no fsync, answers and tables are written all the same."""
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with Journal(tmp_path / "journal", BINDING) as journal:
+        journal.append(ENTRIES[0])
+    write_table(tmp_path / "t.csv", [{"code": "x"}], ["code"])
+    assert read_table(tmp_path / "t.csv") == [{"code": "x"}]
+    with Journal(tmp_path / "journal", BINDING) as journal:
+        assert entries(journal) == ENTRIES[:1]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EINVAL])
+def test_a_folder_that_cannot_lock_is_refused_with_advice(tmp_path, monkeypatch, number):
+    """Where a file system has no locks two runs could write one journal: a local disk is asked for."""
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(PlateError, match=r"cannot be locked .* on a local disk with --out"):
         Journal(tmp_path / "journal", BINDING)
+
+
+def test_a_disk_that_is_full_is_no_disk_without_sync(tmp_path, monkeypatch):
+    """An error of fsync that is not "no such call" is an error: nothing counts that may not be on the disk."""
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with Journal(tmp_path / "journal", BINDING) as journal:
+        monkeypatch.setattr(os, "fsync", refuse)
+        with pytest.raises(PlateError, match="cannot be written"):
+            journal.append(ENTRIES[0])
+        assert journal.signatures == {}
 
 
 def test_another_run_is_refused_by_what_differs(whole, tmp_path):
@@ -66,10 +153,10 @@ def test_another_run_is_refused_by_what_differs(whole, tmp_path):
     assert path.read_bytes() == whole
 
 
-def test_another_file_is_refused_and_left_alone(tmp_path):
-    """A file of JSON lines that is no journal is refused and keeps its content."""
+@pytest.mark.parametrize("content", ['{"some": "thing"}\n', '{"some": "thing"}', "x", '{"format":"x"}\n'])
+def test_another_file_is_refused_and_left_alone(tmp_path, content):
+    """A file that is no journal, with or without an end of its line, is refused and keeps its content."""
     path = tmp_path / "journal"
-    content = json.dumps({"some": "thing"}) + "\n"
     path.write_text(content)
     with pytest.raises(PlateError, match="not that of a journal"):
         Journal(path, BINDING)
@@ -82,4 +169,4 @@ def test_a_journal_belongs_to_one_run_at_a_time(tmp_path):
     with Journal(path, BINDING), pytest.raises(PlateError, match="another process"):
         Journal(path, BINDING)
     with Journal(path, BINDING) as journal:
-        assert journal.entries == {}
+        assert journal.signatures == {}

@@ -1,6 +1,7 @@
 """How a run treats a service that is full, away, or another one; on a fake service that says so."""
 
 import asyncio
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,15 @@ import pytest
 import tifffile
 
 from phenoclient import NO_RETRIES, AsyncClient, KeyRefusedError, PlateError, ServiceUnavailableError
-from phenoclient.plate import open_plate, predict_plate, read_plate_map, read_table
+from phenoclient.plate import (
+    LAYOUTS,
+    PlateOptions,
+    Run,
+    open_plate,
+    pacing,
+    predict_plate,
+    read_table,
+)
 from phenoclient.plate.pacing import FIRST_WINDOW, Window, wait_s
 
 from .conftest import BASE_URL
@@ -70,6 +79,47 @@ async def test_a_service_that_stays_away_ends_the_run(service, client, folder, t
     assert not (tmp_path / "r.csv").exists()
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        problem(503, "deadline_passed", headers={"retry-after": "0"}),
+        problem(503, "worker_died", headers={"retry-after": "0"}),
+        problem(503, "a_code_of_tomorrow", headers={"retry-after": "0"}),
+        problem(503, "not_ready", headers={"retry-after": "0"}),
+        problem(429, "too_many_requests", headers={"retry-after": "0"}),
+        httpx.Response(503, text="<html>a proxy alone</html>"),
+        httpx.Response(504, text="<html>a proxy alone</html>"),
+        httpx.ReadError("broken"),
+        httpx.ReadTimeout("late"),
+    ],
+    ids=["deadline", "died", "unknown", "not ready", "full", "proxy 503", "proxy 504", "broken", "late"],
+)
+async def test_a_site_that_never_gets_an_answer_fails_alone(
+    service, client, folder, tmp_path, refusal, monkeypatch
+):
+    """Whatever a ready service, or what is before it, always answers about one site, the run ends with its reason."""
+    monkeypatch.setattr(pacing, "_WAIT_INITIAL_S", 0.01)
+    plate = await open_plate(client, folder)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/predict" and pixels(request).mean() < 2:
+            if isinstance(refusal, Exception):
+                raise refusal
+            return refusal
+        return service(request)
+
+    async with AsyncClient(BASE_URL, retries=NO_RETRIES, transport=httpx.MockTransport(answer)) as other:
+        outcome = await predict_plate(other, plate, tmp_path / "r.csv", patience_s=0.5)
+    ((identity, failure),) = outcome.failures.items()
+    expected = "transport"
+    if isinstance(refusal, httpx.Response):
+        is_ours = "json" in refusal.headers.get("content-type", "")
+        expected = refusal.json()["code"] if is_ours else "between"
+    assert (identity[2], failure.code) == ("A01", expected)
+    assert len(read_table(tmp_path / "r.csv")) == NUM_SITES - 1
+    assert [row["code"] for row in read_table(tmp_path / "r.failed.csv")] == [expected]
+
+
 async def test_another_bundle_ends_the_run_and_nothing_of_it_is_kept(service, client, folder, tmp_path):
     """Answers of a bundle that was not there at the start are no answers: the run ends by naming both."""
     plate = await open_plate(client, folder)
@@ -87,21 +137,32 @@ async def test_a_key_that_is_refused_ends_the_run_at_once(service, client, folde
         await predict_plate(client, plate, tmp_path / "r.csv")
 
 
-async def test_a_site_that_breaks_the_connection_every_time_fails_alone(service, client, folder, tmp_path):
-    """A stack that takes the connection down five times is listed; the other sites are answered."""
+async def test_stopped_twice_a_run_ends_at_once_and_leaves_nothing_behind(client, service, folder, tmp_path):
+    """The second stop does not wait for requests in flight; no task outlives the run, no error goes unasked for."""
     plate = await open_plate(client, folder)
+    unheard = list[dict]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheard.append(context))
+    runs = list[Run]()
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/predict" and pixels(request).mean() < 2:
-            raise httpx.ReadError("broken")
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if len(service.requests) == 3:
+            for _ in range(2):
+                runs[0].stop()
+        if len(service.requests) >= 3:
+            await asyncio.sleep(60)
         return service(request)
 
-    async with AsyncClient(BASE_URL, retries=NO_RETRIES, transport=httpx.MockTransport(answer)) as breaking:
-        outcome = await predict_plate(breaking, plate, tmp_path / "r.csv")
-    ((identity, failure),) = outcome.failures.items()
-    assert (identity[2], failure.code) == ("A01", "transport")
-    assert "5 attempts" in failure.reason
-    assert len(read_table(tmp_path / "r.csv")) == NUM_SITES - 1
+    before = asyncio.all_tasks()
+    async with AsyncClient(BASE_URL, retries=NO_RETRIES, transport=httpx.MockTransport(answer)) as slow:
+        outcome = await asyncio.wait_for(
+            predict_plate(
+                slow, plate, tmp_path / "r.csv", on_start=lambda run, _sites, _done: runs.append(run)
+            ),
+            timeout=3,
+        )
+    assert not outcome.is_complete
+    gc.collect()
+    assert (asyncio.all_tasks() - before, unheard) == (set(), [])
 
 
 async def test_a_changed_file_is_asked_about_again_and_no_other(service, client, folder, tmp_path):
@@ -147,18 +208,30 @@ async def test_waits_honour_the_service_and_differ():
     assert len(set(waits)) == len(waits)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("treatment\nx\n", "Expected `well`"),
-        ("well,treatment\nA01,x\na1,y\n", "line 3: names well A01 again"),
-        ("well,dose\nA01,much\n", "line 2: dose is 'much'"),
-        ("well\n7\n", "line 2: '7' is no well"),
-        ("well\n", "no rows"),
-    ],
-)
-async def test_a_plate_map_that_cannot_be_meant_is_refused(tmp_path, text, message):
-    """A plate map without wells, with one twice, or with a dose that is no number is refused by its line."""
-    (tmp_path / "map.csv").write_text(text)
-    with pytest.raises(PlateError, match=message):
-        read_plate_map(tmp_path / "map.csv")
+async def test_a_row_says_the_order_of_channels_and_what_the_service_noticed(
+    service, client, folder, tmp_path
+):
+    """The order that was used, where it comes from, and every notice with its stains stand in the site's row."""
+    generator = np.random.default_rng(0)
+    tifffile.imwrite(folder / "A01_s1_w1.tif", generator.integers(0, 9, (40, 36), np.uint8))
+    for order, source in ((None, "numbers"), ("2=DNA,1=RNA", "--channels")):
+        plate = await open_plate(client, folder, PlateOptions(channels=order))
+        await predict_plate(client, plate, tmp_path / f"{source}.csv")
+        rows = read_table(tmp_path / f"{source}.csv")
+        assert {(row["channel_order"], row["channel_order_from"]) for row in rows} == {("DNA|RNA", source)}
+        dead = ["dead_channel:RNA" if order is None else "dead_channel:DNA"]
+        assert [row["notices"] for row in rows] == dead + ["dead_channel:DNA|dead_channel:RNA"] * 5
+
+
+async def test_a_whole_stacks_order_comes_from_where_the_service_says(service, client, tmp_path):
+    """For files that hold whole stacks the service decides the order, and the row says by what."""
+    folder = tmp_path / "stacks"
+    folder.mkdir()
+    field = np.arange(2 * 40 * 36, dtype=np.uint16).reshape(2, 40, 36)
+    tifffile.imwrite(folder / "P_A1_1.tif", field, photometric="minisblack")
+    for order, source in ((None, "bundle"), ("RNA,DNA", "query")):
+        options = PlateOptions(LAYOUTS["incucyte"], channels=order)
+        await predict_plate(client, await open_plate(client, folder, options), tmp_path / f"{source}.csv")
+        (row,) = read_table(tmp_path / f"{source}.csv")
+        expected = "DNA|RNA" if order is None else "RNA|DNA"
+        assert (row["channel_order"], row["channel_order_from"], row["notices"]) == (expected, source, None)

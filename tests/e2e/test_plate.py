@@ -129,15 +129,20 @@ def test_killed_three_times_the_table_is_the_same(folder, url, undisturbed, tmp_
     assert_same_table(out, undisturbed)
 
 
-def test_interrupted_it_says_so_and_goes_on(folder, url, undisturbed, tmp_path):
-    """Ctrl-C ends with its own status, keeps what was answered, and the same command ends with the same table."""
+@pytest.mark.parametrize("num_signals", [1, 2])
+def test_interrupted_it_says_so_and_goes_on(folder, url, undisturbed, tmp_path, num_signals):
+    """Ctrl-C, once or twice, ends with its own status and no traceback; the same command ends with the same table."""
     out = tmp_path / "results.csv"
     process = start(folder, out, url)
     wait_for(lambda: len(journal_lines(out)) >= 10, process)
-    process.send_signal(signal.SIGINT)
+    for _ in range(num_signals):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
     returncode, told = finish(process)
     assert (returncode, out.exists()) == (ExitCode.INTERRUPTED, False)
     assert "goes on" in told
+    assert "Traceback" not in told
+    assert "never retrieved" not in told
     assert run(folder, out, url)[0] == 0
     assert_same_table(out, undisturbed)
 
@@ -175,6 +180,21 @@ def test_a_full_service_is_asked_less_and_answers_all(folder, serve, two_stains,
     assert_same_table(out, undisturbed)
 
 
+def test_a_site_past_its_deadline_every_time_ends_the_run(folder, serve, two_stains, tmp_path):
+    """A ready service that is never in time is asked so often, and the site is listed as failed."""
+    plate = tmp_path / "plate"
+    plate.mkdir()
+    for file in folder.glob("A01_*.tif"):
+        (plate / file.name).write_bytes(file.read_bytes())
+    out = tmp_path / "results.csv"
+    with serve(two_stains, "--deadline-s", "0.0003") as url:
+        returncode, told = run(plate, out, url)
+    assert returncode == ExitCode.SITES_FAILED, told
+    (failed,) = read_table(tmp_path / "results.failed.csv")
+    assert (failed["Metadata_Well"], failed["code"]) == ("A01", "deadline_passed")
+    assert "no answer in 5 attempts" in failed["reason"]
+
+
 def test_failed_sites_are_listed_with_their_reasons(folder, url, tmp_path):
     """A missing channel, a damaged file and a field too small are in the table of failures; the rest is answered."""
     plate = tmp_path / "plate"
@@ -206,20 +226,24 @@ def test_parquet_holds_what_csv_holds_with_embeddings_and_plate_map(folder, url,
     """A Parquet table has the CSV's columns and values, the embedding on request, and the plate map's treatments."""
     out, wells = tmp_path / "results.parquet", tmp_path / "map.csv"
     wells.write_text("Well,compound,dose,batch\nA1,Wortmannin,2.5,007\nA02,none,0,007\n")
-    returncode, told = run(folder, out, url, "--embedding", "projection", "--plate-map", str(wells))
+    options = ("--embedding", "projection", "--plate-map", str(wells))
+    returncode, told = run(folder, out, url, *options)
+    assert (returncode, out.exists()) == (ExitCode.FILE, False)
+    assert "line 3: dose is '0'" in told
+    returncode, told = run(folder, out, url, *options, "--control", "none")
     assert returncode == 0, told
-    assert "does not hold A03" in told
+    assert "does not hold 94 wells with images: A03, A04, " in told
     rows, plain = read_table(out), read_table(undisturbed)
     for row, expected in zip(rows, plain, strict=True):
         assert {name: row[name] for name in expected} == expected
         assert np.linalg.norm([row[f"proj_{index:04d}"] for index in range(128)]) == pytest.approx(
             1, abs=1e-4
         )
-    names = ("Metadata_treatment", "Metadata_treatment_conc", "Metadata_batch")
+    names = ("Metadata_treatment", "Metadata_treatment_conc", "Metadata_batch", "Metadata_role")
     assert [tuple(row[name] for name in names) for row in rows[:3]] == [
-        ("Wortmannin", 2.5, "007"),
-        ("none", 0.0, "007"),
-        (None, None, None),
+        ("Wortmannin", 2.5, "007", "treated"),
+        ("none", None, "007", "control"),
+        (None, None, None, None),
     ]
 
 

@@ -73,7 +73,7 @@ class RetryPolicy:
             wait_jitter=self.wait_jitter_s,
         )
 
-    def _wait_or_give_up(self, error: Exception) -> bool | float:
+    def _wait_or_give_up(self, error: BaseException) -> bool | float:
         """False to raise the error, True to wait by doubling, a number to wait that many seconds."""
         if not isinstance(error, ServiceError) or error.status not in RETRIED_STATUSES:
             return False

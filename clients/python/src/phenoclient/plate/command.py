@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from phenoclient.retry import NO_RETRIES
 from phenoclient.settings import TIMEOUT_S
 
 _NUM_FAILURES_TOLD = 10
+_NUM_STOPS = 2
 
 
 def plate(
@@ -53,7 +55,7 @@ def plate(
         typer.Option(
             metavar="ID=STAIN,...",
             help="Which channel shows which stain.",
-            show_default="channels in order, stains in the bundle's order",
+            show_default="by the channels' names, or by their numbers in the bundle's order",
         ),
     ] = None,
     plane: Annotated[
@@ -65,6 +67,14 @@ def plate(
     plate_map: Annotated[
         Path | None,
         typer.Option(metavar="CSV", help="Table of wells with treatment and treatment_conc, to be joined."),
+    ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What the plate map calls the untreated wells, such as DMSO.",
+            show_default="what the bundle calls them",
+        ),
     ] = None,
     embedding: Annotated[
         EmbeddingKind | None,
@@ -86,12 +96,15 @@ def plate(
         options = PlateOptions(_layout(layout, pattern), channels, embedding, plane, timepoint)
         client = client_of(AsyncClient, url, api_key, timeout, NO_RETRIES)
         results = out or Path(f"{folder.resolve().name}.csv")
-        treatments = None if plate_map is None else read_plate_map(plate_map)
-        outcome = asyncio.run(_predict(client, folder, options, results, treatments, max_in_flight, patience))
+        if control is not None and plate_map is None:
+            raise typer.BadParameter("--control is given without --plate-map. Expected both, or neither.")
+        outcome = asyncio.run(
+            _predict(client, folder, options, results, (plate_map, control), max_in_flight, patience)
+        )
     _tell_of_the_end(outcome)
     if not outcome.is_complete:
         raise typer.Exit(ExitCode.INTERRUPTED)
-    if outcome.failures:
+    if outcome.failures or outcome.file_failures:
         raise typer.Exit(ExitCode.SITES_FAILED)
 
 
@@ -135,12 +148,14 @@ async def _predict(
     folder: Path,
     options: PlateOptions,
     results: Path,
-    plate_map: PlateMap | None,
+    plate_map_and_control: tuple[Path | None, str | None],
     max_in_flight: int,
     patience_s: float,
 ) -> PlateOutcome:
     async with client:
         plate = await open_plate(client, folder, options)
+        path, control = plate_map_and_control
+        plate_map = None if path is None else read_plate_map(path, plate.bundle.control, control)
         _tell_of_the_plate(plate, plate_map)
         with ProgressBar() as bar:
 
@@ -161,13 +176,15 @@ async def _predict(
 
 
 def _stop_on_signals(run: Run) -> None:
-    """The first Ctrl-C (or SIGTERM) lets what is in flight finish, the second ends at once."""
+    """The first Ctrl-C (or SIGTERM) lets what is in flight finish, the second does not wait for it."""
     loop = asyncio.get_running_loop()
+    stops = count(1)
 
     def stop() -> None:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(name)
         run.stop()
+        if next(stops) == _NUM_STOPS:  # the next one is the system's: it ends a process that hangs
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(name)
 
     for name in (signal.SIGINT, signal.SIGTERM):
         try:
@@ -179,27 +196,30 @@ def _stop_on_signals(run: Run) -> None:
 def _tell_of_the_plate(plate: Plate, plate_map: PlateMap | None) -> None:
     found = plate.found
     tell(f"{len(found.sites)} sites in layout {found.layout.name}; {plate.stain_files.described}")
-    if found.unmatched:
+    for note in found.notes:
+        tell(note)
+    if found.file_failures:
         tell(
-            f"{len(found.unmatched)} image files are left alone, as the layout does not match their names: "
-            f"{found.unmatched[0]}{' and others' if len(found.unmatched) > 1 else ''}"
+            f"{len(found.file_failures)} files belong to no site: {next(iter(found.file_failures.values())).reason}"
         )
-    lacking = None if plate_map is None else plate_map.lacking(found.sites)
-    if lacking is not None:
-        tell(lacking)
+    for remark in plate_map.remarks(found.sites) if plate_map is not None else ():
+        tell(remark)
 
 
 def _tell_of_the_end(outcome: PlateOutcome) -> None:
+    if outcome.num_damaged:
+        tell(f"{outcome.journal}: {outcome.num_damaged} damaged lines of an earlier run count for nothing")
     if not outcome.is_complete:
         tell(f"stopped; the answers so far are in {outcome.journal}. The same command goes on from there.")
         return
     num_answered = outcome.num_sites - len(outcome.failures)
     earlier = f", {outcome.num_resumed} of them by an earlier run" if outcome.num_resumed else ""
     tell(f"{num_answered} of {outcome.num_sites} sites answered{earlier}: {outcome.results}")
-    if not outcome.failures:
-        return
-    for identity, failure in list(outcome.failures.items())[:_NUM_FAILURES_TOLD]:
-        tell(f"failed: {'_'.join(filter(None, identity))}: {failure.code}: {failure.reason}")
-    tell(
-        f"{len(outcome.failures)} sites failed, all listed in {outcome.failed}; run again to ask about them again"
-    )
+    sites = [("_".join(filter(None, identity)), failure) for identity, failure in outcome.failures.items()]
+    files = [(path.as_posix(), failure) for path, failure in outcome.file_failures.items()]
+    for name, failure in [*sites, *files][:_NUM_FAILURES_TOLD]:
+        tell(f"failed: {name}: {failure.code}: {failure.reason}")
+    if sites:
+        tell(f"{len(sites)} sites failed, all listed in {outcome.failed}; run again to ask about them again")
+    if files:
+        tell(f"{len(files)} files belong to no site, all listed in {outcome.failed}")

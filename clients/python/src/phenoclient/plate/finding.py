@@ -240,7 +240,7 @@ def _sites(
             failures[identity] = _both_kinds(files)
         for channel, found in channels.items():
             if len(found) > 1 and identity in of_choice:
-                failures[identity] = _several(channel, found)
+                failures.setdefault(identity, _several(channel, found))
         more = [reading.path for found in channels.values() for reading in found[1:]]
         sites.append(Site(experiment or None, plate, well, number, files, tuple(more)))
     return sorted(sites, key=lambda site: site.order), failures

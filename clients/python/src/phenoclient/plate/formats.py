@@ -6,12 +6,72 @@ from pathlib import PurePath
 from phenoclient.plate.layouts import IMAGE_ENDINGS
 
 _MICROSCOPE_ENDINGS = frozenset(
-    ".czi .nd2 .lif .lof .flex .stk .oib .oif .oir .vsi .ets .lsm .ims .dv .r3d .mrc .zvi .ics .ids .dib .scn .svs "
-    ".ndpi .mvd2 .sld .sldy .zarr .n5".split()
+    {
+        ".czi",
+        ".nd2",
+        ".lif",
+        ".lof",
+        ".flex",
+        ".stk",
+        ".oib",
+        ".oif",
+        ".oir",
+        ".vsi",
+        ".ets",
+        ".lsm",
+        ".ims",
+        ".dv",
+        ".r3d",
+        ".mrc",
+        ".zvi",
+        ".ics",
+        ".ids",
+        ".dib",
+        ".scn",
+        ".svs",
+        ".ndpi",
+        ".mvd2",
+        ".sld",
+        ".sldy",
+        ".zarr",
+        ".n5",
+    }
 )
 _PICTURE_ENDINGS = frozenset(
-    ".jpg .jpeg .jpe .jp2 .j2k .jpx .jxr .wdp .jxl .bmp .gif .webp .avif .heic .heif .tga .pgm .ppm .pnm .pbm .psd "
-    ".exr .fits .fit .h5 .hdf5 .npy .npz .raw .dcm .nrrd .nii".split()
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+        ".jxr",
+        ".wdp",
+        ".jxl",
+        ".bmp",
+        ".gif",
+        ".webp",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".tga",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+        ".pbm",
+        ".psd",
+        ".exr",
+        ".fits",
+        ".fit",
+        ".h5",
+        ".hdf5",
+        ".npy",
+        ".npz",
+        ".raw",
+        ".dcm",
+        ".nrrd",
+        ".nii",
+    }
 )
 _CELLOMICS = re.compile(r"\.c\d\d")
 _PACKED_ENDINGS = frozenset({".bz2", ".gz", ".xz", ".zip", ".zst", ".7z"})

@@ -15,16 +15,26 @@ _SHRINK = 0.75
 _ROUNDS_BEFORE_A_PROBE = 8
 _WAIT_INITIAL_S = 0.25
 _WAIT_MAX_S = 5.0
-_AWAY_STATUSES = frozenset(
+_NOT_READY = "not_ready"
+_BETWEEN_STATUSES = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
 
 
+def is_not_ready(error: PhenoclientError) -> bool:
+    """Whether the service itself says that it is not ready yet."""
+    return isinstance(error, ServiceError) and error.code == _NOT_READY
+
+
 def is_away(error: PhenoclientError) -> bool:
-    """Whether an error says that the service is not there now: no connection, not ready, or a proxy alone answers."""
-    return isinstance(error, TransportError) or (
-        isinstance(error, ServiceError) and error.status in _AWAY_STATUSES
-    )
+    """Whether an error says that the service is not there now.
+
+    That is: no connection, a service that is not ready, or something between that answers alone, which is a status of
+    502, 503 or 504 without a code of the service. A 503 with another code comes from a service that is there.
+    """
+    if isinstance(error, ServiceError):
+        return is_not_ready(error) or (error.code is None and error.status in _BETWEEN_STATUSES)
+    return isinstance(error, TransportError)
 
 
 def wait_s(attempt: int, retry_after_s: float | None = None) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 from phenoclient.plate.sites import Failure, Site
 from phenoclient.plate.stains import StainFiles
-from phenoclient.results import Embedding, Prediction, ServedBundle
+from phenoclient.results import Embedding, Prediction, ServedBundle, StackNotice
 
 PROBABILITY = "probability_"
 VERSUS_CONTROL = "versus_control_"
@@ -15,13 +15,60 @@ METADATA = "Metadata_"
 FILE_NAME = "Metadata_FileName_"
 FOLDER = "Metadata_Folder"
 SEPARATOR = "|"
-_VECTOR_PREFIXES = {"embedding": "emb_", "projection": "proj_"}
+ROLE = "Metadata_role"
+CONTROL, TREATED = "control", "treated"
+_DOSE = "Metadata_treatment_conc"
+VECTOR_PREFIXES = {"embedding": "emb_", "projection": "proj_"}
+_SITE = (
+    "Metadata_experiment",
+    "Metadata_Plate",
+    "Metadata_Well",
+    "Metadata_Site",
+    "Metadata_site_id",
+)
+_BUNDLE, _DIGEST = "Metadata_bundle", "Metadata_bundle_digest"
+_RESERVED = frozenset(name.casefold() for name in (*_SITE, FOLDER, _BUNDLE, _DIGEST, ROLE))
+_TEXTS = frozenset(
+    {
+        "channel_order",
+        "channel_order_from",
+        "notices",
+        "predicted_treatment",
+        "prediction_set",
+        "forest_treatment",
+        "code",
+        "reason",
+        "files",
+    }
+)
 
 
-def answer_row(prediction: Prediction, embedding: Embedding | None) -> dict[str, Any]:
-    """Columns of what the service answered about a site; blank (None) where the bundle has no calibration."""
+def column_type(name: str) -> type[str] | type[bool] | type[float]:
+    """What a column of the results holds, told by its name: never by its values, as a compound may be called 123."""
+    if name in _TEXTS or (name.startswith(METADATA) and name != _DOSE):
+        return str
+    return bool if name == "in_distribution" else float
+
+
+def is_reserved(name: str) -> bool:
+    """Whether the results have a column of this name, or one that differs in case alone, beside a plate map's."""
+    name = name.casefold()
+    return name in _RESERVED or name.startswith(FILE_NAME.casefold())
+
+
+def answer_row(prediction: Prediction, embedding: Embedding | None, order_from: str) -> dict[str, Any]:
+    """Columns of what the service answered about a site; blank (None) where the bundle has no calibration.
+
+    Args:
+        prediction: Its answer.
+        embedding: Its answer about the vector; None where none was asked for.
+        order_from: Where the order of the channels comes from.
+    """
     prediction_set, distance, forest = prediction.prediction_set, prediction.distance, prediction.forest
     row: dict[str, Any] = {
+        "channel_order": SEPARATOR.join(prediction.stack.channels),
+        "channel_order_from": order_from,
+        "notices": SEPARATOR.join(map(_notice, prediction.stack.notices)) or None,
         "predicted_treatment": prediction.prediction.treatment,
         "predicted_probability": prediction.prediction.probability,
         **{f"{PROBABILITY}{name}": value for name, value in prediction.probabilities.items()},
@@ -36,20 +83,18 @@ def answer_row(prediction: Prediction, embedding: Embedding | None) -> dict[str,
         **{f"{FOREST_PROBABILITY}{name}": value for name, value in forest.probabilities.items()},
     }
     if embedding is not None:
-        prefix = _VECTOR_PREFIXES[embedding.kind]
+        prefix = VECTOR_PREFIXES[embedding.kind]
         row |= {f"{prefix}{index:04d}": value for index, value in enumerate(embedding.embedding.tolist())}
     return row
 
 
+def _notice(notice: StackNotice) -> str:
+    return f"{notice.code}:{','.join(notice.channels)}" if notice.channels else notice.code
+
+
 def site_row(site: Site) -> dict[str, Any]:
     """Columns that say which site a row is about, under pycytominer's names."""
-    return {
-        "Metadata_experiment": site.experiment,
-        "Metadata_Plate": site.plate,
-        "Metadata_Well": site.well,
-        "Metadata_Site": site.site,
-        "Metadata_site_id": site.site_id,
-    }
+    return dict(zip(_SITE, (site.experiment, site.plate, site.well, site.site, site.site_id), strict=True))
 
 
 def source_row(site: Site, folder: Path, stain_files: StainFiles, bundle: ServedBundle) -> dict[str, Any]:
@@ -59,12 +104,12 @@ def source_row(site: Site, folder: Path, stain_files: StainFiles, bundle: Served
     return {
         FOLDER: str(folder.resolve()),
         **{f"{FILE_NAME}{name}": path.as_posix() for name, path in zip(names, files, strict=True)},
-        "Metadata_bundle": f"{bundle.name} {bundle.version}",
-        "Metadata_bundle_digest": bundle.digest,
+        _BUNDLE: f"{bundle.name} {bundle.version}",
+        _DIGEST: bundle.digest,
     }
 
 
 def failure_row(site: Site, failure: Failure, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns of a site without an answer."""
+    """Columns of a site without an answer, after those that are known of it."""
     files = SEPARATOR.join(sorted(path.as_posix() for path in (*site.files.values(), *site.more_files)))
-    return {**site_row(site), **known, "code": failure.code, "reason": failure.reason, "files": files}
+    return {**known, "code": failure.code, "reason": failure.reason, "files": files}

@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from phenoclient.calls import EmbeddingKind
 from phenoclient.client import AsyncClient
@@ -25,8 +26,8 @@ from phenoclient.errors import (
     UnreadableAnswerError,
     UploadTooSlowError,
 )
-from phenoclient.plate.journal import Entry, Journal
-from phenoclient.plate.pacing import LARGEST_WINDOW, Presence, Window, is_away, wait_s
+from phenoclient.plate.journal import Entry, Journal, Signature
+from phenoclient.plate.pacing import LARGEST_WINDOW, Presence, Window, is_away, is_not_ready, wait_s
 from phenoclient.plate.rows import answer_row
 from phenoclient.plate.sites import Failure, Site
 from phenoclient.plate.stains import StainFiles
@@ -36,6 +37,7 @@ from phenoclient.stacks import stack_tiff
 PATIENCE_S = 600.0
 _MAX_BROKEN = 5
 _GRACE_S = 5.0
+_UNANSWERED = "transport"
 _ENDS_THE_RUN = (
     KeyMissingError,
     KeyRefusedError,
@@ -116,11 +118,18 @@ class Run:
         self._window = Window(max_in_flight)
         self._presence = Presence(client, patience_s)
         self._stop = asyncio.Event()
+        self._workers = list[asyncio.Task[None]]()
         self._writing = asyncio.Lock()
         self._last_answer_s = time.monotonic()
 
     def stop(self) -> None:
-        """Sends no further site; `ask` returns once those in flight are answered, within seconds."""
+        """Sends no further site; `ask` returns once those in flight are answered, within seconds.
+
+        Called again, it does not wait for those in flight.
+        """
+        if self._stop.is_set():
+            for worker in self._workers:
+                worker.cancel()
         self._stop.set()
 
     async def ask(self, sites: Sequence[Site]) -> bool:
@@ -135,26 +144,32 @@ class Run:
         """
         self._last_answer_s = time.monotonic()
         remaining = iter(sites)
-        workers = [
+        self._workers = [
             asyncio.create_task(self._work(remaining)) for _ in range(min(self._max_in_flight, len(sites)))
         ]
-        everything = asyncio.gather(*workers)
-        stopped = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait({everything, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not everything.done():
-                await asyncio.wait({everything}, timeout=_GRACE_S)
-            if everything.done():
-                await everything
-        finally:
-            for task in (*workers, stopped):
-                task.cancel()
-            await asyncio.wait([*workers, stopped])
-            await self._presence.close()
+        if self._workers:
+            await self._watch(self._workers)
         return all(self._is_done(site) for site in sites)
 
+    async def _watch(self, workers: Sequence[asyncio.Task[None]]) -> None:
+        """Waits until the workers are done, one of them fails, or the run is stopped; none is left behind."""
+        everything = asyncio.gather(*workers)
+        stopped = asyncio.create_task(self._stop.wait())
+        tasks: list[asyncio.Future[Any]] = [*workers, everything, stopped]
+        try:
+            await asyncio.wait({everything, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({everything}, timeout=_GRACE_S)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            await self._presence.close()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
     def _is_done(self, site: Site) -> bool:
-        return site.identity in self._journal.entries or site.identity in self.failures
+        return site.identity in self._journal.signatures or site.identity in self.failures
 
     async def _work(self, remaining: Iterator[Site]) -> None:
         while True:
@@ -178,7 +193,12 @@ class Run:
         self._tell()
 
     async def _outcome(self, site: Site) -> Entry | Failure:
-        """The answer, or why there is none for this site alone; errors of the whole run are raised."""
+        """The answer, or why there is none for this site alone; errors of the whole run are raised.
+
+        Whatever the service answers, a site is given up some time: what may be the stack's own doing after so many
+        attempts, what says "not now" when the patience is over.
+        """
+        started_s = time.monotonic()
         num_refused, num_broken = 0, 0
         while True:
             await self._presence.wait()
@@ -192,26 +212,40 @@ class Run:
             except OverloadedError as error:
                 num_refused += 1
                 self._window.refused(cuts)
-                if time.monotonic() - self._last_answer_s > self._patience_s:
-                    raise
+                if (failure := self._impatience(error, started_s)) is not None:
+                    return failure
                 await asyncio.sleep(wait_s(num_refused, error.retry_after_s))
-            except (ServiceTimeoutError, UploadTooSlowError) as error:
-                num_broken += 1
-                self._window.refused(cuts)
-                if num_broken >= _MAX_BROKEN:
-                    return _broken(error, num_broken)
             except (ServiceError, TransportError) as error:
-                if not is_away(error):
-                    return Failure(getattr(error, "code", None) or "transport", str(error))
-                # A stack that brings the service down would be sent for ever.
-                num_broken += isinstance(error, TransportError)
-                if num_broken >= _MAX_BROKEN:
-                    return _broken(error, num_broken)
-                await self._wait_for_service(error)
+                if not _may_pass(error):
+                    return Failure(_code(error), str(error))
+                if isinstance(error, ServiceError) and is_not_ready(error):
+                    if (failure := self._impatience(error, started_s)) is not None:
+                        return failure
+                else:
+                    num_broken += 1
+                    if num_broken >= _MAX_BROKEN:
+                        return _broken(error, num_broken)
+                if isinstance(error, ServiceTimeoutError) or not is_away(error):
+                    self._window.refused(cuts)
+                    await asyncio.sleep(wait_s(num_broken, getattr(error, "retry_after_s", None)))
+                else:
+                    await self._wait_for_service(error)
             else:
                 self._last_answer_s = time.monotonic()
                 self._window.answered()
                 return entry
+
+    def _impatience(self, error: ServiceError, started_s: float) -> Failure | None:
+        """The site's failure once the patience is over; None before.
+
+        Raises:
+            ServiceError: If the service has answered about no site meanwhile: nothing speaks for the next one.
+        """
+        if time.monotonic() - started_s <= self._patience_s:
+            return None
+        if self._last_answer_s <= started_s:
+            raise error
+        return Failure(_code(error), f"still so after {self._patience_s:g} s of patience: {error}")
 
     async def _wait_for_service(self, error: PhenoclientError) -> None:
         is_first = not self._presence.is_away
@@ -236,7 +270,9 @@ class Run:
         if question.embedding is not None:
             embedding = await self._client.embed(tiff, kind=question.embedding, channels=stains)
             self._check(embedding)
-        return Entry(site.identity, signature, answer_row(prediction, embedding))
+        is_whole_stack = not question.stain_files.channels
+        order_from = prediction.stack.channel_order if is_whole_stack else question.stain_files.source
+        return Entry(site.identity, signature, answer_row(prediction, embedding, order_from))
 
     def _check(self, answer: Prediction | Embedding) -> None:
         if answer.bundle.digest != self._question.digest:
@@ -252,7 +288,7 @@ class Run:
         self._on_progress(self._progress)
 
 
-def signature_of(paths: Sequence[Path]) -> tuple[tuple[int, int], ...]:
+def signature_of(paths: Sequence[Path]) -> Signature:
     """Size in bytes and time of modification in ns of each file.
 
     Raises:
@@ -265,5 +301,17 @@ def signature_of(paths: Sequence[Path]) -> tuple[tuple[int, int], ...]:
     return tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
 
 
-def _broken(error: PhenoclientError, num_attempts: int) -> Failure:
-    return Failure("transport", f"no answer in {num_attempts} attempts; the last: {error}")
+def _may_pass(error: ServiceError | TransportError) -> bool:
+    """Whether the same request may be answered another time: nothing in the answer speaks against the stack."""
+    if isinstance(error, ServiceError) and not isinstance(error, UploadTooSlowError):
+        return is_away(error) or error.status == HTTPStatus.SERVICE_UNAVAILABLE
+    return True
+
+
+def _code(error: ServiceError | TransportError) -> str:
+    """The code of the service's error; `between` where an answer bears none, as it is not the service's."""
+    return (error.code or "between") if isinstance(error, ServiceError) else _UNANSWERED
+
+
+def _broken(error: ServiceError | TransportError, num_attempts: int) -> Failure:
+    return Failure(_code(error), f"no answer in {num_attempts} attempts; the last: {error}")

@@ -72,7 +72,7 @@ class Failure:
     """Why there is no answer for a site.
 
     Attributes:
-        code: `incomplete` (a channel has no file, or several), `unmatched` (a file's name does not tell its site), `file`
+        code: `incomplete` (a channel has no file, or several), `unmatched` (a file's name tells no site), `file`
             (a file or a folder cannot be used), `transport` (no answer came), or the code of the service's error.
         reason: What was found, what was expected and how to fix it.
     """
@@ -88,7 +88,7 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def as_utf8(text: str) -> str:
-    """The text with every byte of a file's name that is no UTF-8 written out, as `\\xe9`."""
+    """The text with every byte of a file's name that is no UTF-8 written out: a backslash, x, and two digits."""
     return text.encode("utf-8", sys.getfilesystemencodeerrors()).decode("utf-8", "backslashreplace")
 
 

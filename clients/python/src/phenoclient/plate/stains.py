@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from phenoclient.errors import PlateError
 from phenoclient.plate.sites import WHOLE_STACK, Failure, Site, natural
@@ -29,7 +28,7 @@ class StainFiles:
 
     channels: tuple[str, ...]
     stains: tuple[str, ...] | None
-    source: Literal["names", "numbers", "--channels", "service"] = "numbers"
+    source: str
 
     @property
     def described(self) -> str:
@@ -93,8 +92,8 @@ def assign_stains(sites: Sequence[Site], stains: Sequence[str], mapping: str | N
         )
     if len(found) != len(stains):
         raise PlateError(
-            f"Found {len(found)} channels ({', '.join(found)}) but the bundle takes {len(stains)}: {', '.join(stains)}. "
-            f"Expected to be told which is which: {_line_to_copy(found, meant, stains)}"
+            f"Found {len(found)} channels ({', '.join(found)}) but the bundle takes {len(stains)}: {', '.join(stains)}"
+            f". Expected to be told which is which: {_line_to_copy(found, meant, stains)}"
         )
     return StainFiles(tuple(found), tuple(stains), "numbers")
 

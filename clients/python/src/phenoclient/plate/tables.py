@@ -2,17 +2,20 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module  # pyarrow has no types
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from phenoclient.errors import PlateError
 from phenoclient.plate.extra import require
-from phenoclient.plate.files import write_atomically
+from phenoclient.plate.files import replacing
+from phenoclient.plate.rows import column_type
 
 CSV, PARQUET = ".csv", ".parquet"
-_BOOLEANS = {True: "True", False: "False"}
+_BOOLEANS = {"True": True, "False": False}
+_GROUP_ROWS = 256
 
 
 def check_writable(path: Path) -> None:
@@ -26,29 +29,37 @@ def check_writable(path: Path) -> None:
         raise PlateError(f"{path}: its folder is not there. Expected a file in an existing folder.")
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Writes rows; a reader sees the old file or the whole new one. The same rows give the same bytes.
+
+    Rows are taken one after the other, so a table may be larger than the memory. Text that is no Unicode, as names of
+    files may hold, is written with its bytes escaped.
 
     Args:
         path: Ends in `.csv` or `.parquet`.
-        rows: A mapping from column to text, number, boolean or None (blank) each.
+        rows: A mapping from column to a value of its `column_type` or None (blank) each.
         columns: The columns in their order.
 
     Raises:
         PlateError: As `check_writable`, or if the file cannot be written.
     """
-    content = _parquet(rows, columns) if _format_of(path) == PARQUET else _csv(rows, columns)
-    write_atomically(path, content)
+    write = _write_parquet if _format_of(path) == PARQUET else _write_csv
+    with replacing(path) as file:
+        write(file, rows, columns)
 
 
-def read_table(path: Path) -> list[dict[str, Any]]:
-    """Reads the rows of a table that `write_table` wrote: numbers as numbers, None where blank.
+def read_table(path: Path, *, wanted: Callable[[str], bool] = lambda _column: True) -> list[dict[str, Any]]:
+    """Reads the rows of a table that `write_table` wrote: each value of its `column_type`, None where blank.
+
+    Args:
+        path: Ends in `.csv` or `.parquet`.
+        wanted: Says of a column whether it is read.
 
     Raises:
-        PlateError: If the file cannot be read.
+        PlateError: If the file cannot be read, or holds a value of another type.
     """
     try:
-        return _read_parquet(path) if _format_of(path) == PARQUET else _read_csv(path)
+        return _read_parquet(path, wanted) if _format_of(path) == PARQUET else _read_csv(path, wanted)
     except (OSError, ValueError, csv.Error) as error:
         if isinstance(error, PlateError):
             raise
@@ -66,46 +77,68 @@ def _format_of(path: Path) -> str:
     return ending
 
 
-def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    text = io.StringIO(newline="")
+def _written(value: Any) -> Any:
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _write_csv(file: BinaryIO, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue().encode()
+    text.detach()
 
 
-def _read_csv(path: Path) -> list[dict[str, Any]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
+def _read_csv(path: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, strict=True)
+        columns = next(reader, list[str]())
+        if len(set(columns)) != len(columns):
+            raise ValueError("two columns have one name")
+        rows = list[dict[str, Any]]()
+        for cells in reader:
+            if not any(cells):
+                continue
+            if len(cells) != len(columns):
+                raise ValueError(
+                    f"line {reader.line_num} has {len(cells)} cells, and the header {len(columns)}"
+                )
+            named = zip(columns, cells, strict=True)
+            rows.append({name: _value(name, text) for name, text in named if wanted(name)})
+        return rows
 
 
-def _value(name: str, text: str | None) -> Any:
+def _value(name: str, text: str) -> str | float | bool | None:
     if not text:
         return None
-    if name.startswith("Metadata_") and name != "Metadata_treatment_conc":
-        return text  # a plate called 007 keeps its zeros
-    if text in _BOOLEANS.values():
-        return text == _BOOLEANS[True]
+    kind = column_type(name)
+    if kind is bool:
+        if text not in _BOOLEANS:
+            raise ValueError(f"{name} is {text!r}, and not one of {', '.join(_BOOLEANS)}")
+        return _BOOLEANS[text]
     try:
-        return float(text)
-    except ValueError:
-        return text
+        return kind(text)
+    except ValueError as error:
+        raise ValueError(f"{name} is {text!r}, and no number") from error
 
 
-def _parquet(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
+def _write_parquet(file: BinaryIO, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     arrow: Any = import_module("pyarrow")
     parquet: Any = import_module("pyarrow.parquet")
-    arrays = {name: arrow.array([row.get(name) for row in rows]) for name in columns}
-    # A column that is blank throughout is text: readers have trouble with a type of nothing.
-    arrays = {
-        name: array.cast(arrow.string()) if arrow.types.is_null(array.type) else array
-        for name, array in arrays.items()
-    }
-    buffer = io.BytesIO()
-    parquet.write_table(arrow.table(arrays), buffer)
-    return buffer.getvalue()
+    types = {str: arrow.string(), bool: arrow.bool_(), float: arrow.float64()}
+    schema = arrow.schema([(name, types[column_type(name)]) for name in columns])
+    remaining = iter(rows)
+    with parquet.ParquetWriter(file, schema) as writer:
+        while group := list(islice(remaining, _GROUP_ROWS)):
+            arrays = [
+                arrow.array([_written(row.get(field.name)) for row in group], field.type) for field in schema
+            ]
+            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
 
 
-def _read_parquet(path: Path) -> list[dict[str, Any]]:
+def _read_parquet(path: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
     parquet: Any = import_module("pyarrow.parquet")
-    return parquet.read_table(path).to_pylist()
+    names: list[str] = parquet.read_schema(path).names
+    rows: list[dict[str, Any]] = parquet.read_table(path, columns=list(filter(wanted, names))).to_pylist()
+    # CSV knows no difference between blank text and none, so neither do readers of a table.
+    return [{name: None if value == "" else value for name, value in row.items()} for row in rows]

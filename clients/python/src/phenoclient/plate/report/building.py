@@ -1,23 +1,26 @@
 """Puts the page together."""
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 from pathlib import Path
 
 from phenoclient.errors import PlateError
 from phenoclient.plate.extra import require
-from phenoclient.plate.files import write_atomically
+from phenoclient.plate.files import replacing
+from phenoclient.plate.report.cautions import MIN_WELLS, cautions
 from phenoclient.plate.report.figures import dose_response, plate_map
 from phenoclient.plate.report.outliers import MAX_ROBUST_Z, outliers
-from phenoclient.plate.report.results import Results, Row, Well, read_results
+from phenoclient.plate.report.results import Results, Row, Well, notices_of, read_results
 from phenoclient.plate.report.thumbnails import Thumbnail, colour_names, picture, stains_of
-from phenoclient.plate.rows import FOLDER, PROBABILITY
+from phenoclient.plate.rows import FOLDER, PROBABILITY, TREATED
 from phenoclient.plate.tables import read_table
 
 MAX_TREATMENTS = 24
 MAX_DOSE_PANELS = 24
 MAX_OUTLIERS = 30
+MAX_NOTICED = 30
 NUM_EXTREMES = 4
 MAX_EXTREME_ROWS = 6
 
@@ -32,10 +35,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Panel:
-    """A figure and its title."""
+    """A figure, its title and what it does not show by itself."""
 
     title: str
     figure: str
+    cautions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """A notice of the service and the sites that it is about."""
+
+    notice: str
+    sites: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,7 @@ def write_report(
     failed_path = results.with_name(f"{results.stem}.failed.csv")
     failed = read_table(failed_path) if failed_path.exists() else []
     apart = outliers(found)
+    panels, num_panels_left_out = _dose_panels(found)
     stains = stains_of(found.rows[0])
     environment = Environment(loader=PackageLoader("phenoclient.plate.report", "."), autoescape=True)
     text = environment.get_template("page.html.j2").render(
@@ -80,19 +93,32 @@ def write_report(
         digest=found.rows[0].get("Metadata_bundle_digest"),
         results=found,
         num_out=sum(well.num_out_of_distribution for well in found.wells),
+        knows_distribution=any(row.get("in_distribution") is not None for row in found.rows),
+        roles=Counter(map(found.role, found.wells)),
+        without_controls=_without_controls(found),
+        orders=Counter((row.get("channel_order"), row.get("channel_order_from")) for row in found.rows),
+        notices=_notices(found),
+        num_noticed=sum(bool(notices_of(row)) for row in found.rows),
+        knows_notices="notices" in found.rows[0],
+        max_noticed=MAX_NOTICED,
         left_out=[name for name in found.treatments if name not in chosen],
         choices=_choices(found, chosen),
-        doses=_dose_panels(found),
-        max_dose_panels=MAX_DOSE_PANELS,
+        doses=panels,
+        num_doses_left_out=num_panels_left_out,
         outliers=apart[:MAX_OUTLIERS],
         num_outliers=len(apart),
+        small_plates=[
+            plate for plate in found.plates if sum(well.plate == plate for well in found.wells) < MIN_WELLS
+        ],
+        min_wells=MIN_WELLS,
         max_robust_z=MAX_ROBUST_Z,
         extremes=_extremes(found, chosen, images),
         images=images or found.rows[0].get(FOLDER),
         stains=list(zip(stains, colour_names(len(stains)), strict=True)),
         failed=failed,
     )
-    write_atomically(page, text.encode())
+    with replacing(page) as file:
+        file.write(text.encode(errors="backslashreplace"))
     return page
 
 
@@ -147,33 +173,65 @@ def _plate_figure(
     found: Results, plate: str, value: Callable[[Well], float], label: str, largest: float, name: str
 ) -> str:
     wells = [well for well in found.wells if well.plate == plate]
-    knows_treatments = any(well.known("treatment") is not None for well in wells)
-    marked = [well.name for well in wells if knows_treatments and found.is_control(well)]
-    return plate_map({well.name: value(well) for well in wells}, label, name, largest=largest, marked=marked)
+    unknown = [well.name for well in wells if found.knows_roles and found.role(well) is None]
+    marks = {
+        "o": [well.name for well in wells if found.is_control(well)],
+        "$?$": unknown,
+        "x": [well.name for well in wells if well.notices],
+    }
+    return plate_map({well.name: value(well) for well in wells}, label, name, largest=largest, marks=marks)
 
 
-def _dose_panels(found: Results) -> list[Panel]:
-    treated = [well for well in found.wells if well.known("treatment") and not found.is_control(well)]
-    panels = list[Panel]()
-    for name in dict.fromkeys(str(well.known("treatment")) for well in treated):
-        wells = [well for well in treated if well.known("treatment") == name and well.known("treatment_conc")]
-        doses = [float(well.known("treatment_conc")) for well in wells]
-        if len(set(doses)) < 2:
-            continue
-        plates = {well.plate for well in wells}
-        controls = [well for well in found.wells if well.plate in plates and found.is_control(well)]
-        unit = wells[0].known("treatment_conc_unit") or wells[0].known("unit")
-        is_known = name in found.treatments and name != found.control
-        what = name if is_known else f"anything but {found.control}"
-        figure = dose_response(
-            doses,
-            [found.effect(well, name) for well in wells],
-            [found.effect(well, name) for well in controls],
-            (f"dose / {unit}" if unit else "dose, as recorded", f"P({what})"),
-            f"dose{len(panels)}",
-        )
-        panels.append(Panel(f"{name}: {len(wells)} wells, {len(set(doses))} doses", figure))
-    return panels[:MAX_DOSE_PANELS]
+def _without_controls(found: Results) -> list[str]:
+    """Plates where it is known what wells hold, and none is untreated."""
+    with_controls = {well.plate for well in found.wells if found.is_control(well)}
+    return [plate for plate in found.plates if found.knows_roles and plate not in with_controls]
+
+
+def _notices(found: Results) -> list[Noticed]:
+    sites: defaultdict[str, list[str]] = defaultdict(list)
+    for row in found.rows:
+        for notice in notices_of(row):
+            sites[notice].append(_title(row))
+    return [Noticed(notice, tuple(titles)) for notice, titles in sorted(sites.items())]
+
+
+def _dose_panels(found: Results) -> tuple[list[Panel], int]:
+    """The panels of the first treatments with two doses, and how many others have them."""
+    by_treatment: defaultdict[str, list[Well]] = defaultdict(list)
+    for well in found.wells:
+        dose = well.known("treatment_conc")
+        if found.role(well) == TREATED and dose is not None and 0 < dose < inf:
+            by_treatment[well.known("treatment")].append(well)
+    drawn = {name: wells for name, wells in by_treatment.items() if len(set(map(_dose, wells))) > 1}
+    panels = [
+        _dose_panel(found, name, wells, f"dose{index}")
+        for index, (name, wells) in enumerate(list(drawn.items())[:MAX_DOSE_PANELS])
+    ]
+    return panels, len(drawn) - len(panels)
+
+
+def _dose_panel(found: Results, name: str, wells: Sequence[Well], figure_name: str) -> Panel:
+    plates = {well.plate for well in wells}
+    controls = [well for well in found.wells if well.plate in plates and found.is_control(well)]
+    units = {well.known("treatment_conc_unit") or well.known("unit") for well in wells}
+    unit = units.pop() if len(units) == 1 else None
+    is_known = name in found.treatments and name != found.control
+    what = name if is_known else f"anything but {found.control}"
+    doses = list(map(_dose, wells))
+    figure = dose_response(
+        doses,
+        [found.effect(well, name) for well in wells],
+        [found.effect(well, name) for well in controls],
+        (f"dose / {unit}" if unit else "dose, as recorded", f"P({what})"),
+        figure_name,
+    )
+    title = f"{name}: {len(wells)} wells, {len(set(doses))} doses, {len(controls)} untreated wells"
+    return Panel(title, figure, cautions(wells, controls))
+
+
+def _dose(well: Well) -> float:
+    return float(well.known("treatment_conc"))
 
 
 def _extremes(found: Results, chosen: Sequence[str], images: Path | None) -> list[Extremes]:
@@ -195,7 +253,9 @@ def _extremes(found: Results, chosen: Sequence[str], images: Path | None) -> lis
 def _thumbnail(row: Row, column: str, label: str, images: Path | None) -> Thumbnail:
     treatment, dose = row.get("Metadata_treatment"), row.get("Metadata_treatment_conc")
     given = f"; given {treatment}{'' if dose is None else f' {dose:g}'}" if treatment else ""
-    title = " ".join(str(row[name]) for name in ("Metadata_Plate", "Metadata_Well") if row.get(name))
-    return Thumbnail(
-        f"{title}, site {row.get('Metadata_Site')}", f"{label} {row[column]:.3g}{given}", picture(row, images)
-    )
+    return Thumbnail(_title(row), f"{label} {row[column]:.3g}{given}", picture(row, images))
+
+
+def _title(row: Row) -> str:
+    where = [row.get(name) for name in ("Metadata_experiment", "Metadata_Plate", "Metadata_Well")]
+    return f"{' '.join(filter(None, where))}, site {row.get('Metadata_Site')}"

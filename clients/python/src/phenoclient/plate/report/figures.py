@@ -6,15 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from phenoclient.plate.report.cautions import MIN_WELLS
 from phenoclient.plate.report.svg import COLOUR, CONTROL_COLOUR, INK, inline_svg, page_style
 from phenoclient.plate.sites import row_letters, well_position
 
 _FORMATS = ((8, 12), (16, 24), (32, 48))
+_BAND, _RANGE = (5, 50, 95), (0, 50, 100)
+_MARK_POINTS = 42
 _EVERY = {8: 1, 16: 1, 32: 2}
 
 
 def plate_map(
-    values: Mapping[str, float], label: str, name: str, *, largest: float = 1.0, marked: Sequence[str] = ()
+    values: Mapping[str, float],
+    label: str,
+    name: str,
+    *,
+    largest: float = 1.0,
+    marks: Mapping[str, Sequence[str]],
 ) -> str:
     """Draws a plate of 96, 384 or 1536 wells, each coloured by its value from 0 on.
 
@@ -23,7 +31,7 @@ def plate_map(
         label: What the values are.
         name: Unique on the page.
         largest: Value at the end of the colour scale.
-        marked: Wells to draw a dot on: the untreated ones.
+        marks: By matplotlib's name of a marker, the wells to draw it on.
     """
     from matplotlib.figure import Figure
 
@@ -38,12 +46,18 @@ def plate_map(
         edge = {"edgecolors": INK, "linewidth": 0.25}
         x, y = np.arange(num_columns + 1) + 0.5, np.arange(num_rows + 1) + 0.5
         mesh = axes.pcolormesh(x, y, np.ma.masked_invalid(grid), cmap="cividis", vmin=0, vmax=largest, **edge)
-        for well in marked:
-            row, column = positions[well]
-            bright = grid[row - 1, column - 1] > 0.5 * largest
-            axes.plot(
-                column, row, marker="o", markersize=28 / num_columns, color="black" if bright else "white"
-            )
+        for marker, wells in marks.items():
+            for well in wells:
+                row, column = positions[well]
+                is_dark = grid[row - 1, column - 1] <= 0.5 * largest
+                axes.plot(
+                    column,
+                    row,
+                    marker=marker,
+                    markersize=_MARK_POINTS / num_columns,
+                    color="white" if is_dark else "black",
+                    markeredgewidth=0.8,
+                )
         axes.set_aspect("equal")
         axes.invert_yaxis()
         axes.xaxis.tick_top()
@@ -88,7 +102,7 @@ def dose_response(
         figure: Any = Figure(figsize=(4.4, 2.9), layout="constrained")
         axes: Any = figure.subplots()
         if controls:
-            low, middle, high = np.percentile(controls, (5, 50, 95))
+            low, middle, high = np.percentile(controls, _BAND if len(controls) >= MIN_WELLS else _RANGE)
             axes.axhspan(low, high, color=CONTROL_COLOUR, alpha=0.3, linewidth=0)
             axes.axhline(middle, color=CONTROL_COLOUR, linewidth=1, linestyle="--")
         axes.plot(steps, [float(np.median(by_dose[step])) for step in steps], color=COLOUR, linewidth=1.6)

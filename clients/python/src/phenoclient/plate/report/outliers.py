@@ -18,7 +18,7 @@ class Outlier:
     Attributes:
         well: The well.
         robust_z: How far its distance lies above the median of its plate, in robust standard deviations; NaN where the
-            bundle gives no distance.
+            bundle gives no distance, or more than half of the plate's wells have one.
         reasons: In words.
     """
 
@@ -58,4 +58,4 @@ def _robust_z(distances: Sequence[float]) -> list[float]:
         return [float("nan")] * len(distances)
     centred = values - np.nanmedian(values)
     spread = float(np.nanmedian(np.abs(centred)))
-    return (centred * _MAD_TO_DEVIATION / spread if spread > 0 else np.zeros_like(centred)).tolist()
+    return (centred * _MAD_TO_DEVIATION / spread if spread > 0 else np.full_like(centred, np.nan)).tolist()

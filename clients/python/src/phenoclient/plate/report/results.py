@@ -9,14 +9,22 @@ from statistics import fmean
 from typing import Any
 
 from phenoclient.errors import PlateError
-from phenoclient.plate.rows import METADATA, PROBABILITY, VERSUS_CONTROL
-from phenoclient.plate.sites import natural
+from phenoclient.plate.delimited import alike
+from phenoclient.plate.rows import (
+    CONTROL,
+    METADATA,
+    PROBABILITY,
+    ROLE,
+    SEPARATOR,
+    TREATED,
+    VECTOR_PREFIXES,
+    VERSUS_CONTROL,
+)
+from phenoclient.plate.sites import natural, well_name
 from phenoclient.plate.tables import read_table
 
 Row = Mapping[str, Any]
-_CONTROL_WORDS = frozenset(
-    {"", "none", "empty", "dmso", "control", "untreated", "negative", "mock", "vehicle"}
-)
+_VECTORS = tuple(VECTOR_PREFIXES.values())
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,11 @@ class Well:
     def known(self, name: str) -> Any:
         """What is known of the well under a `Metadata_` name; None if nothing is."""
         return self.rows[0].get(f"{METADATA}{name}")
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """The service's notices about any of its sites, each once."""
+        return tuple(dict.fromkeys(notice for row in self.rows for notice in notices_of(row)))
 
     @property
     def num_out_of_distribution(self) -> int:
@@ -69,11 +82,26 @@ class Results:
         """Names of the plates, in order."""
         return tuple(dict.fromkeys(well.plate for well in self.wells))
 
+    def role(self, well: Well) -> str | None:
+        """What a well is known to be, `control` or `treated`; None where nobody has told.
+
+        A table without roles, of an earlier phenoclient, tells it by its treatments.
+        """
+        if ROLE in well.rows[0]:
+            return well.known("role")
+        treatment = well.known("treatment")
+        if treatment is None:
+            return None
+        return CONTROL if alike(treatment) == alike(self.control) else TREATED
+
     def is_control(self, well: Well) -> bool:
-        """Whether a well is known to be untreated: its treatment is the control or blank, or its dose is 0."""
-        treatment = str(well.known("treatment") or "")
-        words = _CONTROL_WORDS | {self.control.lower()}
-        return treatment.lower() in words or well.known("treatment_conc") == 0
+        """Whether a well is known to be untreated."""
+        return self.role(well) == CONTROL
+
+    @property
+    def knows_roles(self) -> bool:
+        """Whether it is known of any well what it holds."""
+        return any(self.role(well) is not None for well in self.wells)
 
     def effect(self, well: Well, treatment: str) -> float:
         """Mean probability of a treatment; of anything but the control where the bundle does not know it."""
@@ -88,7 +116,7 @@ def read_results(path: Path) -> Results:
     Raises:
         PlateError: If it cannot be read, has no rows, or is another table.
     """
-    rows = read_table(path)
+    rows = read_table(path, wanted=lambda column: not column.startswith(_VECTORS))
     treatments = _named(rows, PROBABILITY)
     controls = [name for name in treatments if name not in _named(rows, VERSUS_CONTROL)]
     if not rows or len(controls) != 1 or any(row.get("Metadata_Well") is None for row in rows):
@@ -99,10 +127,19 @@ def read_results(path: Path) -> Results:
     sites: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         parts = (row.get("Metadata_experiment"), row.get("Metadata_Plate"))
-        sites[" ".join(str(part) for part in parts if part), str(row["Metadata_Well"])].append(row)
+        try:
+            well = well_name(row["Metadata_Well"])
+        except ValueError as error:
+            raise PlateError(f"{path}: {error}") from error
+        sites[" ".join(str(part) for part in parts if part), well].append(row)
     wells = [Well(plate, name, tuple(members)) for (plate, name), members in sites.items()]
     wells.sort(key=lambda well: (natural(well.plate), natural(well.name)))
     return Results(tuple(rows), tuple(wells), treatments, controls[0])
+
+
+def notices_of(row: Row) -> tuple[str, ...]:
+    """The service's notices about a site, each with its stains."""
+    return tuple(filter(None, (row.get("notices") or "").split(SEPARATOR)))
 
 
 def _named(rows: Sequence[Row], prefix: str) -> tuple[str, ...]:
