@@ -48,7 +48,7 @@ def test_two_spellings_of_one_well_are_two_files_for_one_channel(folder):
 
 
 def test_what_fits_no_layout_is_a_failed_file(folder):
-    """A stray name, an impossible well, a packed, a half copied and an unread image each have a line with the reason."""
+    """A stray name, an impossible well, a packed, a half copied and an unread image each have a line."""
     touch(
         folder,
         "scr_A01_s1_w1.tif",

@@ -134,8 +134,8 @@ def _unmatched(path: Path, why: str, folder: Path, layout: Layout) -> str:
     ]
     hint = f" It fits the layout {others[0]}: --layout {others[0]} reads such files alone." if others else ""
     return (
-        f"{path.as_posix()}: {why.rstrip('.')}. Expected a name that tells its site: rename it, move it away, or pass a "
-        f"--pattern.{hint}"
+        f"{path.as_posix()}: {why.rstrip('.')}. Expected a name that tells its site: rename it, move it away, or pass "
+        f"a --pattern.{hint}"
     )
 
 
@@ -256,8 +256,8 @@ def _by_site(readings: Iterable[Reading]) -> dict[_Identity, list[Reading]]:
 def _both_kinds(files: Mapping[str, Path]) -> Failure:
     return Failure(
         "incomplete",
-        f"{files[WHOLE_STACK].as_posix()} names no channel, and other files of the site do. Expected a file a channel, or "
-        "one file with the whole stack: move the others away, or pass a --pattern that fits one kind.",
+        f"{files[WHOLE_STACK].as_posix()} names no channel, and other files of the site do. Expected a file a channel, "
+        "or one file with the whole stack: move the others away, or pass a --pattern that fits one kind.",
     )
 
 
