@@ -64,7 +64,9 @@ def test_metaxpress_ids_count_not_and_thumbnails_are_left_alone(folder):
     touch(folder, f"p_C07_s1_w1{guid}.tif", f"p_C07_s1_w2{guid}.tif", f"p_C07_s1_w1_thumb{guid}.tif")
     found = find_sites(folder, LAYOUTS["imagexpress"])
     assert [sorted(site.files) for site in found.sites] == [["1", "2"]]
-    assert [path.name for path in found.unmatched] == [f"p_C07_s1_w1_thumb{guid}.tif"]
+    assert [path.name for path in found.left_out] == [f"p_C07_s1_w1_thumb{guid}.tif"]
+    assert found.file_failures == {}
+    assert "1 thumbnails" in found.notes[0]
 
 
 def test_several_planes_are_a_choice_and_not_a_guess(folder):

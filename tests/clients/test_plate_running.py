@@ -129,6 +129,25 @@ async def test_another_bundle_ends_the_run_and_nothing_of_it_is_kept(service, cl
     assert len((tmp_path / "r.csv.journal").read_text().splitlines()) == 1
 
 
+async def test_a_file_of_no_site_is_a_row_without_a_site(service, client, folder, tmp_path):
+    """A stray image stands in the table of failures with its reason, and every site is answered."""
+    (folder / "Overview_IM00.tif").touch()
+    outcome = await predict_plate(client, await open_plate(client, folder), tmp_path / "r.csv")
+    (row,) = read_table(tmp_path / "r.failed.csv")
+    assert (row["Metadata_Well"], row["code"], row["files"]) == (None, "unmatched", "Overview_IM00.tif")
+    assert list(outcome.file_failures) == [Path("Overview_IM00.tif")]
+    assert len(read_table(tmp_path / "r.csv")) == NUM_SITES
+
+
+async def test_results_that_would_share_a_table_of_failures_are_refused(client, folder, tmp_path):
+    """`r.parquet` beside `r.csv` would list its failures in the same file, and `r.failed.csv` is such a list."""
+    plate = await open_plate(client, folder)
+    (tmp_path / "r.parquet").touch()
+    for name in ("r.csv", "r.failed.csv"):
+        with pytest.raises(PlateError, match=r"Expected .*another"):
+            await predict_plate(client, plate, tmp_path / name)
+
+
 async def test_a_key_that_is_refused_ends_the_run_at_once(service, client, folder, tmp_path):
     """What every request would meet is no failure of a site: the run ends with the service's error."""
     plate = await open_plate(client, folder)

@@ -55,7 +55,7 @@ def plate(
         typer.Option(
             metavar="ID=STAIN,...",
             help="Which channel shows which stain.",
-            show_default="channels in order, stains in the bundle's order",
+            show_default="by the channels' names, or by their numbers in the bundle's order",
         ),
     ] = None,
     plane: Annotated[
@@ -104,7 +104,7 @@ def plate(
     _tell_of_the_end(outcome)
     if not outcome.is_complete:
         raise typer.Exit(ExitCode.INTERRUPTED)
-    if outcome.failures:
+    if outcome.failures or outcome.file_failures:
         raise typer.Exit(ExitCode.SITES_FAILED)
 
 
@@ -196,10 +196,11 @@ def _stop_on_signals(run: Run) -> None:
 def _tell_of_the_plate(plate: Plate, plate_map: PlateMap | None) -> None:
     found = plate.found
     tell(f"{len(found.sites)} sites in layout {found.layout.name}; {plate.stain_files.described}")
-    if found.unmatched:
+    for note in found.notes:
+        tell(note)
+    if found.file_failures:
         tell(
-            f"{len(found.unmatched)} image files are left alone, as the layout does not match their names: "
-            f"{found.unmatched[0]}{' and others' if len(found.unmatched) > 1 else ''}"
+            f"{len(found.file_failures)} files belong to no site: {next(iter(found.file_failures.values())).reason}"
         )
     for remark in plate_map.remarks(found.sites) if plate_map is not None else ():
         tell(remark)
@@ -214,10 +215,11 @@ def _tell_of_the_end(outcome: PlateOutcome) -> None:
     num_answered = outcome.num_sites - len(outcome.failures)
     earlier = f", {outcome.num_resumed} of them by an earlier run" if outcome.num_resumed else ""
     tell(f"{num_answered} of {outcome.num_sites} sites answered{earlier}: {outcome.results}")
-    if not outcome.failures:
-        return
-    for identity, failure in list(outcome.failures.items())[:_NUM_FAILURES_TOLD]:
-        tell(f"failed: {'_'.join(filter(None, identity))}: {failure.code}: {failure.reason}")
-    tell(
-        f"{len(outcome.failures)} sites failed, all listed in {outcome.failed}; run again to ask about them again"
-    )
+    sites = [("_".join(filter(None, identity)), failure) for identity, failure in outcome.failures.items()]
+    files = [(path.as_posix(), failure) for path, failure in outcome.file_failures.items()]
+    for name, failure in [*sites, *files][:_NUM_FAILURES_TOLD]:
+        tell(f"failed: {name}: {failure.code}: {failure.reason}")
+    if sites:
+        tell(f"{len(sites)} sites failed, all listed in {outcome.failed}; run again to ask about them again")
+    if files:
+        tell(f"{len(files)} files belong to no site, all listed in {outcome.failed}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from phenoclient.calls import EmbeddingKind
 from phenoclient.client import AsyncClient
-from phenoclient.errors import StackArgumentError
+from phenoclient.errors import PlateError, StackArgumentError
 from phenoclient.plate.finding import FoundSites, find_sites
 from phenoclient.plate.journal import Journal
 from phenoclient.plate.layouts import Layout
@@ -18,7 +18,7 @@ from phenoclient.plate.rows import failure_row, site_row, source_row
 from phenoclient.plate.running import PATIENCE_S, Progress, Question, Run, signature_of
 from phenoclient.plate.sites import Failure, Site
 from phenoclient.plate.stains import StainFiles, assign_stains
-from phenoclient.plate.tables import check_writable, write_table
+from phenoclient.plate.tables import CSV, PARQUET, check_writable, write_table
 from phenoclient.results import ServedBundle
 
 
@@ -87,6 +87,7 @@ class PlateOutcome:
         num_sites: Sites of the plate.
         num_resumed: Those that an earlier run had answered.
         failures: By `Site.identity`, the sites without an answer and why.
+        file_failures: By path, the files of the folder that belong to no site and why; in the same table.
         results: Path of the table of answered sites.
         failed: Path of the table of sites without an answer; written too, with no rows, where there is none.
         journal: Path of the journal.
@@ -98,6 +99,7 @@ class PlateOutcome:
     num_sites: int
     num_resumed: int
     failures: dict[tuple[str, ...], Failure]
+    file_failures: dict[Path, Failure]
     results: Path
     failed: Path
     journal: Path
@@ -146,7 +148,8 @@ async def predict_plate(
     Args:
         client: Client with `retries=NO_RETRIES`; when to send again is decided here.
         plate: From `open_plate`.
-        results: Table to write, `.csv` or `.parquet`. `{stem}.failed.csv` beside it lists sites without an answer.
+        results: Table to write, `.csv` or `.parquet`. `{stem}.failed.csv` beside it lists sites without an answer, and
+            files without a site.
         plate_map: Treatments and doses of wells to join; None for none.
         max_in_flight: Most requests in flight at once, 1 or more; the service decides how many up to it.
         patience_s: Seconds to wait for a service that is away or has no room before giving up.
@@ -154,14 +157,16 @@ async def predict_plate(
         on_progress: Called whenever a site is done.
 
     Raises:
-        PlateError: If the journal is of another run or in use, a table cannot be written, the plate map holds no
+        PlateError: If the journal is of another run or in use, a table cannot be written, other results would list
+            their failures in the same file, the plate map holds no
             well of the plate, or another bundle answers.
         PhenoclientError: If the service refuses every request alike, or stays away for longer than the patience.
     """
     check_writable(results)
+    _check_failures_apart(results)
     if plate_map is not None:
         plate_map.check(plate.found.sites)
-    journal_path = results.with_name(f"{results.name}.journal")
+    journal_path = _journal_of(results)
     with Journal(journal_path, plate.binding) as journal:
         sites = [site for site in plate.found.sites if site.identity not in plate.failures]
         remaining = [site for site in sites if not _is_answered(plate, site, journal)]
@@ -185,8 +190,35 @@ async def predict_plate(
             await asyncio.to_thread(_write_tables, plate, plate_map, journal, failures, results, failed)
     num_resumed = len(sites) - len(remaining)
     return PlateOutcome(
-        is_complete, num_sites, num_resumed, failures, results, failed, journal_path, journal.num_damaged
+        is_complete,
+        num_sites,
+        num_resumed,
+        failures,
+        plate.found.file_failures,
+        results,
+        failed,
+        journal_path,
+        journal.num_damaged,
     )
+
+
+def _check_failures_apart(results: Path) -> None:
+    """Makes sure that no other results list their failures where these do."""
+    if results.stem.lower().endswith(".failed"):
+        raise PlateError(
+            f"{results}: ends in .failed{results.suffix}, as lists of failures do. Expected another name."
+        )
+    for ending in (CSV, PARQUET):
+        other = results.with_suffix(ending)
+        if ending != results.suffix.lower() and (other.exists() or _journal_of(other).exists()):
+            raise PlateError(
+                f"{results}: {other.name}, or its journal, lies beside it, and both would list failures in "
+                f"{results.stem}.failed.csv. Expected one of them: choose another --out, or move that one away."
+            )
+
+
+def _journal_of(results: Path) -> Path:
+    return results.with_name(f"{results.name}.journal")
 
 
 def _is_answered(plate: Plate, site: Site, journal: Journal) -> bool:
@@ -220,5 +252,9 @@ def _write_tables(
     write_table(results, map(row, answered), columns)
     failed_rows = [
         failure_row(site, failures[site.identity], known(site)) for site in sites if site.identity in failures
+    ]
+    failed_rows += [
+        {"code": failure.code, "reason": failure.reason, "files": path.as_posix()}
+        for path, failure in plate.found.file_failures.items()
     ]
     write_table(failed, failed_rows, [*known(sites[0]), "code", "reason", "files"])

@@ -111,5 +111,5 @@ def source_row(site: Site, folder: Path, stain_files: StainFiles, bundle: Served
 
 def failure_row(site: Site, failure: Failure, known: Mapping[str, Any]) -> dict[str, Any]:
     """Columns of a site without an answer, after those that are known of it."""
-    files = SEPARATOR.join(sorted(path.as_posix() for path in site.files.values()))
+    files = SEPARATOR.join(sorted(path.as_posix() for path in (*site.files.values(), *site.more_files)))
     return {**known, "code": failure.code, "reason": failure.reason, "files": files}

@@ -1,6 +1,7 @@
 """A site as it lies in a folder, and why one cannot be asked about."""
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ class Site:
         site: Number or name of the field of view within the well.
         files: Path of the file of every channel, relative to the plate's folder; the key is the channel as the
             file names write it, or `WHOLE_STACK`.
+        more_files: Paths of further files of its channels; there are none where the site can be asked about.
     """
 
     experiment: str | None
@@ -37,11 +39,21 @@ class Site:
     well: str
     site: str
     files: Mapping[str, Path]
+    more_files: tuple[Path, ...] = ()
 
     @property
     def site_id(self) -> str:
-        """`{experiment}_{plate}_{well}_{site}`, without the experiment where there is none."""
-        return "_".join(part for part in (self.experiment, self.plate, self.well, self.site) if part)
+        """`{experiment}_{plate}_{well}_{site}`, without the experiment where there is none; no two sites share one.
+
+        A plate without an experiment but with an underscore in its name begins with one more, or `a_b` would be plate
+        `b` of experiment `a`. Underscores of an experiment are written `%5F`, as in addresses.
+        """
+        experiment, well, site = (
+            part.replace("%", "%25").replace("_", "%5F")
+            for part in (self.experiment or "", self.well, self.site)
+        )
+        begin = f"{experiment}_" if experiment or "_" in self.plate else ""
+        return f"{begin}{self.plate}_{well}_{site}"
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -60,8 +72,8 @@ class Failure:
     """Why there is no answer for a site.
 
     Attributes:
-        code: `incomplete` (a channel has no file, or several), `file` (a file cannot be used), `transport` (no answer
-            came), or the code of the service's error.
+        code: `incomplete` (a channel has no file, or several), `unmatched` (a file's name tells no site), `file`
+            (a file or a folder cannot be used), `transport` (no answer came), or the code of the service's error.
         reason: What was found, what was expected and how to fix it.
     """
 
@@ -73,6 +85,11 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """A key that sorts text with numbers in it by their values: `w2` before `w10`."""
     parts = re.findall(r"\d+|\D+", text)
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
+
+
+def as_utf8(text: str) -> str:
+    """The text with every byte of a file's name that is no UTF-8 written out: a backslash, x, and two digits."""
+    return text.encode("utf-8", sys.getfilesystemencodeerrors()).decode("utf-8", "backslashreplace")
 
 
 def well_of(row: str, column: str | int, quadrant: str = "") -> str:

@@ -1,5 +1,6 @@
 """Which file of a site shows which stain of the bundle."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,11 @@ from pathlib import Path
 from phenoclient.errors import PlateError
 from phenoclient.plate.sites import WHOLE_STACK, Failure, Site, natural
 from phenoclient.stacks import StackArgument
+from phenoclient.stain_names import match_stains
+
+_NUMBERED = re.compile(
+    r"(?P<prefix>(?:w|c|ch|channel|wavelength)?)[ _-]?(?P<number>[0-9]+)", re.IGNORECASE | re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -16,6 +22,8 @@ class StainFiles:
     Attributes:
         channels: Channel of every stain, in the bundle's order of stains; empty where each file is a whole stack.
         stains: Stains in the order of the stack that is sent; None leaves the order of a whole stack to the service.
+        source: What told the order: `names` or `numbers` of the channels, `--channels`, or `service` where each file
+            is a whole stack, as the service's answer says it.
     """
 
     channels: tuple[str, ...]
@@ -54,24 +62,48 @@ class StainFiles:
 
 
 def assign_stains(sites: Sequence[Site], stains: Sequence[str], mapping: str | None = None) -> StainFiles:
-    """Decides which channel shows which stain.
+    """Decides which channel shows which stain: by the channels' names, or by their order where all are numbers.
 
     Args:
         sites: All sites found.
         stains: The bundle's stains in its order, from `GET /bundle`.
         mapping: `ID=STAIN,…` with every stain once, where channels of other ids are left alone; or `STAIN,STAIN,…` for
-            the channels in the order of their ids, or of the pages where each file is a whole stack. None takes
-            the channels in the order of their ids for the bundle's stains in its order.
+            the channels in the order of their ids, or of the pages where each file is a whole stack. Stains are
+            read as `match_stains` reads names. None goes by the channels' names, or by their numbers.
 
     Raises:
-        PlateError: If there are not as many channels as stains, or the mapping does not name each stain once and
-            channels that exist.
+        PlateError: If there are not as many numbered channels as stains, the channels' names do not tell every stain
+            once, or the mapping does not name each stain once and channels that exist.
     """
     found = sorted({channel for site in sites for channel in site.files} - {WHOLE_STACK}, key=natural)
-    wanted = f"Expected each stain of the bundle once: {', '.join(stains)}"
-    pairs = [part.strip().rpartition("=") for part in mapping.split(",")] if mapping is not None else []
+    if mapping is not None:
+        return _by_mapping(mapping, found, stains)
+    if not found:
+        return StainFiles((), None, "service")
+    meant = match_stains(found, stains).stains
+    known = [stain for stain in meant if stain is not None]
+    if sorted(known) == sorted(stains):
+        by_stain = {stain: channel for channel, stain in zip(found, meant, strict=True) if stain is not None}
+        return StainFiles(tuple(by_stain[stain] for stain in stains), tuple(stains), "names")
+    if known or not _are_numbers(found):
+        raise PlateError(
+            f"The channels are named {', '.join(found)}, which does not tell every stain of the bundle once: "
+            f"{', '.join(stains)}. Expected to be told which is which: {_line_to_copy(found, meant, stains)}"
+        )
+    if len(found) != len(stains):
+        raise PlateError(
+            f"Found {len(found)} channels ({', '.join(found)}) but the bundle takes {len(stains)}: {', '.join(stains)}"
+            f". Expected to be told which is which: {_line_to_copy(found, meant, stains)}"
+        )
+    return StainFiles(tuple(found), tuple(stains), "numbers")
+
+
+def _by_mapping(mapping: str, found: Sequence[str], stains: Sequence[str]) -> StainFiles:
+    pairs = [part.strip().rpartition("=") for part in mapping.split(",")]
     named = [stain.strip() for _, _, stain in pairs]
-    if pairs and sorted(named) != sorted(stains):
+    wanted = f"Expected each stain of the bundle once: {', '.join(stains)}"
+    order = match_stains(named, stains).order
+    if order is None:
         raise PlateError(f"--channels {mapping} names {', '.join(named)}. {wanted}.")
     if not found:
         if any(equals for _, equals, _ in pairs):
@@ -79,21 +111,54 @@ def assign_stains(sites: Sequence[Site], stains: Sequence[str], mapping: str | N
                 f"--channels {mapping}: the file names tell no channels, as each file is a whole stack. {wanted}, in "
                 "the order of the stack, without `=`."
             )
-        return StainFiles((), tuple(named) or None, "service")
-    source = "numbers" if mapping is None else "--channels"
+        return StainFiles((), order, "service")
     if any(equals for _, equals, _ in pairs):
-        by_stain = {stain.strip(): channel.strip() for channel, _, stain in pairs}
-        unknown = sorted(set(by_stain.values()) - set(found))
-        if unknown or len(set(by_stain.values())) != len(stains):
+        by_stain = {
+            stain: _channel(channel, found) for (channel, _, _), stain in zip(pairs, order, strict=True)
+        }
+        if None in by_stain.values() or len(set(by_stain.values())) != len(stains):
             raise PlateError(
                 f"--channels {mapping}: expected a different channel for each stain, out of those found: "
                 f"{', '.join(found)}."
             )
-        return StainFiles(tuple(by_stain[stain] for stain in stains), tuple(stains), source)
+        return StainFiles(tuple(by_stain[stain] or "" for stain in stains), tuple(stains), "--channels")
     if len(found) != len(stains):
         raise PlateError(
-            f"Found {len(found)} channels ({', '.join(found)}) but the bundle takes {len(stains)}: {', '.join(stains)}"
-            ". Say which is which: pass --channels ID=STAIN,ID=STAIN,…"
+            f"--channels {mapping}: names {len(stains)} stains, and {len(found)} channels are found: "
+            f"{', '.join(found)}. Expected ID=STAIN,ID=STAIN,… where some channels are left alone."
         )
-    by_stain = dict(zip(named or stains, found, strict=True))
-    return StainFiles(tuple(by_stain[stain] for stain in stains), tuple(stains), source)
+    by_position = dict(zip(order, found, strict=True))
+    return StainFiles(tuple(by_position[stain] for stain in stains), tuple(stains), "--channels")
+
+
+def _channel(text: str, found: Sequence[str]) -> str | None:
+    """The channel found that is meant: as written, or but for case, leading zeros and what stands before a number."""
+    text = text.strip()
+    alike = [channel for channel in found if _number(channel) == _number(text)]
+    return text if text in found else alike[0] if len(alike) == 1 else None
+
+
+def _number(channel: str) -> str:
+    """The number of a channel, without `w`, `ch` and the like; the text without case where it is none."""
+    found = _NUMBERED.fullmatch(channel)
+    return str(int(found["number"])) if found else channel.casefold()
+
+
+def _are_numbers(channels: Sequence[str]) -> bool:
+    """Whether all are numbers, or numbers behind the same letters, such as `w1` and `w2`; each another one."""
+    found = [_NUMBERED.fullmatch(channel) for channel in channels]
+    prefixes = {match["prefix"].casefold() for match in found if match}
+    numbers = {int(match["number"]) for match in found if match}
+    return len(prefixes) == 1 and len(numbers) == len(channels)
+
+
+def _line_to_copy(channels: Sequence[str], meant: Sequence[str | None], stains: Sequence[str]) -> str:
+    open_ones = [stain for stain in stains if meant.count(stain) != 1]
+    pairs = [
+        f"{channel}={'STAIN' if stain is None or stain in open_ones else stain}"
+        for channel, stain in zip(channels, meant, strict=True)
+    ]
+    return (
+        f"--channels '{','.join(pairs)}', with STAIN one of {', '.join(open_ones)} each; leave out channels that the "
+        "bundle does not take."
+    )
