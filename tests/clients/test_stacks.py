@@ -152,7 +152,7 @@ class ArrayLike:
 
 
 def test_a_tiff_may_come_in_any_holder_of_bytes(stack_file):
-    """bytearray, memoryview and a binary file give the same TIFF; a file is read from where it stands, and left open."""
+    """bytearray, memoryview and a binary file give the same TIFF; a file is read from where it is, and left open."""
     content = stack_file.read_bytes()
     file = io.BytesIO(b"before" + content)
     file.seek(6)

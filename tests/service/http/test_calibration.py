@@ -123,7 +123,7 @@ def swapped_notices(body: dict) -> list[list[str]]:
 
 @pytest.mark.parametrize("route", ["/predict", "/embed", "/explain"])
 async def test_swapped_channels_are_told_on_every_route(ask, told_apart, route) -> None:
-    """Two swapped channels are named until `channels` states their order; a stack in order is answered without a word."""
+    """Two swapped channels are named until `channels` states their order; a stack in order is not remarked on."""
     engine, stack = told_apart
     stains = engine.bundle.manifest.input.channels
     order = [0, 3, 2, 1, 4, 5]

@@ -48,6 +48,7 @@ def stack_tiff(stack: object) -> bytes:
         StackArgumentError: If it is nothing of these, if a file cannot be read or is not one channel, if the
             channels differ in size or pixel type, or if the array is not such a stack or has masked pixels.
     """
+    kind = type(stack).__name__
     if isinstance(stack, bytes | bytearray | memoryview):
         return _tiff_of_bytes(bytes(cast("bytes", stack)), "the bytes")
     if isinstance(stack, str | PathLike):
@@ -56,9 +57,9 @@ def stack_tiff(stack: object) -> bytes:
         return _tiff_of_array(_array(stack))
     if callable(getattr(stack, "read", None)):
         return _tiff_of_bytes(_content(stack), "the file")
-    if not isinstance(stack, Mapping | AbstractSet) and isinstance(stack, Iterable):
+    if isinstance(stack, Iterable) and not isinstance(stack, Mapping | AbstractSet):
         return _tiff_of_items(list(cast("Iterable[object]", stack)))
-    raise StackArgumentError(f"A stack of type {type(stack).__name__}. {_EXPECTED}")
+    raise StackArgumentError(f"A stack of type {kind}. {_EXPECTED}")
 
 
 def _tiff_of_bytes(data: bytes, name: str) -> bytes:
