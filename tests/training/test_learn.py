@@ -20,7 +20,7 @@ RECIPE = Recipe.model_validate(
         "name": "small",
         "encoder": {"weights": "none"},
         "projection_head": {"hidden_units": [8]},
-        "simclr": {"crop_px": 32, "epochs": 1, "batch_size": 8},
+        "simclr": {"crop_px": 32, "epochs": 1, "batch_size": 8, "batches": "mixed", "positives": "site"},
         "heads": {"num_top_doses": 0, "epochs": 5},
         "forest": {"num_trees": 5},
     }
