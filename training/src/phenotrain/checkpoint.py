@@ -7,8 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from phenotrain.errors import PhenotrainError
 
-class CheckpointMismatchError(ValueError):
+
+class CheckpointMismatchError(PhenotrainError):
     """The checkpoint belongs to other data, another recipe or another split."""
 
 

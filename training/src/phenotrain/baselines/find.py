@@ -50,10 +50,11 @@ class Baselines:
         """Fits all of them.
 
         Returns:
-            Predictions by the name of the baseline, validation sites by models that never saw their labels, NaN for sites of treatments that are not learned: the most frequent
-            class; logistic regression on mean, deviation and quantiles of every stain and on number and area of
-            nuclei; the recipe's heads on the encoder's initial weights; the recipe's heads on an encoder trained
-            from the labels of the training sites; logistic regression on `embeddings.csv` where the screen has one.
+            Predictions by the name of the baseline, validation sites by models that never saw their labels, NaN for
+            sites of treatments that are not learned: the most frequent class; logistic regression on mean, deviation
+            and quantiles of every stain and on number and area of nuclei; the recipe's heads on the encoder's initial
+            weights; the recipe's heads on an encoder trained from the labels of the training sites; logistic
+            regression on `embeddings.csv` where the screen has one.
         """
         found = {
             MAJORITY: self._majority(),

@@ -22,7 +22,8 @@ def published_embeddings(data_root: Path, sites: pd.DataFrame) -> np.ndarray | N
         `(num_sites, feature)` in the order of `sites`; None when there is no such file.
 
     Raises:
-        TableError: If the file has no column `site_id`, no numbers, or misses a site of the table.
+        TableError: If the file has no column `site_id`, no numbers, a blank or infinite one, or misses a site of the
+            table.
     """
     path = data_root / EMBEDDINGS_FILE
     if not path.is_file():
@@ -40,4 +41,12 @@ def published_embeddings(data_root: Path, sites: pd.DataFrame) -> np.ndarray | N
             f"first {missing.iloc[0] if len(missing) else 'none'}. Take the file of the same release, or move it away "
             "to do without this baseline."
         )
-    return table.loc[sites["site_id"]].to_numpy(np.float64)
+    embeddings = table.loc[sites["site_id"]].to_numpy(np.float64)
+    is_finite = np.isfinite(embeddings).all(axis=1)
+    if not is_finite.all():
+        raise TableError(
+            f"{path}: expected a finite number in every column; {int((~is_finite).sum())} sites lack one, first "
+            f"{sites['site_id'].to_numpy()[~is_finite][0]}. Take the file of the same release, or move it away to do "
+            "without this baseline."
+        )
+    return embeddings
