@@ -16,9 +16,9 @@ from phenoserve.engine import Engine, record_golden
 from phenoserve.verify import replay_golden
 from phenotrain.cache import FieldCache
 from phenotrain.calibration_check import check_calibration
-from phenotrain.dose_fit import DoseFit, fit_doses
 from phenotrain.doses import top_doses
-from phenotrain.evaluate import Metrics, dose_probability
+from phenotrain.evaluate import DoseTable, Metrics, dose_probability
+from phenotrain.evaluate.dose_fit import DoseFit, fit_doses
 from phenotrain.explain.collect import explain_findings
 from phenotrain.gallery import gallery, golden_rows
 from phenotrain.labelled import Task
@@ -178,12 +178,16 @@ def _dose_fits(made: Export) -> list[DoseFit]:
     is_class = cache.sites["treatment"].isin(made.task.treatments).to_numpy(dtype=bool)
     rows = np.flatnonzero((made.split.roles == "test") | ~is_class)
     treated = 1.0 - made.learned.predictions.classifier.probabilities[:, made.task.treatments.index(control)]
-    fits = fit_doses(cache.sites, rows, control, treated, "P(treated)", seed=made.recipe.seed)
+    fits = fit_doses(
+        cache.sites, rows, control, treated, "P(treated)", is_probability=True, seed=made.recipe.seed
+    )
     measurement = cache.description.task.measurement
     if measurement is not None and measurement in cache.sites:
         values = pd.to_numeric(cache.sites[measurement], errors="coerce").to_numpy(dtype=float)
         measured = rows[np.isfinite(values[rows])]
-        fits += fit_doses(cache.sites, measured, control, values, measurement, seed=made.recipe.seed)
+        fits += fit_doses(
+            cache.sites, measured, control, values, measurement, is_probability=False, seed=made.recipe.seed
+        )
     return fits
 
 
@@ -207,7 +211,7 @@ def _profiles(made: Export) -> list[Section]:
     return [profiles_section(findings)]
 
 
-def _dose_probability(made: Export) -> pd.DataFrame:
+def _dose_probability(made: Export) -> DoseTable:
     control = made.task.treatments.index(made.task.control)
     treated = 1.0 - made.learned.predictions.classifier.probabilities[:, control]
     test = np.flatnonzero(made.split.roles == "test")
