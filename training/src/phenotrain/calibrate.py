@@ -31,8 +31,8 @@ def calibrate(
 ) -> Calibration:
     """Sets thresholds on labelled sites as seen by heads that did not learn from them; test sites are not looked at.
 
-    Where there are folds, thresholds are pooled over them and applied to one model that learned from all labelled sites:
-    thresholds of heads that saw half of them would be too low, the sets too large. Nothing guarantees the coverage of
+    Where there are folds, thresholds are pooled over them and applied to one model that learned from all labelled
+    sites: those of heads that saw half of them would be too low, the sets too large. Nothing guarantees the coverage of
     such sets (the bound of Barber et al. 2021 is for sets that ask every fold's model about a new site, and the number
     of passes and the temperature come from the same labels); the report counts it on the test sites.
 

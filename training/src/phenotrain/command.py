@@ -12,7 +12,7 @@ from phenotrain.errors import PhenotrainError
 from phenotrain.onnx_export import ExportError
 from phenotrain.plates import PlateError
 from phenotrain.recipe import load_recipe
-from phenotrain.run import RunRequest, check, run
+from phenotrain.run import RunRequest, check, require_outside, run
 
 MENDABLE = (
     BundleError,
@@ -88,11 +88,7 @@ def run_command(
         )
         check(request)
         if held_out is not None:
-            if held_out.resolve().is_relative_to(bundle.resolve()):
-                raise ValueError(
-                    f"{held_out} lies in the bundle's folder, which must not exist before the run has ended. Choose "
-                    "another file with `--held-out`."
-                )
+            require_outside("held-out", held_out, bundle)
             held_out.parent.mkdir(parents=True, exist_ok=True)
             held_out.touch()
     except (*MENDABLE, ValueError) as error:

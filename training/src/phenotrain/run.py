@@ -150,9 +150,9 @@ def check(request: RunRequest) -> None:
         request: What to learn from what.
 
     Raises:
-        ValueError: If the name, the version, a folder, a stain's name, the treatments, the test experiment, the protocol,
-            the recipe's batches or `embeddings.csv` cannot be used, or a role lacks what heads learn from; the message
-            says which.
+        ValueError: If the name, the version, a folder, a stain's name, the treatments, the test experiment, the
+            protocol, the recipe's batches or `embeddings.csv` cannot be used, or a role lacks what heads learn from;
+            the message says which.
         FileExistsError: If the bundle's folder exists.
         phenotrain.plates.PlateError: If the table cannot be used.
         phenotrain.encoder.WeightsUnavailableError: If the encoder's initial weights cannot be had.
@@ -170,17 +170,27 @@ def check(request: RunRequest) -> None:
                 f"a letter or a digit. Pass another with `--{what}`."
             ) from error
     for what, path in (("work", request.work), ("cache", request.cache)):
-        if path is not None and path.resolve().is_relative_to(request.bundle.resolve()):
-            raise ValueError(
-                f"The {what} folder {path} lies in the bundle's {request.bundle}, which must not exist before the run "
-                f"has ended. Choose a folder elsewhere with `--{what}`."
-            )
+        if path is not None:
+            require_outside(what, path, request.bundle)
     InputSpec.of(request.description.stains, request.recipe.downsample)
     sites = read_sites(request.description, request.data)
     plan(request, sites)
     published_embeddings(request.data, sites)
     if request.recipe.encoder.weights != "none":
         build_encoder(len(request.description.stains), request.recipe.encoder)
+
+
+def require_outside(option: str, path: Path, bundle: Path) -> None:
+    """Refuses to put anything into the bundle's folder, which must not exist before the run has ended.
+
+    Raises:
+        ValueError: If `path` lies in it; `option` names what to change.
+    """
+    if path.resolve().is_relative_to(bundle.resolve()):
+        raise ValueError(
+            f"{path} lies in the bundle's folder {bundle}, which must not exist before the run has ended. Choose "
+            f"another place with `--{option}`."
+        )
 
 
 def plan(request: RunRequest, sites: pd.DataFrame) -> Split:
