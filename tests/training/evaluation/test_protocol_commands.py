@@ -216,9 +216,11 @@ def guessing(monkeypatch) -> list[tuple[np.ndarray, Task, Path]]:
     from phenotrain.protocols import evaluation
 
     given: list[tuple[np.ndarray, Task, Path]] = []
+    shared: list[Path | None] = []
 
-    def learn(cache, roles, task, recipe, work, console):
+    def learn(cache, roles, task, recipe, work, console, *, pretraining=None):
         given.append((roles, task, work))
+        shared.append(pretraining)
         probabilities = np.random.default_rng(len(given)).dirichlet(np.ones(len(task.treatments)), len(cache))
         models = {name: ModelPredictions(probabilities) for name in ("classifier", "forest")}
         return SimpleNamespace(predictions=Predictions(models))

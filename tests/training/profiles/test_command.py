@@ -3,6 +3,8 @@ import os
 import shutil
 
 import imagecodecs
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -191,16 +193,21 @@ def test_a_missing_image_is_refused(invoke, screen, tmp_path):
 
 def test_roles_follow_the_plates_of_the_manifest(make_screen):
     """Whole plates on one side give roles; a plate on two sides, or an unknown one, makes all sites training sites."""
+
+    def split_of(split):
+        provenance = SimpleNamespace(split=split, recipe={})
+        return SimpleNamespace(manifest=SimpleNamespace(provenance=provenance))
+
     made = make_screen()
     train, test = ([f"E{e} plate {p}" for p in range(1, 5)] for e in (1, 2))
-    roles, _ = roles_of({"plates": {"train": train, "test": test}}, made.sites)
+    roles, _ = roles_of(split_of({"plates": {"train": train, "test": test}}), made.sites)
     np.testing.assert_array_equal(roles, made.roles)
     for plates, why in (
         ({"train": [*train, *test], "test": test}, "holds out wells"),
         ({"train": train}, "does not name"),
         (None, "does not name"),
     ):
-        roles, sentence = roles_of({"plates": plates}, made.sites)
+        roles, sentence = roles_of(split_of({"plates": plates}), made.sites)
         assert set(roles) == {"train"}
         assert why in sentence
 

@@ -55,6 +55,7 @@ def learn(
     console: Console,
     *,
     with_baselines: bool = True,
+    pretraining: Path | None = None,
 ) -> Learned:
     """SimCLR, then the frozen encoder's embeddings, then heads, forest, calibration and the baselines.
 
@@ -69,6 +70,7 @@ def learn(
         work: Folder of checkpoints and logs; a killed run goes on from there.
         console: Where progress is shown.
         with_baselines: Whether to fit the baselines too.
+        pretraining: Folder of SimCLR's checkpoint and log, where several runs share it; `work / "simclr"` when not given.
 
     Returns:
         The trained parts and their predictions for every site.
@@ -82,7 +84,7 @@ def learn(
     labelled = Labelled.of(cache.sites, roles, task, recipe.heads, seed=seed)
     unlabelled = unlabelled_rows(cache.sites, roles, task, recipe)
     with step_bar("SimCLR", console) as on_step:
-        networks = pretrain(cache, unlabelled, recipe, work / "simclr", on_step=on_step)
+        networks = pretrain(cache, unlabelled, recipe, pretraining or work / "simclr", on_step=on_step)
     with uncounted_step("Batch statistics of whole fields", console):
         fields = FieldEncoder(networks.encoder)
         fields.settle(cache, unlabelled, seed=seed)

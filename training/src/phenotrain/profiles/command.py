@@ -85,7 +85,7 @@ def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings
         raise ProfileError(
             f"The table has no treatment {', '.join(map(repr, unknown))}. Name treatments as the table spells them."
         )
-    roles, origin = roles_of(bundle.manifest.provenance.split, sites)
+    roles, origin = roles_of(bundle, sites)
     engine = Engine.load(bundle, device=request.device)
     with step_bar("Embeddings", console) as on_site:
         embeddings = embed_screen(
