@@ -30,7 +30,7 @@ def served_graph():
     keras.utils.set_random_seed(3)
     hidden, linear = HeadsRecipe(hidden_units=16), HeadsRecipe()
     graph = ServedGraph(
-        build_encoder(6, EncoderRecipe(weights="none")),
+        build_encoder(6, EncoderRecipe(weights="none", stem="adapter")),
         build_projection_head(ProjectionHeadRecipe(hidden_units=(32,))),
         build_head(5, hidden, name="logits"),
         build_head(4, linear, name="versus_control"),

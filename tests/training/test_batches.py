@@ -16,10 +16,11 @@ def sites():
 
 
 def batches(sites, **values) -> Batches:
-    return Batches(sites, np.arange(60), SimclrRecipe(batch_size=8, **values), seed=3)
+    plain = {"batch_size": 8, "batches": "mixed", "positives": "site"}
+    return Batches(sites, np.arange(60), SimclrRecipe.model_validate(plain | values), seed=3)
 
 
-def test_a_pair_is_one_site_by_default(sites):
+def test_a_pair_is_one_site(sites):
     """With `positives = "site"` both views show the same site, and no site comes twice in an epoch."""
     steps = batches(sites).epoch(0)
     assert len(steps) == batches(sites).num_steps == 60 // 8
@@ -50,7 +51,9 @@ def test_a_pair_of_a_well_is_two_sites_of_it(sites):
 
 def test_a_batch_is_no_larger_than_the_wells(sites):
     """With pairs of wells, a batch of more sites than there are wells takes every well once."""
-    dealt = Batches(sites, np.arange(60), SimclrRecipe(batch_size=32, positives="well"), seed=3)
+    dealt = Batches(
+        sites, np.arange(60), SimclrRecipe(batch_size=32, batches="mixed", positives="well"), seed=3
+    )
     assert [len(pairs.rows_a) for pairs in dealt.epoch(0)] == [15] * 4
 
 
@@ -63,7 +66,9 @@ def test_every_site_is_dealt(sites):
 
 def test_a_well_of_one_site_is_paired_with_itself(sites):
     """A well that has one site to learn from keeps it: no site is lost for want of a partner."""
-    lonely = Batches(sites, np.arange(0, 60, 4), SimclrRecipe(batch_size=8, positives="well"), seed=0)
+    lonely = Batches(
+        sites, np.arange(0, 60, 4), SimclrRecipe(batch_size=8, batches="mixed", positives="well"), seed=0
+    )
     for pairs in lonely.epoch(0):
         assert (pairs.rows_a == pairs.rows_b).all()
 
@@ -83,6 +88,8 @@ def test_epochs_differ_and_repeat(sites):
 def test_a_plate_too_small_for_a_batch_is_named(sites):
     """Batches from one plate need as many sites of every plate as a step takes; the plate is named."""
     with pytest.raises(ValueError, match=r"HUVEC-1 plate 2 has 4 .*batch_size"):
-        Batches(sites, np.r_[0:24, 40:60], SimclrRecipe(batch_size=8, batches="plate"), seed=0)
+        Batches(
+            sites, np.r_[0:24, 40:60], SimclrRecipe(batch_size=8, batches="plate", positives="site"), seed=0
+        )
     with pytest.raises(ValueError, match=r"8 wells of one plate; HUVEC-1 plate 1 has 5"):
         batches(sites, batches="plate", positives="well")

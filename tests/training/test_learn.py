@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from phenotrain import simclr
+from phenotrain import simclr, supervised
 from phenotrain.baselines import find
 from phenotrain.labelled import Task
 from phenotrain.learn import learn
@@ -20,7 +20,7 @@ RECIPE = Recipe.model_validate(
         "name": "small",
         "encoder": {"weights": "none"},
         "projection_head": {"hidden_units": [8]},
-        "simclr": {"crop_px": 32, "epochs": 1, "batch_size": 8},
+        "simclr": {"crop_px": 32, "epochs": 1, "batch_size": 8, "batches": "mixed", "positives": "site"},
         "heads": {"num_top_doses": 0, "epochs": 5},
         "forest": {"num_trees": 5},
     }
@@ -57,6 +57,38 @@ class Screen:
     def read(self, rows):
         """Fields `(len(rows), channel, y, x)`."""
         return self.fields[rows]
+
+
+class RandomlyLabelled(Screen):
+    """Every well has a look of its own and a label drawn at random, half of each plate's wells either."""
+
+    def __init__(self, tmp_path, wells_a_plate: int = 16) -> None:
+        super().__init__(tmp_path)
+        rng = np.random.default_rng(3)
+        rows = [
+            (experiment, plate, f"{experiment}-{plate}-{well}", label)
+            for experiment, plate in ((1, 1), (1, 2), (2, 1))
+            for well, label in enumerate(rng.permutation(["A", "EMPTY"] * (wells_a_plate // 2)))
+        ]
+        table = pd.DataFrame(rows, columns=["experiment", "plate", "well_id", "treatment"])
+        self.sites = table.loc[table.index.repeat(2)].reset_index(drop=True)
+        self.sites["site_id"] = np.arange(len(self.sites)).astype(str)
+        self.sites["treatment_conc"] = np.where(self.sites["treatment"] == "A", 0.1, np.nan)
+        self.roles = np.where(
+            self.sites["experiment"] == 2, "test", np.where(self.sites["plate"] == 1, "train", "validation")
+        )
+        y, x = np.mgrid[:40, :40]
+        looks = []
+        for _ in table.index:
+            gratings = [(rng.uniform(3, 16), rng.uniform(0, np.pi)) for _ in self.stains]
+            looks += [
+                [
+                    np.sin(2 * np.pi * (x * np.cos(a) + y * np.sin(a)) / period + rng.uniform(0, 6))
+                    for period, a in gratings
+                ]
+                for _ in range(2)
+            ]
+        self.fields = (10 + np.array(looks)).astype(np.float32)
 
 
 def small_encoder(num_channels, recipe):
@@ -125,3 +157,49 @@ def test_validation_sites_are_answered_by_models_that_never_saw_their_labels(tmp
     one, other = (part.predictions["forest"].probabilities for part in learned)
     np.testing.assert_array_equal(one[is_validation], other[is_validation])
     assert (one[~is_validation] != other[~is_validation]).any()
+
+
+def test_no_model_answers_validation_sites_with_labels_that_only_they_could_have_told(tmp_path, monkeypatch):
+    """Where each well has a look of its own and labels are drawn, every model guesses the validation wells.
+
+    The supervised encoder has the training wells by heart, so labels can be learned from these looks; a model that had
+    seen the validation labels would be right for all 16 wells. Fifteen or more are right by chance once in 3,800 times.
+    """
+
+    def encoder(num_channels, recipe):
+        fields = keras.Input((None, None, num_channels))
+        hidden = keras.layers.Conv2D(16, 7, strides=2, padding="same", activation="relu")(fields)
+        return keras.Model(fields, keras.layers.Conv2D(1024, 3, strides=2, activation="relu")(hidden))
+
+    for module in (simclr, find, supervised):
+        monkeypatch.setattr(module, "build_encoder", encoder)
+    recipe = RECIPE.changed(
+        simclr={**RECIPE.simclr.model_dump(), "epochs": 40, "learning_rate": 3e-3, "weight_decay": 0.0},
+        augmentation={"rotations": False, "flips": False},
+        heads={"num_top_doses": 0, "epochs": 40, "weight_decay": 0.01},
+    )
+    screen = RandomlyLabelled(tmp_path)
+    learned = learn(screen, screen.roles, TASK, recipe, tmp_path, Console(quiet=True))
+    is_treated = (screen.sites["treatment"] == "A").to_numpy()
+    assert set(learned.predictions) == {
+        "classifier",
+        "forest",
+        "majority class",
+        "intensity and cell count",
+        "untrained encoder",
+        "supervised encoder",
+    }
+    for model in learned.predictions:
+        wells = pd.DataFrame(
+            {
+                "well": screen.sites["well_id"],
+                "role": screen.roles,
+                "treated": is_treated,
+                "probability": learned.predictions[model].probabilities[:, 1],
+            }
+        )
+        wells = wells.groupby("well").agg({"role": "first", "treated": "first", "probability": "mean"})
+        is_right = (wells["probability"] > 0.5) == wells["treated"]
+        assert is_right[wells["role"] == "validation"].sum() < 15, model
+        if model == "supervised encoder":
+            assert is_right[wells["role"] == "train"].all()

@@ -26,6 +26,7 @@ hidden_units = [16]
 crop_px = 32
 epochs = 3
 batch_size = 8
+batches = "mixed"
 [heads]
 num_top_doses = 1
 epochs = 5

@@ -56,13 +56,22 @@ def _small_encoder(monkeypatch):
 
 
 def recipe(**simclr_values) -> Recipe:
-    values = {"crop_px": 32, "epochs": 4, "batch_size": 8, "learning_rate": 1e-3, "weight_decay": 1e-4}
+    values = {
+        "crop_px": 32,
+        "epochs": 4,
+        "batch_size": 8,
+        "batches": "mixed",
+        "positives": "site",
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-4,
+    }
     return Recipe.model_validate(
         {
             "name": "small",
             "encoder": {"weights": "none"},
             "projection_head": {"hidden_units": [32], "dropout": 0.2},
             "simclr": values | simclr_values,
+            "augmentation": {"channel_gain": 0.1, "channel_offset": 0.1},
         }
     )
 

@@ -192,25 +192,31 @@ def test_dose_probability_compares_with_the_controls_of_the_same_plate(screen):
     """Per dose, wells are averaged over sites, beside the controls of the dose's plates."""
     sites = screen(num_experiments=1, num_doses=2, plates_per_dose=1)
     probability = sites["plate"].astype(float).to_numpy() / 10 + (sites["treatment"] == "IFN-a") * 0.5
-    table = dose_probability(sites, np.arange(len(sites)), "EMPTY", probability.to_numpy())
+    found = dose_probability(sites, np.arange(len(sites)), "EMPTY", probability.to_numpy())
+    assert found.left_out == ()
+    table = found.table
     assert list(table["treatment"]) == ["IFN-a", "IFN-a", "IFN-b", "IFN-b", "Toxin", "Toxin"]
     assert list(table["treatment_conc"][:2]) == [0.01, 0.1]
     np.testing.assert_allclose(table["probability"][:2], [0.7, 0.6])
     np.testing.assert_allclose(table["control_probability"][:2], [0.2, 0.1])
+    # logit 0.7 - logit 0.2 and logit 0.6 - logit 0.1
+    np.testing.assert_allclose(table["effect"][:2], [2.233592, 2.602690], rtol=1e-6)
     assert set(table["num_wells"]) == {3}
 
 
-def test_dose_probability_keeps_series_and_missing_controls_apart(screen):
-    """Two drugs behind one label have rows of their own; without controls on the plate there is NaN."""
-    sites = screen(num_experiments=1, num_doses=1, plates_per_dose=1, sites_per_well=1, unlabelled=())
+def test_dose_probability_keeps_series_apart_and_names_plates_without_controls(screen):
+    """Two drugs behind one label have rows of their own; a plate without controls is in no row and is named."""
+    sites = screen(num_experiments=1, num_doses=2, plates_per_dose=1, sites_per_well=1, unlabelled=())
     sites["series"] = np.where(sites.index % 2 == 0, "x", "y")
-    rows = np.flatnonzero(sites["treatment"] == "IFN-a")
+    is_control = (sites["treatment"] == "EMPTY").to_numpy()
+    is_used = (sites["treatment"] == "IFN-a").to_numpy() | (is_control & (sites["plate"] == "1").to_numpy())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        table = dose_probability(sites, rows, "EMPTY", np.full(len(sites), 0.5))
-    assert list(table["series"]) == ["x", "y"]
-    assert table["control_probability"].isna().all()
-    assert (table["num_control_wells"] == 0).all()
+        found = dose_probability(sites, np.flatnonzero(is_used), "EMPTY", np.full(len(sites), 0.5))
+    assert list(found.table["series"]) == ["x", "y"]
+    assert set(found.table["treatment_conc"]) == {0.1}
+    np.testing.assert_allclose(found.table["effect"], 0)
+    assert found.left_out == ("E-1 plate 2",)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from phenotrain.evaluate import ModelPredictions, Predictions, evaluate
 from phenotrain.grouping import plate_names
-from phenotrain.protocols.folds import learn_folds, learnable_roles, pooled, pooled_description
+from phenotrain.protocols.folds import learn_folds, pooled, pooled_description
 from phenotrain.protocols.reference_table import reference_row
-from phenotrain.splits import UNUSED, fold_splits
+from phenotrain.splits import UNUSED, fold_splits, learnable_roles
 from phenotrain.task import Task
 
 CLASSES = ("EMPTY", "IFN-a", "IFN-b")

@@ -95,15 +95,17 @@ def test_a_class_without_sites_is_named(screen):
 @LAW
 @given(st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_a_draw_holds_at_most_so_many_of_each_class(screen, sites_per_class, seed):
-    """Each class gives as many distinct sites as asked, controls only from plates of drawn treated ones."""
+    """Each class gives as many distinct sites as asked, and every plate of drawn treated ones gives a control."""
     sites = screen(num_experiments=1, num_doses=2)
     rows = np.arange(len(sites))
     drawn = balanced_rows(sites, rows, TREATMENTS, "EMPTY", sites_per_class, seed)
     assert (np.diff(drawn) > 0).all()
     chosen = sites.iloc[drawn]
-    assert chosen["treatment"].value_counts().to_dict() == dict.fromkeys(TREATMENTS, sites_per_class)
     is_control = chosen["treatment"] == "EMPTY"
-    assert set(chosen.loc[is_control, "plate"]) <= set(chosen.loc[~is_control, "plate"])
+    assert set(chosen.loc[is_control, "plate"]) == set(chosen.loc[~is_control, "plate"])
+    num_controls = max(sites_per_class, chosen.loc[~is_control, "plate"].nunique())
+    expected = {**dict.fromkeys(TREATMENTS, sites_per_class), "EMPTY": num_controls}
+    assert chosen["treatment"].value_counts().to_dict() == expected
 
 
 @LAW

@@ -170,6 +170,7 @@ hidden_units = [16]
 crop_px = 32
 epochs = 1
 batch_size = 8
+batches = "mixed"
 [heads]
 num_top_doses = 1
 epochs = 3
@@ -215,9 +216,11 @@ def guessing(monkeypatch) -> list[tuple[np.ndarray, Task, Path]]:
     from phenotrain.protocols import evaluation
 
     given: list[tuple[np.ndarray, Task, Path]] = []
+    shared: list[Path | None] = []
 
-    def learn(cache, roles, task, recipe, work, console):
+    def learn(cache, roles, task, recipe, work, console, *, pretraining=None):
         given.append((roles, task, work))
+        shared.append(pretraining)
         probabilities = np.random.default_rng(len(given)).dirichlet(np.ones(len(task.treatments)), len(cache))
         models = {name: ModelPredictions(probabilities) for name in ("classifier", "forest")}
         return SimpleNamespace(predictions=Predictions(models))
@@ -274,7 +277,7 @@ def test_plates_too_small_for_a_step_are_found_before_the_work(simulated, tmp_pa
     from phenotrain.protocols.evaluate_command import evaluate_command
 
     recipe, out = tmp_path / "plate.toml", tmp_path / "out"
-    recipe.write_text('name = "plate"\n[encoder]\nweights = "none"\n[simclr]\nbatches = "plate"\n')
+    recipe.write_text('name = "plate"\n[encoder]\nweights = "none"\n[simclr]\nepochs = 1\n')
     console = Console(file=io.StringIO(), width=200)
     given = asked(simulated, out, protocol="reference") | {"recipe": str(recipe)}
     assert evaluate_command(console, **given) == 1

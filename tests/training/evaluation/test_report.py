@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from phenotrain.evaluate import ModelPredictions, Predictions, dose_probability, evaluate
+from phenotrain.evaluate import DoseTable, ModelPredictions, Predictions, dose_probability, evaluate
 from phenotrain.report import Overlay, ReportContext, build_report, card_markdown
 from phenotrain.splits import split_sites
 
@@ -89,7 +89,7 @@ def bare(context) -> ReportContext:
         left_out=context.left_out.iloc[:0],
         training_log=context.training_log.iloc[:0],
         overlays=[],
-        dose_probability=context.dose_probability.iloc[:0],
+        dose_probability=DoseTable(context.dose_probability.table.iloc[:0]),
     )
 
 
@@ -263,7 +263,7 @@ def test_metrics_json_holds_the_numbers_of_the_page(context, report):
     numbers = json.loads(report["metrics.json"], parse_constant=pytest.fail)
     assert numbers["headline"] == context.headline
     assert numbers["split"] == context.split
-    assert len(numbers["dose_probability"]) == len(context.dose_probability)
+    assert len(numbers["dose_probability"]) == len(context.dose_probability.table)
     assert numbers["test"] == json.loads(json.dumps(context.metrics.to_json()["test"]))
     assert numbers["num_left_out"] == 1
 

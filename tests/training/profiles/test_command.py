@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+from types import SimpleNamespace
 
 import imagecodecs
 import numpy as np
@@ -120,6 +122,49 @@ def test_a_killed_run_goes_on_where_it_stopped(invoke, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(first, second)
 
 
+def test_other_images_under_the_same_names_are_embedded_anew(invoke, screen, tmp_path):
+    """Images that were replaced since the last run give their own profiles, the same as in a folder of their own."""
+    copy, out = tmp_path / "copy", tmp_path / "out"
+    shutil.copytree(screen, copy)
+    assert invoke(out, data=copy).exit_code == 0
+    before = pd.read_parquet(out / "profiles.parquet")
+    for path in (copy / "images").iterdir():
+        path.write_bytes(imagecodecs.png_encode(255 - imagecodecs.png_decode(path.read_bytes())))
+    assert invoke(out, data=copy).exit_code == 0
+    assert invoke(tmp_path / "fresh", data=copy).exit_code == 0
+    again, fresh = (pd.read_parquet(path / "profiles.parquet") for path in (out, tmp_path / "fresh"))
+    pd.testing.assert_frame_equal(again, fresh)
+    assert not again.equals(before)
+
+
+def test_the_signature_of_images_follows_every_file(tmp_path):
+    """Another content, time or order of the channels makes another signature; a second look makes none."""
+    first, second = tmp_path / "w1.png", tmp_path / "w2.png"
+    for path in (first, second):
+        path.write_bytes(b"pixels")
+        os.utime(path, ns=(10**18, 10**18))
+    seen = [embed.images_of([[first, second]]), embed.images_of([[first, second]])]
+    assert seen[0] == seen[1]
+    seen = [seen[0], embed.images_of([[second, first]])]
+    os.utime(second, ns=(10**18, 10**18 + 1))
+    seen.append(embed.images_of([[first, second]]))
+    second.write_bytes(b"other pixels")
+    os.utime(second, ns=(10**18, 10**18 + 1))
+    seen.append(embed.images_of([[first, second]]))
+    second.unlink()
+    seen.append(embed.images_of([[first, second]]))
+    assert len(set(seen)) == 5
+
+
+def test_no_table_of_an_earlier_run_stays(invoke, tmp_path):
+    """Where the second run compares no treatments, the similarities of the first are gone."""
+    out = tmp_path / "out"
+    assert invoke(out).exit_code == 0
+    assert (out / "similarity.csv").exists()
+    assert invoke(out, "--treatment", "A").exit_code == 0
+    assert not (out / "similarity.csv").exists()
+
+
 def test_other_stains_are_refused(invoke, tmp_path, tiny_bundle):
     """A bundle of other stains is refused in one sentence that names both."""
     result = invoke(tmp_path / "out", of=tiny_bundle)
@@ -147,16 +192,21 @@ def test_a_missing_image_is_refused(invoke, screen, tmp_path):
 
 def test_roles_follow_the_plates_of_the_manifest(make_screen):
     """Whole plates on one side give roles; a plate on two sides, or an unknown one, makes all sites training sites."""
+
+    def split_of(split):
+        provenance = SimpleNamespace(split=split, recipe={})
+        return SimpleNamespace(manifest=SimpleNamespace(provenance=provenance))
+
     made = make_screen()
     train, test = ([f"E{e} plate {p}" for p in range(1, 5)] for e in (1, 2))
-    roles, _ = roles_of({"plates": {"train": train, "test": test}}, made.sites)
+    roles, _ = roles_of(split_of({"plates": {"train": train, "test": test}}), made.sites)
     np.testing.assert_array_equal(roles, made.roles)
     for plates, why in (
         ({"train": [*train, *test], "test": test}, "holds out wells"),
         ({"train": train}, "does not name"),
         (None, "does not name"),
     ):
-        roles, sentence = roles_of({"plates": plates}, made.sites)
+        roles, sentence = roles_of(split_of({"plates": plates}), made.sites)
         assert set(roles) == {"train"}
         assert why in sentence
 

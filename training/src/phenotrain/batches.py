@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from phenotrain.errors import PhenotrainError
 from phenotrain.grouping import plate_names
 from phenotrain.recipe import SimclrRecipe
 
 
-class BatchError(ValueError):
+class BatchError(PhenotrainError):
     """Raised when a plate has too few sites or wells for a step of the recipe."""
 
 

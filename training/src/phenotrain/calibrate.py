@@ -40,9 +40,10 @@ def calibrate(
 ) -> Calibration:
     """Sets thresholds on labelled sites as seen by heads that did not learn from them; test sites are not looked at.
 
-    Cross-conformal where there are folds (Vovk 2015; Barber et al. 2021 bound the coverage of such sets by twice the
-    stated error at worst, and find about the stated one): the served heads learn from all labelled sites, and
-    thresholds of heads that saw half of them would be too low, the sets too large.
+    Where there are folds, thresholds are pooled over them and applied to one model that learned from all labelled
+    sites: those of heads that saw half of them would be too low, the sets too large. Nothing guarantees the coverage of
+    such sets (the bound of Barber et al. 2021 is for sets that ask every fold's model about a new site, and the number
+    of passes and the temperature come from the same labels); the report counts it on the test sites.
 
     Args:
         cache: Pooled fields, which the stains are described on.

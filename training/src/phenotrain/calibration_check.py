@@ -139,12 +139,14 @@ def check_calibration(
 def reliability(probabilities: np.ndarray, targets: np.ndarray) -> tuple[ReliabilityBin, ...]:
     """Groups sites by their largest probability into ten equal bins (Guo et al. 2017, section 2), empty ones left out.
 
+    A bin holds its upper end and not its lower one, as those of the calibration error do.
+
     Args:
         probabilities: `(num_sites, num_classes)`.
         targets: True class, `(num_sites,)`.
     """
     confidence, is_right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    bins = pd.Series(np.minimum((confidence * _NUM_BINS).astype(int), _NUM_BINS - 1))
+    bins = pd.Series(np.clip(np.ceil(confidence * _NUM_BINS).astype(int) - 1, 0, _NUM_BINS - 1))
     return tuple(
         ReliabilityBin(float(confidence[rows].mean()), Share.of(is_right[rows]))
         for rows in bins.groupby(bins).indices.values()

@@ -6,10 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from phenotrain.errors import PhenotrainError
 from phenotrain.files import written
 
 
-class CheckpointMismatchError(ValueError):
+class CheckpointMismatchError(PhenotrainError):
     """The checkpoint belongs to other data, another recipe or another split."""
 
 

@@ -5,25 +5,23 @@ from pathlib import Path
 from rich.console import Console
 
 from phenoserve.bundle import BundleError
-from phenotrain.batches import BatchError
 from phenotrain.cache import CacheError
-from phenotrain.checkpoint import CheckpointMismatchError
 from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.encoder import WeightsUnavailableError
+from phenotrain.errors import PhenotrainError
 from phenotrain.onnx_export import ExportError
 from phenotrain.plates import PlateError
 from phenotrain.recipe import load_recipe
-from phenotrain.run import RunRequest, check, run
+from phenotrain.run import RunRequest, check, require_outside, run
 
 MENDABLE = (
-    BatchError,
     BundleError,
     CacheError,
-    CheckpointMismatchError,
     DescriptionError,
     ExportError,
     FloatingPointError,
     OSError,
+    PhenotrainError,
     PlateError,
     WeightsUnavailableError,
 )
@@ -90,19 +88,20 @@ def run_command(
         )
         check(request)
         if held_out is not None:
+            require_outside("held-out", held_out, bundle)
             held_out.parent.mkdir(parents=True, exist_ok=True)
             held_out.touch()
     except (*MENDABLE, ValueError) as error:
         return _fail(console, error)
     try:
         result = run(request, console)
+        console.print(
+            f"Bundle {bundle}; report {bundle / 'report' / 'report.html'}", markup=False, highlight=False
+        )
         if held_out is not None:
             result.held_out.to_csv(held_out, index=False)
     except MENDABLE as error:
         return _fail(console, error)
-    console.print(
-        f"Bundle {bundle}; report {bundle / 'report' / 'report.html'}", markup=False, highlight=False
-    )
     return 0
 
 

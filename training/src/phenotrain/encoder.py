@@ -1,5 +1,6 @@
 """The networks: stem and DenseNet121 (the encoder), and SimCLR's projection head."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ def build_encoder(num_channels: int, recipe: EncoderRecipe) -> keras.Model:
     )(fields)
     adapted = keras.layers.Conv2D(3, 1, name="stain_adapter")(adapted)
     return keras.Model(fields, _backbone(recipe.weights)(adapted), name="encoder")
+
+
+def weights_identity(recipe: EncoderRecipe) -> str:
+    """Say which initial weights a recipe names, a file by its content: another file of the same name differs."""
+    path = Path(recipe.weights)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else recipe.weights
 
 
 def build_projection_head(recipe: ProjectionHeadRecipe) -> keras.Model:

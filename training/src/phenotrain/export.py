@@ -3,7 +3,7 @@
 import ctypes
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from phenoserve.engine import Engine, record_golden
 from phenoserve.verify import replay_golden
 from phenotrain.cache import FieldCache
 from phenotrain.calibration_check import check_calibration
-from phenotrain.dose_fit import DoseFit, fit_doses
-from phenotrain.doses import top_doses
-from phenotrain.evaluate import Metrics, dose_probability
+from phenotrain.doses import dose_rank
+from phenotrain.evaluate import DoseTable, Metrics, dose_probability
+from phenotrain.evaluate.dose_fit import DoseFit, fit_doses
+from phenotrain.evaluate.units import scored_sites
 from phenotrain.explain.collect import explain_findings
 from phenotrain.gallery import gallery, golden_rows
 from phenotrain.labelled import Task
@@ -29,7 +30,7 @@ from phenotrain.profiles.findings import find_profiles
 from phenotrain.progress import uncounted_step
 from phenotrain.provenance import package_versions, provenance_of
 from phenotrain.recipe import Recipe
-from phenotrain.report import ReportContext, Section, build_report, card_markdown
+from phenotrain.report import Overlay, ReportContext, Section, build_report, card_markdown
 from phenotrain.report.calibration import calibration_section
 from phenotrain.report.dose_fit import dose_fit_section
 from phenotrain.report.explanation import explanation_section
@@ -40,6 +41,9 @@ from phenotrain.training_log import EpochRow
 
 TOLERANCE = Tolerance(absolute=1e-3, relative=1e-3)
 """What other processors and drivers may differ by: the outputs are of order 1, and 1e-5 apart from CPU to CPU."""
+
+RECOVERABLE = (ArithmeticError, LookupError, OSError, RuntimeError, ValueError)
+"""What a part of the report may fail with and be left out, named, where the bundle can do without it."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,15 @@ class Export:
     @property
     def scored(self) -> np.ndarray:
         """Rows of the test sites of the learned treatments at the doses learned from, and of their controls."""
-        known = self.cache.sites["treatment"].isin(self.task.treatments).to_numpy(dtype=bool)
-        rows = np.flatnonzero(known)
-        at_top = top_doses(self.cache.sites.iloc[rows], self.task.control, self.recipe.heads.num_top_doses)
-        is_test = self.split.roles[rows] == "test"
-        return rows[at_top & is_test]
+        return scored_rows(self.cache.sites, self.split.roles, self.task, self.recipe.heads.num_top_doses)
+
+
+def scored_rows(sites: pd.DataFrame, roles: np.ndarray, task: Task, num_top_doses: int) -> np.ndarray:
+    """Rows of the test sites that the headline rests on: all doses where the top ones miss a class."""
+    ranks = dose_rank(sites, task.control)
+    return np.flatnonzero(
+        scored_sites(sites, roles == "test", task.treatments, task.control, ranks, num_top_doses)[0]
+    )
 
 
 def export(made: Export, folder: Path, console: Console) -> Bundle:
@@ -101,9 +109,16 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
         differences = check_parity(learned.graph, model_onnx, stacks)
     console.print(f"ONNX against Keras: largest difference {max(differences.values()):.1e}")
     with uncounted_step("Findings", console):
-        sections = _sections(made, model_onnx)
+        sections = _sections(made, model_onnx, console)
     with uncounted_step("Report and bundle", console):
         provenance = provenance_of(cache, made.recipe, dict(made.split.description))
+        overlays: list[Overlay] = []
+
+        def pictures() -> list[Section]:
+            overlays.extend(gallery(cache, made.split.roles, task, learned.predictions, model_onnx))
+            return []
+
+        sections += optional("pictures", "Pictures", pictures, console)
         context = ReportContext(
             name=made.name,
             headline=made.metrics.headline,
@@ -115,7 +130,7 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
             left_out=cache.left_out,
             training_log=pd.DataFrame(made.training_log, columns=list(EpochRow._fields)),
             recipe=provenance.recipe,
-            overlays=gallery(cache, made.split.roles, task, learned.predictions, model_onnx),
+            overlays=overlays,
             packages=package_versions(),
             dose_probability=_dose_probability(made),
             sections=sections,
@@ -142,34 +157,68 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
     return bundle
 
 
-def _sections(made: Export, model_onnx: bytes) -> list[Section]:
-    calibration = check_calibration(
-        made.cache,
-        made.scored,
-        made.task,
-        made.learned.predictions.classifier.probabilities,
-        made.learned.embeddings,
-        made.learned.calibration,
-        model_onnx,
-        seed=made.recipe.seed,
-    )
-    explanations = explain_findings(
-        made.learned.graph,
-        model_onnx,
-        made.cache,
-        made.split.roles,
-        made.task,
-        made.learned.predictions.classifier.probabilities,
-        seed=made.recipe.seed,
-    )
-    fits = _dose_fits(made)
-    sections = [dose_fit_section(fits)] if fits else []
+def _sections(made: Export, model_onnx: bytes, console: Console) -> list[Section]:
+    def calibration() -> list[Section]:
+        found = check_calibration(
+            made.cache,
+            made.scored,
+            made.task,
+            made.learned.predictions.classifier.probabilities,
+            made.learned.embeddings,
+            made.learned.calibration,
+            model_onnx,
+            seed=made.recipe.seed,
+        )
+        return [calibration_section(found)]
+
+    def explanation() -> list[Section]:
+        found = explain_findings(
+            made.learned.graph,
+            model_onnx,
+            made.cache,
+            made.split.roles,
+            made.task,
+            made.learned.predictions.classifier.probabilities,
+            seed=made.recipe.seed,
+        )
+        return [explanation_section(found)]
+
+    def dose_response() -> list[Section]:
+        fits = _dose_fits(made)
+        return [dose_fit_section(fits)] if fits else []
+
     return [
-        *sections,
-        calibration_section(calibration),
-        *_profiles(made),
-        explanation_section(explanations),
+        section
+        for key, title, make in (
+            ("dose_fit", "Dose response", dose_response),
+            ("calibration", "Calibration", calibration),
+            ("profiles", "Profiles", lambda: _profiles(made)),
+            ("explanation", "Explanations", explanation),
+        )
+        for section in optional(key, title, make, console)
     ]
+
+
+def optional(key: str, title: str, make: Callable[[], list[Section]], console: Console) -> list[Section]:
+    """Makes a part of the report that a bundle can do without: hours of learning do not end with it.
+
+    Args:
+        key: The section's key in `metrics.json`.
+        title: Its heading.
+        make: Makes the sections.
+        console: Where a failure is shown.
+
+    Returns:
+        The sections, or one in their place that says why they are not there.
+    """
+    try:
+        return make()
+    except RECOVERABLE as error:
+        reason = f"Could not be computed: {error} ({type(error).__name__})"
+        if isinstance(error, ProfileError):  # too few controls is a finding about the screen, not a failure
+            reason = str(error)
+        console.print(f"The report goes without its part '{title}'. {reason}", markup=False, highlight=False)
+        return [Section(key, title, render("reason.html.j2", reason=reason), {"reason": reason})]
 
 
 def _dose_fits(made: Export) -> list[DoseFit]:
@@ -178,36 +227,37 @@ def _dose_fits(made: Export) -> list[DoseFit]:
     is_class = cache.sites["treatment"].isin(made.task.treatments).to_numpy(dtype=bool)
     rows = np.flatnonzero((made.split.roles == "test") | ~is_class)
     treated = 1.0 - made.learned.predictions.classifier.probabilities[:, made.task.treatments.index(control)]
-    fits = fit_doses(cache.sites, rows, control, treated, "P(treated)", seed=made.recipe.seed)
+    fits = fit_doses(
+        cache.sites, rows, control, treated, "P(treated)", is_probability=True, seed=made.recipe.seed
+    )
     measurement = cache.description.task.measurement
     if measurement is not None and measurement in cache.sites:
         values = pd.to_numeric(cache.sites[measurement], errors="coerce").to_numpy(dtype=float)
         measured = rows[np.isfinite(values[rows])]
-        fits += fit_doses(cache.sites, measured, control, values, measurement, seed=made.recipe.seed)
+        fits += fit_doses(
+            cache.sites, measured, control, values, measurement, is_probability=False, seed=made.recipe.seed
+        )
     return fits
 
 
 def _profiles(made: Export) -> list[Section]:
-    try:
-        findings = find_profiles(
-            made.cache.sites,
-            made.learned.embeddings,
-            made.split.roles,
-            made.task.control,
-            seed=made.recipe.seed,
-            num_top_doses=made.recipe.heads.num_top_doses or 3,
+    if made.split.description["leaks"]:
+        raise ProfileError(
+            "Profiles are of whole wells, and this split has sites of one well on both sides. Split by well, plate or "
+            "experiment."
         )
-    except ProfileError as error:
-        # A screen with few controls still gets its bundle; the report says what could not be computed.
-        return [
-            Section(
-                "profiles", "Profiles", render("reason.html.j2", reason=str(error)), {"reason": str(error)}
-            )
-        ]
+    findings = find_profiles(
+        made.cache.sites,
+        made.learned.embeddings,
+        made.split.roles,
+        made.task.control,
+        seed=made.recipe.seed,
+        num_top_doses=made.recipe.heads.num_top_doses,
+    )
     return [profiles_section(findings)]
 
 
-def _dose_probability(made: Export) -> pd.DataFrame:
+def _dose_probability(made: Export) -> DoseTable:
     control = made.task.treatments.index(made.task.control)
     treated = 1.0 - made.learned.predictions.classifier.probabilities[:, control]
     test = np.flatnonzero(made.split.roles == "test")

@@ -96,7 +96,7 @@ def fit_head(
         num_epochs: Passes to make; at most the recipe's when not given.
 
     Returns:
-        One row an epoch: `loss`, and `val_loss` where there are sites to stop on.
+        One row an epoch: `loss`, with the L2 penalty, and `val_loss`, without it, where there are sites to stop on.
     """
     mean, deviation = train.embeddings.mean(axis=0), train.embeddings.std(axis=0)
     deviation = np.maximum(deviation, 1e-3 * max(float(deviation.max()), 1e-6))
@@ -161,8 +161,8 @@ class _Fitter:
         return penalised
 
     def _mean_loss(self, embeddings: tf.Tensor, joined: tf.Tensor) -> tf.Tensor:
-        loss = tf.reduce_mean(self._loss(joined, self._head(embeddings, training=False)))
-        return tf.add_n([loss, *self._head.losses])
+        # Without the L2 penalty: as it falls or grows whatever the sites say, it must not decide when to stop.
+        return tf.reduce_mean(self._loss(joined, self._head(embeddings, training=False)))
 
 
 def _fold_standardisation(head: keras.Model, mean: np.ndarray, deviation: np.ndarray) -> None:

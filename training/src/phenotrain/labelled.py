@@ -67,7 +67,7 @@ def labelled_rows(
         Integer positions into `sites`, ascending.
 
     Raises:
-        ValueError: If a class is left without a site.
+        ScreenError: If a class is left without a site.
     """
     labelled = np.flatnonzero(sites["treatment"].isin(task.treatments).to_numpy(dtype=bool))
     at_top = labelled[top_doses(sites.iloc[labelled], task.control, recipe.num_top_doses)]

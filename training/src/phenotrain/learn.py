@@ -18,11 +18,12 @@ from phenotrain.embed import FieldEncoder, settle_head_statistics
 from phenotrain.evaluate import ModelPredictions, Predictions
 from phenotrain.forest import fit_forest
 from phenotrain.graph import ServedGraph
-from phenotrain.labelled import Labelled, Task
+from phenotrain.labelled import Labelled, Task, classifier_data, versus_control_data
 from phenotrain.matching import balanced_rows
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.recipe import Recipe
 from phenotrain.simclr import pretrain
+from phenotrain.splits import learnable_roles
 from phenotrain.two_heads import fit_two_heads
 
 
@@ -54,6 +55,7 @@ def learn(
     console: Console,
     *,
     with_baselines: bool = True,
+    pretraining: Path | None = None,
 ) -> Learned:
     """SimCLR, then the frozen encoder's embeddings, then heads, forest, calibration and the baselines.
 
@@ -68,19 +70,21 @@ def learn(
         work: Folder of checkpoints and logs; a killed run goes on from there.
         console: Where progress is shown.
         with_baselines: Whether to fit the baselines too.
+        pretraining: Folder of SimCLR's checkpoint and log, where several runs share it; `work / "simclr"` when not given.
 
     Returns:
         The trained parts and their predictions for every site.
 
     Raises:
-        ValueError: If a role misses a class.
+        ScreenError: If a role misses a class.
         phenotrain.encoder.WeightsUnavailableError: If the initial weights cannot be had.
     """
     seed = recipe.seed
+    roles = learnable_roles(cache.sites, roles, task)
     labelled = Labelled.of(cache.sites, roles, task, recipe.heads, seed=seed)
     unlabelled = unlabelled_rows(cache.sites, roles, task, recipe)
     with step_bar("SimCLR", console) as on_step:
-        networks = pretrain(cache, unlabelled, recipe, work / "simclr", on_step=on_step)
+        networks = pretrain(cache, unlabelled, recipe, pretraining or work / "simclr", on_step=on_step)
     with uncounted_step("Batch statistics of whole fields", console):
         fields = FieldEncoder(networks.encoder)
         fields.settle(cache, unlabelled, seed=seed)
@@ -125,14 +129,23 @@ def unlabelled_rows(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: 
     return balanced_rows(sites, rows, task.treatments, task.control, num_wanted, recipe.seed)
 
 
-def check_batches(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
-    """Find out from the table alone whether SimCLR's steps can be made up.
+def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
+    """Find out from the table alone whether everything that is learned can be: SimCLR's steps, heads, calibration.
 
     Arguments as of `unlabelled_rows`.
 
     Raises:
-        phenotrain.batches.BatchError: If a plate has too few sites or wells for one.
+        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR.
+        phenotrain.errors.ScreenError: If a role misses a class, or treated sites have no control beside them.
     """
+    roles = learnable_roles(sites, roles, task)
+    labelled, nothing = (
+        Labelled.of(sites, roles, task, recipe.heads, seed=recipe.seed),
+        np.empty((len(sites), 0)),
+    )
+    for rows in labelled.rows.values():
+        classifier_data(sites, rows, nothing, task)
+        versus_control_data(sites, rows, nothing, task)
     Batches(sites, unlabelled_rows(sites, roles, task, recipe), recipe.simclr, seed=recipe.seed)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from phenotrain.errors import ScreenError
 from phenotrain.grouping import class_names, plate_names, treated_names
 
 
@@ -88,7 +89,8 @@ def balanced_rows(
 
     Sites are drawn without replacement and spread over wells: a well gives a second site only after every
     well of its class (for controls: of its plate) has given one. Controls are drawn from each plate in
-    proportion to the drawn treated sites there; a plate with too few passes the rest on to the others.
+    proportion to the drawn treated sites there, but at least one; a plate with too few passes the rest on to the
+    others.
 
     Args:
         sites: Sites table.
@@ -141,7 +143,7 @@ def _plates_and_labels(
 def _require_classes(labels: np.ndarray, classes: Sequence[str]) -> None:
     absent = [name for name in classes if not (labels == name).any()]
     if absent:
-        raise ValueError(
+        raise ScreenError(
             f"Expected sites of every class among the given rows; none of {', '.join(absent)}. "
             "Leave them out of the treatments, or choose rows (split, top doses) that hold them."
         )
@@ -150,7 +152,7 @@ def _require_classes(labels: np.ndarray, classes: Sequence[str]) -> None:
 def _require_controls(names: np.ndarray, is_needed: np.ndarray, available: np.ndarray, control: str) -> None:
     bare = names[is_needed & (available == 0)]
     if len(bare):
-        raise ValueError(
+        raise ScreenError(
             f"Expected {control!r} sites on every plate with treated sites; none on {', '.join(bare)}. "
             "Add that plate's controls, or leave the plate out of the sites table."
         )
@@ -166,10 +168,13 @@ def _spread_over_wells(
 
 
 def _quotas(wanted: np.ndarray, available: np.ndarray, num_sites: int) -> np.ndarray:
-    """Share `num_sites` out in proportion to `wanted`, never above `available`, by one site at a time."""
-    quota = np.zeros(len(wanted), dtype=int)
-    is_open = (wanted > 0) & (available > 0)
-    for _ in range(num_sites):
+    """Share `num_sites` out in proportion to `wanted`, never above `available`, by one site at a time.
+
+    Every wanted plate has one, even if they are then more than `num_sites`: its treated sites need a control.
+    """
+    quota = ((wanted > 0) & (available > 0)).astype(int)
+    is_open = (wanted > 0) & (quota < available)
+    for _ in range(num_sites - int(quota.sum())):
         if not is_open.any():
             break
         # Highest-averages rule (Webster / Sainte-Lague): the plate furthest below its share gets the next

@@ -61,9 +61,11 @@ def _git_commit() -> str | None:
     # repository has none.
     try:
         _git("ls-files", "--error-unmatch", Path(__file__).name)
-        return _git("rev-parse", "HEAD").strip()
+        commit = _git("rev-parse", "HEAD").strip()
+        is_modified = _git("status", "--porcelain", "--untracked-files=no", "--", ":/").strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f"{commit}-modified" if is_modified else commit
 
 
 def _git(*arguments: str) -> str:

@@ -1,12 +1,17 @@
-"""Recipes: every number that a training run depends on, read from one TOML file."""
+"""Recipes: every number that a training run depends on, read from one TOML file.
+
+A key that a file leaves out is that of the recipe `default`, which is written here.
+"""
 
 import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
+from phenotrain.errors import RecipeError
 from phenotrain.splits import Protocol
 
 Positive = Annotated[float, Field(gt=0)]
@@ -24,7 +29,7 @@ class EncoderRecipe(_Section):
 
     weights: str = "imagenet"
     """`imagenet` (Keras downloads them), `none` (random), or the path of a DenseNet121 weights file."""
-    stem: Literal["adapter", "channels"] = "adapter"
+    stem: Literal["adapter", "channels"] = "channels"
     """How the stains enter: by two convolutions down to three channels, or straight into DenseNet121's first."""
     adapter_filters: Count = 16
     """Filters of the adapter's first convolution; its second has three."""
@@ -50,9 +55,9 @@ class SimclrRecipe(_Section):
     """Passes over the sites."""
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Sites a step; each gives two views."""
-    batches: Literal["mixed", "plate"] = "mixed"
+    batches: Literal["mixed", "plate"] = "plate"
     """Sites of a step: from all plates, or from one plate, so that nothing a plate shares tells its sites apart."""
-    positives: Literal["site", "well"] = "site"
+    positives: Literal["site", "well"] = "well"
     """What the two views of a pair show: the same site, or two sites of the same well."""
     temperature: Positive = 0.2
     """Divisor of the cosine similarities in NT-Xent."""
@@ -83,9 +88,9 @@ class AugmentationRecipe(_Section):
     """Gain shared by all stains above the field's darkest pixel, 1 + U(0, s)."""
     brightness: NotNegative = 0.0
     """Offset shared by all stains, U(-s, s)."""
-    channel_gain: NotNegative = 0.1
+    channel_gain: NotNegative = 0.0
     """Gain of each stain for itself, N(1, s)."""
-    channel_offset: NotNegative = 0.1
+    channel_offset: NotNegative = 0.0
     """Offset of each stain for itself, N(0, s)."""
     channel_drop: Share = 0.0
     """Probability of each stain for itself to be missing, its mean everywhere."""
@@ -206,17 +211,42 @@ def load_recipe(name_or_path: str) -> Recipe:
 
     Raises:
         FileNotFoundError: If neither a shipped recipe nor a file has that name.
-        ValueError: If the file is no TOML, or a key is unknown or out of range.
+        RecipeError: If the file cannot be read or is no TOML, or a key is missing, unknown or out of range.
     """
     if name_or_path in shipped_recipes():
-        text = (_folder() / f"{name_or_path}.toml").read_text(encoding="utf-8")
-    elif Path(name_or_path).is_file():
-        text = Path(name_or_path).read_text(encoding="utf-8")
-    else:
+        return _parsed((_folder() / f"{name_or_path}.toml").read_bytes(), name_or_path)
+    if not Path(name_or_path).is_file():
         raise FileNotFoundError(
             f"No recipe {name_or_path!r}: expected one of {', '.join(shipped_recipes())}, or the path of a .toml file."
         )
-    return Recipe.model_validate(tomllib.loads(text))
+    return _parsed(Path(name_or_path).read_bytes(), name_or_path)
+
+
+def _parsed(content: bytes, origin: str) -> Recipe:
+    try:
+        # Some editors begin a file with a byte-order mark.
+        return Recipe.model_validate(tomllib.loads(content.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{origin} is not UTF-8: {error}. Save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{origin} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        wrong = "; ".join(
+            ": ".join(filter(None, (".".join(map(str, found["loc"])), _reason(found))))
+            for found in error.errors()
+        )
+        raise RecipeError(
+            f"{origin} cannot be used as a recipe: {wrong}. docs/recipes.md lists every key and its values."
+        ) from error
+
+
+def _reason(found: ErrorDetails) -> str:
+    if found["type"] == "extra_forbidden":
+        return "no such key"
+    is_section = found["type"] == "missing" or isinstance(found["input"], dict)
+    received = "" if is_section else f" (received {found['input']!r})"
+    message = found["msg"].removeprefix("Value error, ")
+    return f"{message[:1].lower()}{message[1:]}{received}"
 
 
 def _folder() -> Any:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -11,17 +12,22 @@ from rich.console import Console
 
 from phenoserve.bundle import Bundle, InputSpec
 from phenoserve.bundle.manifest import Identifier
+from phenotrain.baselines.published import published_embeddings
 from phenotrain.cache import FieldCache, build_cache
 from phenotrain.datasets import Description
 from phenotrain.encoder import build_encoder
+from phenotrain.errors import ScreenError
 from phenotrain.evaluate import Metrics, evaluate
 from phenotrain.export import Export, export
 from phenotrain.labelled import Task
-from phenotrain.learn import Learned, check_batches, learn
+from phenotrain.learn import Learned, check_learning, learn
 from phenotrain.plates import read_sites
 from phenotrain.recipe import Recipe
 from phenotrain.splits import Split, split_sites
 from phenotrain.training_log import read_log
+
+SMALLEST_FIELD_PX: Final = 32
+"""Side of a pooled field that makes one cell of DenseNet121's feature map."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ def run(request: RunRequest, console: Console) -> RunResult:
         phenotrain.cache.CacheError: If the cache folder holds another dataset's cache.
         phenotrain.plates.PlateError: If the table or images cannot be used.
         phenotrain.encoder.WeightsUnavailableError: If the encoder's initial weights cannot be had.
+        phenotrain.errors.PhenotrainError: If what is left of the screen, or its fields, cannot be learned from.
         phenotrain.onnx_export.ExportError: If the exported graph does not answer as Keras does.
     """
     recipe, task = request.recipe, Task.of(request.description, request.treatments)
@@ -100,7 +107,9 @@ def run(request: RunRequest, console: Console) -> RunResult:
         skip_incomplete=request.skip_incomplete,
         progress=console.is_terminal,
     )
-    split = _split(request, cache.sites)
+    # Sites that were left out for their files are not in the table that `check` saw.
+    split = plan(request, cache.sites)
+    check_field(cache.field_shape, recipe.downsample)
     console.print(
         f"{len(cache)} sites of {len(cache.stains)} stains; {split.protocol}: {_counts(split.roles)}"
     )
@@ -141,8 +150,9 @@ def check(request: RunRequest) -> None:
         request: What to learn from what.
 
     Raises:
-        ValueError: If the name, the version, a stain's name, the treatments, the test experiment, the protocol or the
-            recipe's batches cannot be used; the message says which.
+        ValueError: If the name, the version, a folder, a stain's name, the treatments, the test experiment, the
+            protocol, the recipe's batches or `embeddings.csv` cannot be used, or a role lacks what heads learn from;
+            the message says which.
         FileExistsError: If the bundle's folder exists.
         phenotrain.plates.PlateError: If the table cannot be used.
         phenotrain.encoder.WeightsUnavailableError: If the encoder's initial weights cannot be had.
@@ -159,17 +169,46 @@ def check(request: RunRequest) -> None:
                 f"The bundle's {what} {text!r} cannot be used: expected 1 to 100 letters, digits and `._+-`, the first "
                 f"a letter or a digit. Pass another with `--{what}`."
             ) from error
+    for what, path in (("work", request.work), ("cache", request.cache)):
+        if path is not None:
+            require_outside(what, path, request.bundle)
     InputSpec.of(request.description.stains, request.recipe.downsample)
     sites = read_sites(request.description, request.data)
-    roles = _split(request, sites).roles
-    check_batches(sites, roles, Task.of(request.description, request.treatments), request.recipe)
+    plan(request, sites)
+    published_embeddings(request.data, sites)
     if request.recipe.encoder.weights != "none":
         build_encoder(len(request.description.stains), request.recipe.encoder)
 
 
-def _split(request: RunRequest, sites: pd.DataFrame) -> Split:
+def require_outside(option: str, path: Path, bundle: Path) -> None:
+    """Refuses to put anything into the bundle's folder, which must not exist before the run has ended.
+
+    Raises:
+        ValueError: If `path` lies in it; `option` names what to change.
+    """
+    if path.resolve().is_relative_to(bundle.resolve()):
+        raise ValueError(
+            f"{path} lies in the bundle's folder {bundle}, which must not exist before the run has ended. Choose "
+            f"another place with `--{option}`."
+        )
+
+
+def plan(request: RunRequest, sites: pd.DataFrame) -> Split:
+    """Splits a screen as a request asks, and finds out whether it can be learned from so.
+
+    Args:
+        request: What to learn.
+        sites: Sites table.
+
+    Returns:
+        The split.
+
+    Raises:
+        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR.
+        phenotrain.errors.ScreenError: If the screen cannot be split or learned from so.
+    """
     recipe, task = request.recipe, Task.of(request.description, request.treatments)
-    return split_sites(
+    split = split_sites(
         sites,
         control=task.control,
         treatments=task.treatments,
@@ -178,7 +217,28 @@ def _split(request: RunRequest, sites: pd.DataFrame) -> Split:
         validation_fraction=recipe.split.validation_share,
         test_experiment=request.test_experiment,
         protocol=recipe.split.protocol,
+        num_top_doses=recipe.heads.num_top_doses,
     )
+    check_learning(sites, split.roles, task, recipe)
+    return split
+
+
+def check_field(field_shape: tuple[int, ...], downsample: int) -> None:
+    """Refuses fields of which the encoder makes no feature map.
+
+    Args:
+        field_shape: Of a pooled field, `(channel, y, x)`.
+        downsample: What it was pooled by.
+
+    Raises:
+        ScreenError: If a side is smaller than one cell of the feature map.
+    """
+    _, height, width = field_shape
+    if min(height, width) < SMALLEST_FIELD_PX:
+        raise ScreenError(
+            f"Expected fields of {SMALLEST_FIELD_PX} px or more on each side after pooling by {downsample}; these are "
+            f"{height} x {width}. Lower `downsample` in the recipe."
+        )
 
 
 def _held_out(cache: FieldCache, split: Split, task: Task, learned: Learned) -> pd.DataFrame:

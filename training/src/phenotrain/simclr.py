@@ -16,7 +16,7 @@ from phenotrain import checkpoint
 from phenotrain.augment import draw_view
 from phenotrain.batches import Batches, Pairs
 from phenotrain.cache import FieldCache
-from phenotrain.encoder import build_encoder, build_projection_head
+from phenotrain.encoder import build_encoder, build_projection_head, weights_identity
 from phenotrain.ntxent import contrastive_accuracy, ntxent_loss
 from phenotrain.recipe import Recipe, SimclrRecipe
 from phenotrain.standardise import standardise
@@ -47,8 +47,8 @@ def pretrain(
 ) -> SimclrNetworks:
     """Trains the encoder, or goes on from the last whole epoch found in `folder`.
 
-    Every draw is a function of the recipe's seed and the step alone, so a run that was killed and resumed ends
-    with the weights of one that was not.
+    Every draw is a function of the recipe's seed and the step alone, so on a CPU a run that was killed and resumed
+    ends with the weights of one that was not. On a GPU, sums in another order make any two runs differ a little.
 
     Args:
         cache: Pooled fields.
@@ -78,9 +78,7 @@ def pretrain(
     # What comes after SimCLR may change without throwing its weights away.
     depends_on = recipe.model_dump_json(exclude={"name", "heads", "forest", "baselines", "calibration"})
     seen = hashlib.sha256(np.sort(np.asarray(rows, np.int64)).tobytes()).hexdigest()
-    weights = Path(recipe.encoder.weights)
-    start = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else recipe.encoder.weights
-    identity = f"{cache.fingerprint} {depends_on} {precision} {seen} {start}"
+    identity = f"{cache.fingerprint} {depends_on} {precision} {seen} {weights_identity(recipe.encoder)}"
     first_epoch = checkpoint.restore(checkpoint_path, trainer.variables, identity)
     with TrainingLog(folder, first_epoch=first_epoch) as log:
         for epoch in range(first_epoch, recipe.simclr.epochs):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from phenotrain import checkpoint
 from phenotrain.augment import draw_view
 from phenotrain.cache import FieldCache
-from phenotrain.encoder import build_encoder
+from phenotrain.encoder import build_encoder, weights_identity
 from phenotrain.recipe import Recipe
 from phenotrain.simclr import optimizer_of
 from phenotrain.standardise import standardise
@@ -33,7 +33,8 @@ def train_supervised(
     """Trains stem, DenseNet121 and a linear layer by cross-entropy on labelled sites.
 
     It gets what SimCLR gets: the initial weights, views, batch size, optimiser and number of steps of the recipe.
-    Every draw follows from the recipe's seed and the step; a killed run goes on from the last checkpoint.
+    Every draw follows from the recipe's seed and the step; a killed run goes on from the last checkpoint. Another
+    training (other sites, labels or numbers) has a checkpoint of its own and takes nothing from this one.
 
     Args:
         cache: Pooled fields.
@@ -41,7 +42,7 @@ def train_supervised(
         targets: Class of each row, `(len(rows),)`.
         weights: How often each row is drawn, relative to the others, `(len(rows),)`, not negative.
         recipe: The encoder's, SimCLR's and the augmentation's sections are used.
-        folder: The checkpoint goes here.
+        folder: The checkpoint goes here, into a folder named after what the training depends on.
         num_steps: Optimiser steps.
         on_step: Called after each step with the step, the number of steps and the loss.
 
@@ -49,7 +50,6 @@ def train_supervised(
         The encoder, standardised fields to feature maps.
 
     Raises:
-        phenotrain.checkpoint.CheckpointMismatchError: If the checkpoint is another run's.
         phenotrain.encoder.WeightsUnavailableError: If the initial weights cannot be had.
     """
     keras.utils.set_random_seed(recipe.seed)
@@ -74,10 +74,10 @@ def train_supervised(
         optimizer.apply(tape.gradient(loss, trainable), trainable)
         return loss
 
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "checkpoint.npz"
-    variables = [*encoder.variables, *outputs.variables, *optimizer.variables]
     identity = _identity(cache, rows, targets, weights, recipe, num_steps)
+    path = folder / hashlib.sha256(identity.encode()).hexdigest()[:16] / "checkpoint.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    variables = [*encoder.variables, *outputs.variables, *optimizer.variables]
     first_step = checkpoint.restore(path, variables, identity)
     batch_size = min(recipe.simclr.batch_size, len(rows))
     for step in range(first_step, num_steps):
@@ -104,5 +104,8 @@ def _identity(
     seen = hashlib.sha256()
     for part in (rows.astype(np.int64), targets.astype(np.int64), weights.astype(np.float64)):
         seen.update(part.tobytes())
-    numbers = recipe.model_dump_json(include={"seed", "downsample", "encoder", "simclr", "augmentation"})
-    return f"supervised {cache.fingerprint} {numbers} {num_steps} {seen.hexdigest()}"
+    numbers = recipe.model_dump_json(
+        include={"seed", "downsample", "encoder", "simclr", "augmentation"}, exclude={"encoder": {"weights"}}
+    )
+    start = weights_identity(recipe.encoder)
+    return f"supervised {cache.fingerprint} {numbers} {num_steps} {seen.hexdigest()} {start}"

@@ -50,10 +50,11 @@ class Baselines:
         """Fits all of them.
 
         Returns:
-            Predictions by the name of the baseline, NaN for sites of treatments that are not learned: the most frequent
-            class; logistic regression on mean, deviation and quantiles of every stain and on number and area of
-            nuclei; the recipe's heads on the encoder's initial weights; the recipe's heads on an encoder trained
-            from the labels; logistic regression on `embeddings.csv` where the screen has one.
+            Predictions by the name of the baseline, validation sites by models that never saw their labels, NaN for
+            sites of treatments that are not learned: the most frequent class; logistic regression on mean, deviation
+            and quantiles of every stain and on number and area of nuclei; the recipe's heads on the encoder's initial
+            weights; the recipe's heads on an encoder trained from the labels of the training sites; logistic
+            regression on `embeddings.csv` where the screen has one.
         """
         found = {
             MAJORITY: self._majority(),
@@ -68,9 +69,14 @@ class Baselines:
         return found
 
     def _majority(self) -> ModelPredictions:
-        targets = self.labelled.classes("fitted", np.empty((len(self.cache), 0))).targets
-        share = np.bincount(targets, minlength=self._num_classes) / len(targets)
-        return ModelPredictions(np.tile(share, (len(self.cache), 1)))
+        fitted, train = (self._shares(role) for role in ("fitted", "train"))
+        rows = self.labelled.rows["validation"]
+        everywhere = ModelPredictions(np.tile(fitted, (len(self.cache), 1)))
+        return everywhere.replaced(rows, ModelPredictions(np.tile(train, (len(rows), 1))))
+
+    def _shares(self, role: str) -> np.ndarray:
+        targets = self.labelled.classes(role, np.empty((len(self.cache), 0))).targets
+        return np.bincount(targets, minlength=self._num_classes) / len(targets)
 
     def _linear(self, features: np.ndarray) -> ModelPredictions:
         train, validation, fitted = (
@@ -99,13 +105,15 @@ class Baselines:
         return build_encoder(len(self.cache.stains), self.recipe.encoder)
 
     def _supervised_encoder(self) -> keras.Model:
-        fitted = self.labelled.classes("fitted", np.empty((len(self.cache), 0)))
+        # Not on the sites "fitted": the validation sites stop and calibrate the heads, so no part of what answers them
+        # may have seen their labels.
+        train = self.labelled.classes("train", np.empty((len(self.cache), 0)))
         with step_bar(f"{SUPERVISED.capitalize()} (baseline)", self.console) as on_step:
             return train_supervised(
                 self.cache,
-                self.labelled.rows["fitted"],
-                fitted.targets,
-                fitted.weights,
+                self.labelled.rows["train"],
+                train.targets,
+                train.weights,
                 self.recipe,
                 self.work / "supervised",
                 num_steps=num_steps_of(self.cache, self.unlabelled, self.recipe),

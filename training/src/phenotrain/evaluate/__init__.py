@@ -1,7 +1,7 @@
 """How good the answers are on held-out sites: intervals, chance, and controls of the same plates."""
 
 from phenotrain.evaluate.difference import Answers, balanced_accuracy_difference
-from phenotrain.evaluate.dose_response import dose_probability
+from phenotrain.evaluate.dose_response import DoseTable, dose_probability
 from phenotrain.evaluate.estimates import METRICS, Difference, Estimate, Interval, MetricName
 from phenotrain.evaluate.evaluation import answers_at_wells, evaluate
 from phenotrain.evaluate.headline import doses_text, interval_text, p_text
@@ -15,6 +15,7 @@ __all__ = [
     "Classification",
     "Comparison",
     "Difference",
+    "DoseTable",
     "Estimate",
     "Interval",
     "MetricName",

@@ -12,9 +12,9 @@ from phenotrain.bundle_screen import ReadStack, ScreenMismatchError, open_screen
 from phenotrain.cache import CacheError, FieldCache
 from phenotrain.datasets import Description, DescriptionError, load_description
 from phenotrain.files import written
-from phenotrain.plates import PlateError
+from phenotrain.plates import PlateError, site_files
 from phenotrain.profiles.correction import Batch
-from phenotrain.profiles.embed import embed_screen
+from phenotrain.profiles.embed import embed_screen, images_of
 from phenotrain.profiles.errors import ProfileError
 from phenotrain.profiles.files import write_csv, write_json, write_profiles
 from phenotrain.profiles.findings import ProfileFindings, find_profiles
@@ -79,18 +79,23 @@ def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings
     bundle = read_bundle(request.bundle)
     control = description.task.control
     require_fit(description, bundle)
-    sites, read_stack = _screen(request, description)
+    sites, read_stack, images = _screen(request, description)
     present = set(sites["treatment"])
     unknown = [name for name in (control, *request.treatments) if name not in present]
     if unknown:
         raise ProfileError(
             f"The table has no treatment {', '.join(map(repr, unknown))}. Name treatments as the table spells them."
         )
-    roles, origin = roles_of(bundle.manifest.provenance.split, sites)
+    roles, origin = roles_of(bundle, sites)
     engine = Engine.load(bundle, device=request.device)
     with step_bar("Embeddings", console) as on_site:
         embeddings = embed_screen(
-            engine, read_stack, list(sites["site_id"]), request.out / "embeddings", on_site=on_site
+            engine,
+            read_stack,
+            list(sites["site_id"]),
+            request.out / "embeddings",
+            images=images,
+            on_site=on_site,
         )
     with uncounted_step("Profiles", console):
         findings = find_profiles(
@@ -109,8 +114,12 @@ def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings
         write_profiles(request.out, findings)
         write_csv(request.out / "activity.csv", findings.activity)
         write_csv(request.out / "batch_effect.csv", findings.batch_effect)
-        if findings.similarity is not None:
-            write_csv(request.out / "similarity.csv", findings.similarity.pairs())
+        similarity = request.out / "similarity.csv"
+        if findings.similarity is None:
+            # An earlier run's would pass for this one's.
+            similarity.unlink(missing_ok=True)
+        else:
+            write_csv(similarity, findings.similarity.pairs())
         write_json(
             request.out / "findings.json", {**findings.to_json(), "bundle": bundle.digest, "roles": origin}
         )
@@ -126,16 +135,19 @@ def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings
     return findings, origin
 
 
-def _screen(request: ProfileRequest, description: Description) -> tuple[pd.DataFrame, ReadStack]:
+def _screen(request: ProfileRequest, description: Description) -> tuple[pd.DataFrame, ReadStack, str]:
+    """Return the sites, what reads their stacks, and what tells their images from others."""
     if request.cache is not None:
         cache = FieldCache.open(request.cache)
         if tuple(cache.stains) != tuple(description.stains):
             raise ProfileError(
                 f"The cache {request.cache} is of {cache.description.name!r} with other stains. Pass this dataset's."
             )
-        return cache.sites, cache.read_raw
-    return open_screen(
+        return cache.sites, cache.read_raw, images_of(cache.files(row) for row in range(len(cache)))
+    sites, read_stack = open_screen(
         description,
         request.data,
         "Or leave such sites out: `phenotrain cache --skip-incomplete`, then `--cache`.",
     )
+    files = site_files(description, sites)
+    return sites, read_stack, images_of([request.data / file for file in of_site] for of_site in files)

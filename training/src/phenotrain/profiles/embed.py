@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ import numpy as np
 from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.engine import Engine
 from phenotrain.bundle_screen import ReadStack
+from phenotrain.cache.identity import signature_of
 from phenotrain.files import written
 
 _PIXELS_A_BATCH: Final = 2**22
@@ -25,6 +26,7 @@ def embed_screen(
     site_ids: Sequence[str],
     folder: Path,
     *,
+    images: str,
     on_site: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Embed sites by the bundle's graph, which takes raw stacks.
@@ -33,7 +35,8 @@ def embed_screen(
         engine: The bundle, loaded.
         read_stack: Gives the raw stack of a row, `(channel, y, x)`; all of one size.
         site_ids: Names of the sites, in row order.
-        folder: Keeps what is done; a later call with the same bundle and sites goes on there.
+        folder: Keeps what is done; a later call with the same bundle, sites and images goes on there.
+        images: What tells these images from others under the same names, as `images_of` gives it.
         on_site: Called with the number of sites done and to do.
 
     Returns:
@@ -42,7 +45,7 @@ def embed_screen(
     folder.mkdir(parents=True, exist_ok=True)
     array_path, state_path = folder / _ARRAY, folder / _STATE
     names = hashlib.sha256("\n".join(site_ids).encode()).hexdigest()
-    identity = {"bundle": engine.bundle.digest, "sites": names}
+    identity = {"bundle": engine.bundle.digest, "sites": names, "images": images}
     done = _done(state_path, array_path, identity)
     if done == 0:
         state_path.unlink(missing_ok=True)
@@ -61,6 +64,25 @@ def embed_screen(
         if on_site is not None:
             on_site(done, len(site_ids))
     return np.array(embeddings)
+
+
+def images_of(files: Iterable[Sequence[Path]]) -> str:
+    """Sign the images of a screen by their files' names, sizes and times, without reading them.
+
+    Sites of another screen, of plates that were imaged again or of repaired files keep their names.
+
+    Args:
+        files: Files of every site, in channel order.
+
+    Returns:
+        SHA-256, hexadecimal; another one when a file was replaced, touched or moved.
+    """
+    digest = hashlib.sha256()
+    for of_site in files:
+        paths = tuple(str(path.absolute()) for path in of_site)
+        digest.update("\0".join(paths).encode("utf-8", "surrogateescape"))
+        digest.update(signature_of(Path(), paths).to_bytes(8, "little"))
+    return digest.hexdigest()
 
 
 def _done(state_path: Path, array_path: Path, identity: dict[str, str]) -> int:

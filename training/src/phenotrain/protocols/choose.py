@@ -24,7 +24,7 @@ def folds_of(
         What is told apart in each fold, and its split.
 
     Raises:
-        ValueError: If the screen cannot be split so.
+        ScreenError: If the screen cannot be split so.
     """
     chosen = protocol or recipe.split.protocol
     tasks = [task]
@@ -41,6 +41,7 @@ def folds_of(
             test_fraction=recipe.split.test_share,
             validation_fraction=recipe.split.validation_share,
             protocol=chosen,
+            num_top_doses=recipe.heads.num_top_doses,
         )
     ]
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from phenotrain.baselines.published import published_embeddings
 from phenotrain.command import MENDABLE
 from phenotrain.datasets import load_description
 from phenotrain.encoder import build_encoder
-from phenotrain.learn import check_batches
+from phenotrain.learn import check_learning
 from phenotrain.plates import read_sites
 from phenotrain.protocols.choose import fitting, folds_of
 from phenotrain.protocols.evaluation import EvaluateRequest, run_evaluation
-from phenotrain.protocols.folds import learnable_roles
 from phenotrain.recipe import load_recipe
 from phenotrain.splits import Protocol
 from phenotrain.task import Task
@@ -93,7 +93,8 @@ def _check(request: EvaluateRequest, out: Path) -> None:
         honest = fitting(sites, request.task)
         folds += [fold for task, _ in folds for fold in folds_of(sites, task, recipe, honest)]
     for task, split in folds:
-        check_batches(sites, learnable_roles(sites, split.roles, task), task, recipe)
+        check_learning(sites, split.roles, task, recipe)
+    published_embeddings(request.data, sites)
     if request.recipe.encoder.weights != "none":
         build_encoder(len(request.description.stains), request.recipe.encoder)
 

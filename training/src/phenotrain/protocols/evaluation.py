@@ -1,5 +1,6 @@
 """Every fold of a protocol learned and scored, and the report of it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from phenotrain.cache import FieldCache, build_cache
 from phenotrain.datasets import Description
 from phenotrain.evaluate import Predictions, dose_probability, evaluate
 from phenotrain.evaluate.predictions import CLASSIFIER, FOREST
-from phenotrain.learn import learn
+from phenotrain.learn import learn, unlabelled_rows
 from phenotrain.protocols.choose import fitting, folds_of
 from phenotrain.protocols.folds import Fold, learn_folds, pooled, pooled_description
 from phenotrain.protocols.reference_table import ReferenceRow, reference_row
@@ -22,7 +23,7 @@ from phenotrain.recipe import Recipe
 from phenotrain.report import ReportContext, build_report
 from phenotrain.report.folds import folds_section
 from phenotrain.report.reference import build_reference_report, reference_headline
-from phenotrain.splits import Protocol
+from phenotrain.splits import Protocol, learnable_roles
 from phenotrain.task import Task
 from phenotrain.training_log import EpochRow, read_log
 
@@ -91,7 +92,9 @@ def _folds(
 
     def learn_fold(roles: np.ndarray, name: str) -> Predictions:
         work = _fold_folder(request, task, splits[0].protocol, name)
-        return learn(cache, roles, task, request.recipe, work, console).predictions
+        # Under `reference` the folds of several treatments may have the same sites without labels: one SimCLR serves them.
+        shared = None if task == request.task else _shared_pretraining(request, cache, roles, task)
+        return learn(cache, roles, task, request.recipe, work, console, pretraining=shared).predictions
 
     return learn_folds(
         cache.sites,
@@ -192,6 +195,12 @@ def _beside_reference(request: EvaluateRequest, cache: FieldCache, console: Cons
         recipe=provenance.recipe,
         simulated=cache.simulated,
     )
+
+
+def _shared_pretraining(request: EvaluateRequest, cache: FieldCache, roles: np.ndarray, task: Task) -> Path:
+    """The folder of the SimCLR that learns from these sites, whatever the treatment that is told apart afterwards."""
+    rows = unlabelled_rows(cache.sites, learnable_roles(cache.sites, roles, task), task, request.recipe)
+    return request.work / "simclr" / hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()[:16]
 
 
 def _fold_folder(request: EvaluateRequest, task: Task, protocol: Protocol, fold: str) -> Path:

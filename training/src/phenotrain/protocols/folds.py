@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from phenotrain.evaluate import Metrics, ModelPredictions, Predictions, evaluate
-from phenotrain.grouping import plate_names
 from phenotrain.splits import UNUSED, Split
 from phenotrain.task import Task
 
@@ -59,7 +58,7 @@ def learn_folds(
     folds: list[Fold] = []
     for split in splits:
         name = str(split.description.get("test_experiment", split.protocol))
-        predictions = learn_fold(learnable_roles(sites, split.roles, task), name)
+        predictions = learn_fold(split.roles, name)
         metrics = evaluate(
             sites,
             split.roles,
@@ -73,30 +72,6 @@ def learn_folds(
         folds.append(Fold(name, split, predictions, metrics))
         on_fold(folds[-1])
     return folds
-
-
-def learnable_roles(sites: pd.DataFrame, roles: np.ndarray, task: Task) -> np.ndarray:
-    """Leave treated sites out of learning that have no control on their plate in their role.
-
-    Heads weigh controls by plate, so such a site has nothing to be weighed against. Honest protocols keep
-    plates whole and lose none on a screen with controls on every plate; the reference project's random deal of
-    sites loses a few. They keep their role in the scores.
-
-    Args:
-        sites: Sites table.
-        roles: Role of every site, `(num_sites,)`.
-        task: Treatments and control.
-
-    Returns:
-        The roles, `unused` in place of `train` or `validation` for those sites.
-    """
-    plates, labels = plate_names(sites), sites["treatment"].to_numpy(dtype=str)
-    learnable = np.asarray(roles, dtype="<U10").copy()
-    for role in ("train", "validation"):
-        in_role = roles == role
-        has_controls = np.isin(plates, plates[in_role & (labels == task.control)])
-        learnable[in_role & np.isin(labels, task.treated) & ~has_controls] = UNUSED
-    return learnable
 
 
 def pooled(folds: Sequence[Fold], num_sites: int) -> tuple[np.ndarray, Predictions]:

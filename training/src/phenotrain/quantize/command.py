@@ -23,10 +23,10 @@ from phenotrain.bundle_screen import ScreenMismatchError, open_screen, require_f
 from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.doses import top_doses
 from phenotrain.plates import PlateError
+from phenotrain.profiles.screen_roles import roles_of
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.quantize.graphs import to_fp16, to_int8
 from phenotrain.quantize.measure import Change, WorseError, measure_change
-from phenotrain.quantize.roles import trained_and_tested
 
 TOLERANCE = Tolerance(absolute=0.05, relative=0.05)
 """Rounding to few bits turns differences of 1e-6 between processors into steps."""
@@ -123,7 +123,7 @@ def _rows(
 ) -> tuple[list[int], list[int]]:
     """Training sites to calibrate on, and held-out sites to measure on, at the doses that were learned from."""
     recipe = bundle.manifest.provenance.recipe
-    roles = trained_and_tested(bundle, sites, control)
+    roles, _ = roles_of(bundle, sites)
     known = np.flatnonzero(sites["treatment"].isin(bundle.manifest.treatments).to_numpy(dtype=bool))
     heads = recipe.get("heads")
     num_doses = int(str(heads["num_top_doses"])) if isinstance(heads, dict) else 0

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from phenotrain.evaluate import Difference, Estimate, MetricName, doses_text, p_text
+from phenotrain.evaluate.dose_response import left_out_text
 from phenotrain.evaluate.draws import NUM_PERMUTATIONS
 from phenotrain.evaluate.headline import interval_text
 from phenotrain.evaluate.predictions import CLASSIFIER, FOREST
@@ -41,7 +42,7 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
     """
     metrics = context.metrics
     test = metrics.test
-    table = context.dose_probability
+    table, bare_plates = context.dose_probability.table, context.dose_probability.left_out
     html = render(
         "report.html.j2",
         **_shared(context),
@@ -57,6 +58,7 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
             for model in (CLASSIFIER, FOREST)
             if model in test.models
         ],
+        dose_left_out=left_out_text(bare_plates),
         dose_rows=_records(table),
         dose_text=figures.dose_text,
         doses=figures.probability_per_dose(table),
@@ -82,6 +84,7 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
         "headline": context.headline,
         "num_left_out": len(context.left_out),
         "dose_probability": _records(table),
+        "dose_plates_without_controls": list(bare_plates),
         **{section.key: dict(section.numbers) for section in context.sections},
     }
     return {

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from phenotrain.evaluate import Metrics
+from phenotrain.evaluate import DoseTable, Metrics
 from phenotrain.report.section import Section
 
 
@@ -41,7 +41,7 @@ class ReportContext:
         recipe: The training recipe, nested mappings of plain values.
         overlays: Pictures of the gallery, in order.
         packages: Versions of the packages that made the bundle.
-        dose_probability: The table of `phenotrain.evaluate.dose_probability`.
+        dose_probability: What `phenotrain.evaluate.dose_probability` found.
         sections: Further parts, in order; each brings its own heading, figures and numbers.
     """
 
@@ -57,5 +57,5 @@ class ReportContext:
     recipe: Mapping[str, Any]
     overlays: Sequence[Overlay]
     packages: Mapping[str, str]
-    dose_probability: pd.DataFrame
+    dose_probability: DoseTable
     sections: Sequence[Section] = ()

@@ -6,7 +6,9 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from phenotrain.dose_fit import DoseFit
+from phenotrain.evaluate.dose_fit import MIN_DOSES, MIN_PLATES, SIGNIFICANCE, DoseFit
+from phenotrain.evaluate.dose_response import left_out_text
+from phenotrain.grouping import natural_order
 from phenotrain.report.section import Section, render
 from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR, inline_svg, page_style
 
@@ -15,11 +17,17 @@ MAX_FITS: Final = 24
 
 def dose_fit_section(fits: Sequence[DoseFit]) -> Section:
     """Draws and tabulates fitted curves; the first of a treatment's drawn, all of them in the table."""
+    drawable = [fit for fit in fits if len(set(fit.doses)) >= MIN_DOSES]
     html = render(
         "dose_fit.html.j2",
         fits=fits,
-        panels=[_panel(fit, number) for number, fit in enumerate(fits[:MAX_FITS])],
-        num_shown=min(len(fits), MAX_FITS),
+        left_out=left_out_text(natural_order(plate for fit in fits for plate in fit.left_out)),
+        min_plates=MIN_PLATES,
+        num_drawable=len(drawable),
+        num_nested=sum(fit.is_nested for fit in fits),
+        num_shown=min(len(drawable), MAX_FITS),
+        panels=[_panel(fit, number) for number, fit in enumerate(drawable[:MAX_FITS])],
+        significance=SIGNIFICANCE,
     )
     return Section("dose_fit", "Fitted dose-response curves", html, {"fits": [fit.to_json() for fit in fits]})
 

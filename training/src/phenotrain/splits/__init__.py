@@ -5,6 +5,7 @@ or the staining batch; what it scores then says little about the treatment.
 """
 
 from phenotrain.splits.dealing import ROLES, UNUSED, Role
+from phenotrain.splits.learnable import learnable_roles
 from phenotrain.splits.protocols import MIN_PLATES_TO_LEAVE_OUT, PROTOCOLS, Protocol
 from phenotrain.splits.split import Split, fold_splits, split_sites
 
@@ -17,5 +18,6 @@ __all__ = [
     "Role",
     "Split",
     "fold_splits",
+    "learnable_roles",
     "split_sites",
 ]

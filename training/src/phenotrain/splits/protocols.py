@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
+from phenotrain.errors import ScreenError
 from phenotrain.splits.dealing import fitted, interleaved, shares
 from phenotrain.splits.reference import reference
 from phenotrain.splits.request import Request
@@ -30,20 +31,27 @@ def leave_experiment_out(screen: Screen, request: Request) -> tuple[np.ndarray, 
 
     With three or more experiments the one before the test experiment validates (before the first comes the
     last), so that in the folds of all experiments each validates once. With two, holding the other one out as
-    well would leave nothing to train on: then every second plate of the same doses in it validates.
+    well would leave nothing to train on: then every second plate of the same doses in it validates. The deals after
+    the first validate on each other experiment, then on plates drawn from all that are not tested on.
     """
     test = request.test_experiment or screen.experiments[-1]
     if test not in screen.experiments or len(screen.experiments) < 2:
-        raise ValueError(
+        raise ScreenError(
             "Expected two or more experiments, test_experiment among them: "
             f"{', '.join(screen.experiments)}. Received: {test!r}."
         )
-    if len(screen.experiments) > 2:
-        validating = screen.experiments[screen.experiments.index(test) - 1]
-        is_validation = screen.experiment_of == validating
-        validated = f"on experiment {validating}"
+    position = screen.experiments.index(test)
+    # Those before the test experiment first, going backwards round the circle.
+    others = [screen.experiments[position - step] for step in range(1, len(screen.experiments))]
+    if len(others) > 1 and request.deal < len(others):
+        is_validation = screen.experiment_of == others[request.deal]
+        validated = f"on experiment {others[request.deal]}"
+    elif request.deal > 0:
+        plates = request.rng().permutation(np.unique(screen.plates[screen.experiment_of != test]))
+        num_plates = max(1, round(len(plates) * request.validation_fraction))
+        is_validation = np.isin(screen.plates, plates[:num_plates])
+        validated = "on plates drawn from the others"
     else:
-        others = [experiment for experiment in screen.experiments if experiment != test]
         plates = [plate for group in screen.same_dose_plates(others) for plate in group][1::2]
         is_validation = np.isin(screen.plates, plates)
         validated = (
@@ -56,12 +64,14 @@ def leave_experiment_out(screen: Screen, request: Request) -> tuple[np.ndarray, 
 
 def leave_plate_out(screen: Screen, request: Request) -> tuple[np.ndarray, dict[str, Any]]:
     """Hold out whole plates; of plates with the same doses the first drawn stays in training."""
-    rng = np.random.default_rng(request.seed)
+    rng = request.rng()
     groups = [
         [str(plate) for plate in rng.permutation(g)] for g in screen.same_dose_plates(screen.experiments)
     ]
     kept = [group[0] for group in groups if len(group) > 1]
     dealt = [plate for group in groups for plate in (group[1:] if len(group) > 1 else group)]
+    if request.deal > 0:
+        dealt = [str(plate) for plate in rng.permutation(dealt)]
     wanted = shares(len(kept) + len(dealt), request.test_fraction, request.validation_fraction)
     share_of = fitted(wanted["test"], wanted["validation"], len(dealt), min_train=0)
     role_of = dict.fromkeys(kept, "train") | dict(zip(dealt, interleaved(share_of), strict=True))
@@ -82,8 +92,9 @@ def leave_well_out(screen: Screen, request: Request) -> tuple[np.ndarray, dict[s
         }
     )
     wells = wells.drop_duplicates("well_id").sort_values("well_id", ignore_index=True)
-    wells["draw"] = np.random.default_rng(request.seed).random(len(wells))
-    wells = wells.sort_values(["treatment", "plate", "series", "dose", "draw"], ignore_index=True)
+    wells["draw"] = request.rng().random(len(wells))
+    spread = [] if request.deal > 0 else ["plate", "series", "dose"]
+    wells = wells.sort_values(["treatment", *spread, "draw"], ignore_index=True)
     # Controls are dealt plate by plate, so that every role has some on every plate that has three or more.
     stratum = np.where(wells["treatment"] == screen.control, wells["plate"], "")
     role_of: dict[str, str] = {}

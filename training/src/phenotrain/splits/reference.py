@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from phenotrain.errors import ScreenError
 from phenotrain.splits.dealing import UNUSED
 from phenotrain.splits.request import Request
 from phenotrain.splits.screen import Screen
@@ -24,10 +25,10 @@ def reference(screen: Screen, request: Request) -> tuple[np.ndarray, dict[str, A
         The roles, `unused` for the sites that were not drawn, and a description that says `leaks`.
 
     Raises:
-        ValueError: If there is not exactly one treatment, or a class has too few sites to deal out.
+        ScreenError: If there is not exactly one treatment, or a class has too few sites to deal out.
     """
     if len(screen.treated) != 1:
-        raise ValueError(
+        raise ScreenError(
             "Expected one treatment beside the control, as the reference project had it. Received: "
             f"{', '.join(screen.treated)}. Run `phenotrain evaluate --protocol reference`, which takes one "
             "after the other."
@@ -36,17 +37,17 @@ def reference(screen: Screen, request: Request) -> tuple[np.ndarray, dict[str, A
     members = [by_site[screen.labels[by_site] == name] for name in (screen.control, screen.treated[0])]
     num_sites = min(SITES_PER_CLASS, *(len(rows) for rows in members))
     if num_sites < _FEWEST_SITES:
-        raise ValueError(
+        raise ScreenError(
             f"Expected {_FEWEST_SITES} sites or more of {screen.treated[0]!r} and of {screen.control!r}. "
             f"Received: {len(members[1])} and {len(members[0])}."
         )
-    rng = np.random.default_rng(request.seed)
+    rng, random_state = request.rng(), request.seed + request.deal
     drawn = np.concatenate([rng.choice(rows, num_sites, replace=False) for rows in members])
     train, held_out = train_test_split(
-        drawn, test_size=_HELD_OUT, stratify=screen.labels[drawn], random_state=request.seed
+        drawn, test_size=_HELD_OUT, stratify=screen.labels[drawn], random_state=random_state
     )
     validation, test = train_test_split(
-        held_out, test_size=0.5, stratify=screen.labels[held_out], random_state=request.seed
+        held_out, test_size=0.5, stratify=screen.labels[held_out], random_state=random_state
     )
     roles = np.full(len(screen.sites), UNUSED, dtype="<U10")
     for role, rows in (("train", train), ("validation", validation), ("test", test)):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Request:
@@ -11,3 +13,9 @@ class Request:
     test_fraction: float
     validation_fraction: float
     test_experiment: str | None
+    deal: int = 0
+    """Which of the rule's deals: 0 is spread evenly over doses and plates, those after it are drawn."""
+
+    def rng(self) -> np.random.Generator:
+        """The generator of this deal's draws."""
+        return np.random.default_rng([self.seed, self.deal] if self.deal else self.seed)

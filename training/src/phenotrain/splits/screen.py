@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from phenotrain.doses import rounded_doses
+from phenotrain.errors import ScreenError
 from phenotrain.grouping import class_names, natural_order, plate_names, treated_names
 
 
@@ -45,7 +46,7 @@ def look_at(sites: pd.DataFrame, treatments: tuple[str, ...], control: str) -> S
     """Read the columns that splitting needs and check that a well is one well.
 
     Raises:
-        ValueError: If a well is on two plates or has two treatments.
+        ScreenError: If a well is on two plates or has two treatments.
     """
     screen = Screen(
         sites=sites["site_id"].to_numpy(dtype=str),
@@ -67,7 +68,7 @@ def look_at(sites: pd.DataFrame, treatments: tuple[str, ...], control: str) -> S
         if len(repeated):
             well = repeated["well_id"].iloc[0]
             found = ", ".join(repeated.loc[repeated["well_id"] == well, what])
-            raise ValueError(
+            raise ScreenError(
                 f"Expected every well_id to have one {what}. Received: {well!r} with {found}. "
                 "Build well_id from experiment, plate and well."
             )

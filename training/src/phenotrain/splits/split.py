@@ -1,18 +1,22 @@
 """The split itself: a role for every site, checked, with what the manifest says about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from phenotrain.errors import ScreenError
 from phenotrain.splits.counts import split_counts
-from phenotrain.splits.dealing import ROLES
+from phenotrain.splits.learnable import at_top_doses, missing_classes
 from phenotrain.splits.nesting import controls_by_plate, dose_nesting
 from phenotrain.splits.protocols import PROTOCOLS, Protocol, fitting_protocol
 from phenotrain.splits.request import Request
 from phenotrain.splits.screen import Screen, look_at
+
+MAX_DEALS: Final = 100
+"""Deals of a rule that are tried before a screen is refused."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ def split_sites(
     validation_fraction: float,
     test_experiment: str | None = None,
     protocol: Protocol | None = None,
+    num_top_doses: int = 0,
 ) -> Split:
     """Give every site a role, the held-out sites as foreign to the training ones as the screen allows.
 
@@ -57,6 +62,9 @@ def split_sites(
 
     Sites of other treatments follow the same rule; they may be used without their labels.
 
+    Where a deal leaves a role without a class to learn (each treatment at the doses that are learned from, beside a
+    control of its plate), the next of the rule's deals is taken, up to `MAX_DEALS`; the description then says `deal`.
+
     Args:
         sites: Sites table; the order of its rows does not matter.
         control: Name of the control in `treatment`.
@@ -66,32 +74,35 @@ def split_sites(
         validation_fraction: Share of plates or wells to validate on; with `test_fraction` it stays below 1.
         test_experiment: Experiment to test on; by default the last by name.
         protocol: Rule to use instead of the one the screen's size suggests.
+        num_top_doses: Doses of each treatment that are learned from; 0 for all.
 
     Returns:
-        The split. Every role holds every treatment and the control.
+        The split. Every role holds every treatment and the control; training and validation hold each treatment at
+        the doses that are learned from, beside a control of its plate.
 
     Raises:
-        ValueError: If a fraction is out of range, the experiment is unknown, a well is on two plates or
+        ScreenError: If a fraction is out of range, the experiment is unknown, a well is on two plates or
             has two treatments, the protocol does not fit the screen, or a role would miss a treatment or
-            the control.
+            the control at the doses that are learned from, however it is dealt.
     """
     if not (
         0 < test_fraction < 1 and 0 < validation_fraction < 1 and test_fraction + validation_fraction < 1
     ):
-        raise ValueError(
+        raise ScreenError(
             "Expected test_fraction and validation_fraction between 0 and 1 with a sum below 1. "
             f"Received: {test_fraction} and {validation_fraction}."
         )
     screen = look_at(sites, tuple(treatments), control)
     chosen = protocol or fitting_protocol(screen)
-    request = Request(seed, test_fraction, validation_fraction, test_experiment)
     if test_experiment is not None and chosen != "leave-experiment-out":
-        raise ValueError(
+        raise ScreenError(
             f"Expected no test_experiment with the protocol {chosen}. Received: {test_experiment!r}. "
             "Leave it out, or give a screen of two experiments or more."
         )
-    roles, details = PROTOCOLS[chosen](screen, request)
-    _require_every_class(screen, roles, chosen)
+    request = Request(seed, test_fraction, validation_fraction, test_experiment)
+    roles, details = _dealt(
+        screen, chosen, request, at_top_doses(sites, screen.treated, control, num_top_doses), num_top_doses
+    )
     description = {
         "protocol": chosen,
         "seed": seed,
@@ -115,6 +126,7 @@ def fold_splits(
     test_fraction: float,
     validation_fraction: float,
     protocol: Protocol | None = None,
+    num_top_doses: int = 0,
 ) -> list[Split]:
     """Give every fold of a protocol: under `leave-experiment-out` one for each experiment to test on.
 
@@ -130,12 +142,13 @@ def fold_splits(
         test_fraction: Share of plates or wells to test on.
         validation_fraction: Share of plates or wells to validate on.
         protocol: Rule to use instead of the one the screen's size suggests.
+        num_top_doses: Doses of each treatment that are learned from; 0 for all.
 
     Returns:
         The folds, experiments in natural order. No site is in the test set of two.
 
     Raises:
-        ValueError: As `split_sites`.
+        ScreenError: As `split_sites`.
     """
     screen = look_at(sites, tuple(treatments), control)
     chosen = protocol or fitting_protocol(screen)
@@ -152,21 +165,26 @@ def fold_splits(
             validation_fraction=validation_fraction,
             test_experiment=experiment,
             protocol=chosen,
+            num_top_doses=num_top_doses,
         )
         for experiment in tested
     ]
 
 
-def _require_every_class(screen: Screen, roles: np.ndarray, protocol: Protocol) -> None:
-    missing = [
-        f"{name} in {role}"
-        for role in ROLES
-        for name in screen.classes
-        if not ((roles == role) & (screen.labels == name)).any()
-    ]
-    if missing:
-        raise ValueError(
-            f"Expected every role to hold every treatment and the control; under {protocol} there is no "
-            f"{', no '.join(missing)}. Leave the treatment out, add plates or wells that carry it, "
-            "or split more finely (leave-plate-out, leave-well-out)."
-        )
+def _dealt(
+    screen: Screen, protocol: Protocol, request: Request, is_top: np.ndarray, num_top_doses: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The first deal of the rule that can be learned from."""
+    missing: list[str] = []
+    for deal in range(MAX_DEALS):
+        roles, details = PROTOCOLS[protocol](screen, replace(request, deal=deal))
+        lacking = missing_classes(screen, roles, is_top, num_top_doses)
+        if not lacking:
+            return roles, {**details, **({"deal": deal} if deal else {})}
+        missing = missing or lacking
+    fewer = " learn from more doses (`heads.num_top_doses`, 0 takes all)," if num_top_doses else ""
+    raise ScreenError(
+        f"Expected every role to hold every treatment and the control; under {protocol} there is no "
+        f"{', no '.join(missing)}. {MAX_DEALS} deals were tried. Leave the treatment out, add plates or wells that "
+        f"carry it,{fewer} or split more finely (leave-plate-out, leave-well-out)."
+    )

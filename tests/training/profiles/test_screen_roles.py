@@ -8,7 +8,7 @@ import pytest
 from tests.tiny_bundle import tiny_contents
 
 from phenoserve.bundle import write_bundle
-from phenotrain.quantize.roles import trained_and_tested
+from phenotrain.profiles.screen_roles import roles_of
 from phenotrain.splits import split_sites
 
 
@@ -54,11 +54,10 @@ def trained(tmp_path):
 def test_wells_that_were_held_out_are_found_again(trained):
     """Drawn anew from the manifest and a table in any order, every site has the role it had."""
     bundle, sites, roles = trained
-    control = bundle.manifest.treatments[0]
-    np.testing.assert_array_equal(trained_and_tested(bundle, sites, control), roles)
+    np.testing.assert_array_equal(roles_of(bundle, sites)[0], roles)
     order = np.random.default_rng(1).permutation(len(sites))
     shuffled = sites.iloc[order].reset_index(drop=True)
-    np.testing.assert_array_equal(trained_and_tested(bundle, shuffled, control), roles[order])
+    np.testing.assert_array_equal(roles_of(bundle, shuffled)[0], roles[order])
 
 
 def test_another_plate_holds_nothing_out(trained):
@@ -70,4 +69,4 @@ def test_another_plate_holds_nothing_out(trained):
         sites.assign(plate="2"),
         sites[sites["treatment"] == control],
     ):
-        assert set(trained_and_tested(bundle, other, control)) == {"train"}
+        assert set(roles_of(bundle, other)[0]) == {"train"}
