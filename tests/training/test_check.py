@@ -103,7 +103,9 @@ def table_parts(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Reci
     probabilities = rng.dirichlet(np.ones(len(task.treatments)), len(sites))
     heads = SimpleNamespace(held_out=HeldOut(held_out, probabilities[held_out]), temperature=1.0)
     if len(sites) < 100:  # its decomposition takes most of the time of larger ones
-        calibrate(labelled, learned_roles, embeddings, heads, recipe.calibration, seed=seed)
+        fields = rng.normal(size=(len(sites), 2, 32, 32)).astype(np.float32)
+        cache = SimpleNamespace(stains=("DNA", "ER"), read=lambda rows: fields[rows])
+        calibrate(cache, labelled, learned_roles, embeddings, heads, recipe.calibration, seed=seed)
     predictions = Predictions({"classifier": ModelPredictions(probabilities)})
     num_top_doses = recipe.heads.num_top_doses
     evaluate(sites, roles, task.treatments, task.control, predictions, num_top_doses=num_top_doses, seed=seed)
@@ -119,8 +121,8 @@ def test_what_passes_the_check_is_not_refused_later(monkeypatch, numbers):
 
     A refusal of the check is an error of the package. More than a quarter of the screens pass.
     """
-    monkeypatch.setattr(draws, "NUM_DRAWS", 9)
-    monkeypatch.setattr(draws, "NUM_PERMUTATIONS", 9)
+    monkeypatch.setattr(draws, "NUM_DRAWS", 99)
+    monkeypatch.setattr(draws, "NUM_PERMUTATIONS", 99)
     found = Counter()
     for number in numbers:
         rng = np.random.default_rng(number)

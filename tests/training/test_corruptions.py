@@ -20,7 +20,7 @@ def test_a_corruption_keeps_shape_and_type_and_changes_the_stack(name, stack):
     spoilt = CORRUPTIONS[name](stack, np.random.default_rng(1))
     assert (spoilt.shape, spoilt.dtype) == (stack.shape, stack.dtype)
     assert np.isfinite(spoilt).all()
-    assert (spoilt != stack).mean() > 0.2
+    assert (spoilt != stack).mean() > 0.15  # a stain of six, less the pixels that happen to be equal
 
 
 def test_a_blank_stack_has_no_contrast(stack):
