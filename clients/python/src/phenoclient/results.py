@@ -85,7 +85,7 @@ class ForestPrediction:
 
 @dataclass(frozen=True)
 class PredictionSet:
-    """The treatments that a stack is compatible with (split-conformal).
+    """The treatments that a stack is compatible with.
 
     Attributes:
         treatments: In the order of the logits; may be empty, when the stack is unlike all of them.

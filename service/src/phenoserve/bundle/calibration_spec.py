@@ -18,7 +18,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class PredictionSets(Part):
-    """Class-conditional split-conformal prediction sets (Vovk 2012; the LAC score of Sadinle et al. 2019).
+    """Class-conditional prediction sets by thresholds (the LAC score of Sadinle et al. 2019).
 
     Attributes:
         coverage: Share of the sites of every treatment whose set is meant to hold it, between 0 and 1.
