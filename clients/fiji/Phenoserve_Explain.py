@@ -41,25 +41,31 @@ LINE_CHARACTERS = 70
 
 WORDS = re.compile(r"[^\W_]+", re.UNICODE)
 DIGITS_OR_LETTERS = re.compile(r"\d+|[^\W\d_]+", re.UNICODE)
-MARKS = re.compile(b"[\xe2\x84\xa2\xe2\x84\xa0]".decode("utf-8"))  # of trade and of service
-# Dyes written out, and the stain that they are; what they may be coupled to. As phenoclient.stain_names has them.
-DYES = [
-    (re.compile("(?:%s)$" % pattern), stain)
-    for pattern, stain in (
-        (r"hoechst (33342|33258)", "hoechst"),
-        (r"con a|concanavalin a", "cona"),
-        (r"wheat germ agglutinin", "wga"),
-        (r"syto 14( green)?( fluorescent)?( nucleic acid)?", "syto14"),
-        (
-            r"mito ?tracker( (deep red|far red|red|green|orange))?( (cm xros|cmxros|cmtmros|fm))?",
-            "mitotracker",
-        ),
+MARKS = re.compile(b"[\xe2\x84\xa2\xc2\xae\xc2\xa9\xe2\x84\xa0]".decode("utf-8"))  # of trade and of service
+# Dyes and fluorophores as they are written out, and the one word for each. As phenoclient.stain_names has them.
+SHORT = [
+    (re.compile(pattern), short)
+    for pattern, short in (
+        (r"\bconcanavalin a\b|\bcon a\b", "cona"),
+        (r"\bwheat germ agglutinin\b", "wga"),
+        (r"\bsyto (?=\d)", "syto"),
+        (r"\bmito tracker\b", "mitotracker"),
+        (r"\btexas red( x)?\b", "texasred"),
+        (r"\bcm xros\b", "cmxros"),
+        (r"\balexa( fluor)?( plus)? (?=\d)", "af "),
+        (r"(?<=\d) (?=\d)", ""),
+        (r"\b(af|atto|bodipy|cf|cy|dylight|ifluor) (?=\d)", r"\1"),
     )
 ]
-LABELS = re.compile(
-    r"\b(alexa( fluor)?|af|atto|cf|cy|dylight|bodipy)( \d+)+\b"
-    r"|\b(fitc|tritc|rhodamine|texas red( x)?|conjugated?|conj|stain|dye)\b"
+NOISE = re.compile(r"(acid|conj|conjugated?|dye|fluorescent|labell?ed|nucleic|stain)$")
+FLUOROPHORE = re.compile(
+    r"((af|atto|bodipy|cf|cy|dylight|ifluor)\d+|cmtmros|cmxros|fitc|fm|rhodamine|texasred|tritc)$"
 )
+VARIANTS = {
+    "hoechst": re.compile(r"\d{5}$"),
+    "mitotracker": re.compile(r"(deep|far|red|orange|green)$"),
+    "syto14": re.compile(r"green$"),
+}
 
 # Of the colour map inferno (CC0), which the web page uses: even steps, readable without telling red from green.
 INFERNO = (
@@ -270,13 +276,16 @@ def match_stains(names, stains):
         The stain that each name means, or None; all of them as an order, or None; and a sentence that shows both
         readings where the names contradict the bundle's order without saying another, or None.
     """
-    meant = [_stain_of(name, stains) for name in names]
+    called = [_stains_called(name, stains) for name in names]
+    meant = [found[0] if len(found) == 1 else None for found in called]
     known = [stain for stain in meant if stain is not None]
     if len(names) == len(stains) and sorted(known) == sorted(stains):
         return meant, meant, None
     why = None
     if names and len(names) != len(stains):
         why = "These are %d, and the bundle takes %d." % (len(names), len(stains))
+    elif any(len(found) > 1 for found in called):
+        why = "A name may mean several stains."
     elif len(set(known)) < len(known):
         why = "One stain is named twice."
     elif any(stain not in (None, stains[index]) for index, stain in enumerate(meant)):
@@ -311,18 +320,26 @@ def _num_shared(lists):
     return differing[0] if differing else len(shortest)
 
 
-def _stain_of(name, stains):
-    """The stain that a name means at the first level where any does; None where none or several do."""
-    for level in (lambda text: text, _squeezed, _dye):
-        key = level(name)
-        found = [stain for stain in stains if key and level(stain) == key]
-        if found:
-            return found[0] if len(found) == 1 else None
-    return None
+def _stains_called(name, stains):
+    """The stains that a name may mean."""
+    if name in stains:
+        return [name]
+    bare = _squeezed(name)
+    if not bare:
+        return []
+    alike = [stain for stain in stains if _squeezed(stain) == bare]
+    return alike or [stain for stain in stains if _is_same(_dye(name), _dye(stain))]
+
+
+def _is_same(dye, other):
+    """Whether two names mean one dye: what one of them leaves out, the other may say."""
+    return dye[0] == other[0] and all(
+        not dye[part] or not other[part] or dye[part] == other[part] for part in (1, 2)
+    )
 
 
 def _folded(name):
-    return Normalizer.normalize(name, Normalizer.Form.NFKC).upper().lower()
+    return Normalizer.normalize(MARKS.sub(" ", name), Normalizer.Form.NFKC).upper().lower()
 
 
 def _squeezed(name):
@@ -331,13 +348,19 @@ def _squeezed(name):
 
 
 def _dye(name):
-    """The dye in a name, squeezed, without what it is coupled to."""
-    words = DIGITS_OR_LETTERS.findall(_folded(MARKS.sub(" ", name)))
-    bare = " ".join(LABELS.sub(" ", " ".join(words)).split())
-    for dye, stain in DYES:
-        if dye.match(bare):
-            return stain
-    return _squeezed(bare)
+    """A name as a dye: its family, what tells it from others of it, and the fluorophore it carries."""
+    text = " ".join(DIGITS_OR_LETTERS.findall(_folded(name)))
+    for written_out, short in SHORT:
+        text = written_out.sub(short, text)
+    words = [word for word in text.split() if not NOISE.match(word)]
+    fluorophores = [word for word in words if FLUOROPHORE.match(word)]
+    words = [word for word in words if word not in fluorophores]
+    kinds = VARIANTS.get(words[0]) if words else None
+    variants = [word for word in words[1:] if kinds is not None and kinds.match(word)]
+    family = "".join(word for word in words if word not in variants)
+    if not family:
+        return "".join(fluorophores), "", ""
+    return family, "".join(variants), "".join(fluorophores)
 
 
 def preset(names, stains):

@@ -9,7 +9,7 @@ CASES = json.loads((Path(__file__).parents[1] / "cases" / "stains.json").read_te
 STAINS = ("Hoechst", "ConA", "WGA")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: ",".join(case["names"]) or "none")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['stains']}: {case['names']}")
 def test_names_are_read_as_the_table_says(case):
     """Names give an order, say nothing against the bundle's, or are refused: as the common table of cases says."""
     match = match_stains(case["names"], case["stains"])

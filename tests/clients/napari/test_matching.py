@@ -14,7 +14,7 @@ names_or_stains = st.sampled_from([*DYES, "SYTO 14", "WGA-Alexa Fluor 555", "DNA
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: " | ".join(case["names"]))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['stains']}: {case['names']}")
 def test_names_are_read_as_everywhere(case):
     """Names propose the planes that the common table says, the bundle's order, or what they tell with both readings."""
     stains, names = case["stains"], case["names"]

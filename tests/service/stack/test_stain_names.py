@@ -10,7 +10,7 @@ from phenoserve.stack import AmbiguousChannelsError, match_stains
 CASES = json.loads((Path(__file__).parents[2] / "cases" / "stains.json").read_text(encoding="utf-8"))["cases"]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "|".join(case["names"]))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['stains']}: {case['names']}")
 def test_the_shared_cases_are_read(case: dict) -> None:
     """Each case of the shared table is an order, the bundle's own, or refused."""
     if case.get("refused"):

@@ -1,17 +1,38 @@
 /** Which stain of the bundle a channel's name means, by the rules of the service and the Python client. */
 
-/** Dyes written out, and the stain that they are (Bray et al. 2016, table 1, for the Cell Painting assay). */
-const DYES: [RegExp, string][] = [
-  [/^hoechst (33342|33258)$/, "hoechst"],
-  [/^(con a|concanavalin a)$/, "cona"],
-  [/^wheat germ agglutinin$/, "wga"],
-  [/^syto 14( green)?( fluorescent)?( nucleic acid)?$/, "syto14"],
-  [/^mito ?tracker( (deep red|far red|red|green|orange))?( (cm xros|cmxros|cmtmros|fm))?$/, "mitotracker"],
+/** Dyes and fluorophores as they are written out, and the one word that stands for each. */
+const SHORT: [RegExp, string][] = [
+  [/\bconcanavalin a\b|\bcon a\b/g, "cona"],
+  [/\bwheat germ agglutinin\b/g, "wga"],
+  [/\bsyto (?=\d)/g, "syto"],
+  [/\bmito tracker\b/g, "mitotracker"],
+  [/\btexas red( x)?\b/g, "texasred"],
+  [/\bcm xros\b/g, "cmxros"],
+  [/\balexa( fluor)?( plus)? (?=\d)/g, "af "],
+  [/(?<=\d) (?=\d)/g, ""],
+  [/\b(af|atto|bodipy|cf|cy|dylight|ifluor) (?=\d)/g, "$1"],
 ];
 
-/** What a dye may be coupled to, and words that say no more than that it is. */
-const LABELS =
-  /\b(alexa( fluor)?|af|atto|cf|cy|dylight|bodipy)( \d+)+\b|\b(fitc|tritc|rhodamine|texas red( x)?|conjugated?|conj|stain|dye)\b/g;
+/** Words that tell no dye from another. */
+const NOISE = /^(acid|conj|conjugated?|dye|fluorescent|labell?ed|nucleic|stain)$/;
+
+/** Words that tell by what a dye is seen, not what it marks. */
+const FLUOROPHORE =
+  /^((af|atto|bodipy|cf|cy|dylight|ifluor)\d+|cmtmros|cmxros|fitc|fm|rhodamine|texasred|tritc)$/;
+
+/** Words by which members of one family of dyes differ, by the family. */
+const VARIANTS = new Map<string | undefined, RegExp>([
+  ["hoechst", /^\d{5}$/],
+  ["mitotracker", /^(deep|far|red|orange|green)$/],
+  ["syto14", /^green$/],
+]);
+
+/** A name as a dye: its family, what tells it from others of it, and the fluorophore it carries. */
+interface Dye {
+  family: string;
+  variant: string;
+  fluorophore: string;
+}
 
 /** The stain of every channel where each name means one and no two the same; null otherwise. */
 export function matchStains(names: readonly string[], stains: readonly string[]): string[] | null {
@@ -22,24 +43,43 @@ export function matchStains(names: readonly string[], stains: readonly string[])
 
 /** The stain that a name means at the first level where any does; null where none or several do. */
 function stainOf(name: string, stains: readonly string[]): string | null {
-  for (const level of [(text: string) => text, squeezed, dye]) {
-    const key = level(name);
-    const [found, ...others] = key ? stains.filter((stain) => level(stain) === key) : [];
-    if (found !== undefined) return others.length > 0 ? null : found;
-  }
-  return null;
+  if (stains.includes(name)) return name;
+  const bare = squeezed(name);
+  if (!bare) return null;
+  const alike = stains.filter((stain) => squeezed(stain) === bare);
+  const found = alike.length > 0 ? alike : stains.filter((stain) => isSame(dye(name), dye(stain)));
+  return found.length === 1 ? (found[0] ?? null) : null;
+}
+
+/** Whether two names mean one dye: what one of them leaves out, the other may say. */
+function isSame(one: Dye, other: Dye): boolean {
+  const agree = (mine: string, theirs: string) => !mine || !theirs || mine === theirs;
+  return (
+    one.family === other.family &&
+    agree(one.variant, other.variant) &&
+    agree(one.fluorophore, other.fluorophore)
+  );
 }
 
 function folded(name: string): string {
-  return name.normalize("NFKC").toLowerCase();
+  return name
+    .replaceAll(/[™®©℠]/g, " ")
+    .normalize("NFKC")
+    .toLowerCase();
 }
 
 function squeezed(name: string): string {
   return folded(name).replaceAll(/[^\p{L}\p{N}]/gu, "");
 }
 
-function dye(name: string): string {
-  const words = folded(name.replaceAll(/[™℠]/g, " ")).match(/\d+|\p{L}+/gu) ?? [];
-  const bare = words.join(" ").replaceAll(LABELS, " ").trim().replaceAll(/ +/g, " ");
-  return DYES.find(([pattern]) => pattern.test(bare))?.[1] ?? squeezed(bare);
+function dye(name: string): Dye {
+  const text = (folded(name).match(/\d+|\p{L}+/gu) ?? []).join(" ");
+  const short = SHORT.reduce((done, [writtenOut, word]) => done.replaceAll(writtenOut, word), text);
+  const words = short.split(" ").filter((word) => word && !NOISE.test(word));
+  const fluorophores = words.filter((word) => FLUOROPHORE.test(word));
+  const [first, ...others] = words.filter((word) => !FLUOROPHORE.test(word));
+  const variants = others.filter((word) => VARIANTS.get(first)?.test(word));
+  const family = [first, ...others].filter((word) => word && !variants.includes(word)).join("");
+  if (!family) return { family: fluorophores.join(""), variant: "", fluorophore: "" };
+  return { family, variant: variants.join(""), fluorophore: fluorophores.join("") };
 }

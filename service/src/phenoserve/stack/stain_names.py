@@ -13,29 +13,44 @@ from typing import Final
 
 from phenoserve.stack.errors import AmbiguousChannelsError
 
-_MARKS: Final = dict.fromkeys(map(ord, "™®©℠"))
+_MARKS: Final = dict.fromkeys(map(ord, "™®©℠"), " ")
 
 _SHORT: Final = (
-    (re.compile(r"\bconcanavalin ?a\b|\bcon a\b"), "cona"),
+    (re.compile(r"\bconcanavalin a\b|\bcon a\b"), "cona"),
     (re.compile(r"\bwheat germ agglutinin\b"), "wga"),
     (re.compile(r"\bsyto (?=\d)"), "syto"),
     (re.compile(r"\bmito tracker\b"), "mitotracker"),
-    (re.compile(r"\btexas red\b"), "texasred"),
-    (re.compile(r"\balexa ?(?:fluor)?(?: plus)? ?(?=\d)"), "af"),
-    (re.compile(r"\b(af|cy|dylight|atto|cf|ifluor) (?=\d)"), r"\1"),
+    (re.compile(r"\btexas red( x)?\b"), "texasred"),
+    (re.compile(r"\bcm xros\b"), "cmxros"),
+    (re.compile(r"\balexa( fluor)?( plus)? (?=\d)"), "af "),
+    (re.compile(r"(?<=\d) (?=\d)"), ""),
+    (re.compile(r"\b(af|atto|bodipy|cf|cy|dylight|ifluor) (?=\d)"), r"\1"),
 )
 """Dyes and fluorophores as they are written out, and the one word that stands for each."""
 
-_NOISE: Final = frozenset({"conjugate", "conjugated", "labeled", "labelled", "dye", "stain"})
+_NOISE: Final = frozenset(
+    {
+        "acid",
+        "conj",
+        "conjugate",
+        "conjugated",
+        "dye",
+        "fluorescent",
+        "labeled",
+        "labelled",
+        "nucleic",
+        "stain",
+    }
+)
 """Words that tell no dye from another."""
 
 _FLUOROPHORE: Final = re.compile(
-    r"(?:af|dylight|atto|cf|ifluor)\d{3}|cy\d|fitc|tritc|rhodamine|texasred|fm|cmxros|cmtmros"
+    r"(af|atto|bodipy|cf|cy|dylight|ifluor)\d+|cmtmros|cmxros|fitc|fm|rhodamine|texasred|tritc"
 )
 """Words that tell by what a dye is seen, not what it marks."""
 
 _VARIANTS: Final = {
-    "hoechst": re.compile(r"33258|33342|34580"),
+    "hoechst": re.compile(r"\d{5}"),
     "mitotracker": re.compile(r"deep|far|red|orange|green"),
     "syto14": re.compile(r"green"),
 }
@@ -154,7 +169,7 @@ def _folded(name: str) -> str:
 
 
 def _dye(name: str) -> _Dye:
-    text = " ".join("".join(letter if letter.isalnum() else " " for letter in _folded(name)).split())
+    text = " ".join(re.findall(r"\d+|[^\W\d_]+", _folded(name)))
     for written_out, short in _SHORT:
         text = written_out.sub(short, text)
     words = [word for word in text.split() if word not in _NOISE]
