@@ -19,6 +19,7 @@ from phenotrain.calibration_check import check_calibration
 from phenotrain.doses import top_doses
 from phenotrain.evaluate import DoseTable, Metrics, dose_probability
 from phenotrain.evaluate.dose_fit import DoseFit, fit_doses
+from phenotrain.evaluate.predictions import CLASSIFIER
 from phenotrain.explain.collect import explain_findings
 from phenotrain.gallery import gallery, golden_rows
 from phenotrain.labelled import Task
@@ -160,13 +161,14 @@ def _sections(made: Export, model_onnx: bytes) -> list[Section]:
         made.split.roles,
         made.task,
         made.learned.predictions.classifier.probabilities,
+        num_top_doses=made.recipe.heads.num_top_doses,
         seed=made.recipe.seed,
     )
     fits = _dose_fits(made)
     sections = [dose_fit_section(fits)] if fits else []
     return [
         *sections,
-        calibration_section(calibration),
+        calibration_section(calibration, made.metrics.test.classified(CLASSIFIER, "well").smallest_class),
         *_profiles(made),
         explanation_section(explanations),
     ]
