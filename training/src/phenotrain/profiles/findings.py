@@ -142,7 +142,7 @@ def find_profiles(
             f"{num_missing} of {len(activity)} treatments and doses have no p for their activity: they are on one "
             "plate only, or their plates have too few controls to draw pseudo-treatments from."
         )
-    notes += _floor(activity, num_draws)
+    notes += notes_on_draws(activity, num_draws)
     effect = batch_predictability(wells, batch, max_components=max_components, seed=seed)
     if "corrected" not in set(effect["profiles"]):
         notes.append(
@@ -196,8 +196,16 @@ def _correctable(wells: WellProfiles, batch: Batch) -> tuple[WellProfiles, list[
     return wells.take(kept), [note]
 
 
-def _floor(activity: pd.DataFrame, num_draws: int) -> list[str]:
-    """Say where the smallest p that the draws can give is too large to call one treatment and dose active."""
+def notes_on_draws(activity: pd.DataFrame, num_draws: int) -> list[str]:
+    """Say where the smallest p that the draws can give is too large to call one treatment and dose active.
+
+    Args:
+        activity: `phenotypic_activity`'s table; its column `p_value` is used.
+        num_draws: Pseudo-treatments behind each p.
+
+    Returns:
+        One sentence, or none where a single treatment and dose can be active.
+    """
     num_judged, smallest = int(activity["p_value"].notna().sum()), 1 / (1 + num_draws)
     # Of m hypotheses, k at the smallest p have q = smallest * m / k.
     num_needed = int(smallest * num_judged // SIGNIFICANCE) + 1
