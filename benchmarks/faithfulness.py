@@ -83,7 +83,7 @@ def explain(cache: FieldCache, bundle: Bundle, seed: int, num_sites: int) -> Exp
     roles = np.full(len(cache), "test")
     probabilities = softmax(np.array(logits, dtype=np.float64), axis=1)
     return explain_findings(
-        None, model_onnx, cache, roles, task, probabilities, seed=seed, num_sites=num_sites
+        None, model_onnx, cache, roles, task, probabilities, num_top_doses=3, seed=seed, num_sites=num_sites
     )
 
 

@@ -9,7 +9,7 @@ from phenoserve.stack import AmbiguousChannelsError, match_stains
 WORDS = (
     "hoechst", "33342", "33258", "cona", "Concanavalin A", "con-a", "WGA", "Wheat germ agglutinin", "SYTO14", "syto 14",
     "MitoTracker", "mito tracker", "Deep Red", "green", "FM", "Phalloidin", "Alexa Fluor 488", "AF488", "AF 568", "Cy5",
-    "FITC", "Texas Red-X", "conjugate", "stain", "DAPI", "DNA", "\u03b3H2AX", "ch1", "w2", "\uff37\uff47\uff41", "™", "",
+    "FITC", "Texas Red-X", "conjugate", "stain", "DAPI", "DNA", "\u03b3H2AX", "w2", "\uff37\uff47\uff41", "™", "",
 )  # fmt: skip
 names = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
 

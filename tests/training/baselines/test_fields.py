@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.draw import disk
 
-from phenotrain.baselines.fields import field_features, nuclear_channel, nuclei_features
+from phenotrain.baselines.fields import field_features, nuclei_features
+from phenotrain.stains_by_name import nuclear_channel
 
 
 @given(st.integers(1, 12), st.integers(4, 7), st.integers(0, 2**32 - 1))

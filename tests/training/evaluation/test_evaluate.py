@@ -55,8 +55,9 @@ def test_perfect_answers_reach_one_and_say_so(screen):
     assert {name: found.estimates[name].value for name in perfect} == pytest.approx(perfect, abs=1e-9)
     assert {c.auroc.value for c in metrics.test.versus_control if c.model == "classifier"} == {1.0}
     assert metrics.headline == (
-        "Held-out experiment E-2, top 2 doses: well-level balanced accuracy 1.00 [1.00, 1.00], chance 0.33, "
-        "p < 0.001 (simulated data)."
+        "Held-out experiment E-2, top 2 doses: classes confounded with where their wells lie (no column holds both "
+        "EMPTY and any of IFN-a, IFN-b; no column holds two treatments), well-level balanced accuracy 1.00 "
+        "[1.00, 1.00], chance 0.33, p < 0.001 (simulated data)."
     )
     assert not metrics.at_chance
 

@@ -113,7 +113,7 @@ def test_a_missing_mask_is_named(tmp_path, screen):
 
 def test_chosen_sites_are_held_out_and_spread_over_wells(screen, roles):
     """Explained sites are test sites of their treatment; a well gives a second one after all have given one."""
-    chosen = choose_rows(screen.sites, roles, TASK.treated, "EMPTY", num_sites=5, seed=0)
+    chosen = choose_rows(screen.sites, roles, TASK.treated, "EMPTY", num_top_doses=3, num_sites=5, seed=0)
     assert tuple(chosen) == TASK.treated
     for treatment, rows in chosen.items():
         assert (roles[rows] == "test").all()
@@ -128,12 +128,12 @@ def test_sites_at_lower_doses_are_chosen_only_where_there_are_no_others(screen, 
     treated = sites["treatment"] != "EMPTY"
     sites.loc[treated, "treatment_conc"] = np.resize([1.0, 0.1, 0.01, 0.001], treated.sum())
     chosen = np.concatenate(
-        list(choose_rows(sites, roles, TASK.treated, "EMPTY", num_sites=99, seed=0).values())
+        list(choose_rows(sites, roles, TASK.treated, "EMPTY", num_top_doses=3, num_sites=99, seed=0).values())
     )
     assert set(sites["treatment_conc"].iloc[chosen]) == {1.0, 0.1, 0.01}
     low = np.where(sites["treatment_conc"] == 0.001, "test", "train")
     chosen = np.concatenate(
-        list(choose_rows(sites, low, TASK.treated, "EMPTY", num_sites=99, seed=0).values())
+        list(choose_rows(sites, low, TASK.treated, "EMPTY", num_top_doses=3, num_sites=99, seed=0).values())
     )
     assert set(sites["treatment_conc"].iloc[chosen]) == {0.001}
 
@@ -264,7 +264,9 @@ def found(screen, roles, graph, model_onnx):
     is_first = screen.sites["site"].to_numpy() == 1
     columns = [TASK.treatments.index(name) for name in screen.sites["treatment"]]
     probabilities[np.arange(len(screen)), columns] = np.where(is_first, 0.6, 0.05)
-    return explain_findings(graph, model_onnx, screen, roles, TASK, probabilities, seed=1, num_sites=6)
+    return explain_findings(
+        graph, model_onnx, screen, roles, TASK, probabilities, num_top_doses=3, seed=1, num_sites=6
+    )
 
 
 def test_one_call_answers_everything(found):
@@ -285,7 +287,15 @@ def test_one_call_answers_everything(found):
 def test_without_keras_networks_the_rest_is_the_same(found, screen, roles, model_onnx):
     """The exported graph alone gives the same truth, foreground and stains."""
     alone = explain_findings(
-        None, model_onnx, screen, roles, TASK, np.full((len(screen), 5), 0.2), seed=1, num_sites=6
+        None,
+        model_onnx,
+        screen,
+        roles,
+        TASK,
+        np.full((len(screen), 5), 0.2),
+        num_top_doses=3,
+        seed=1,
+        num_sites=6,
     )
     assert alone.randomisation is None
     assert alone.perturbation is None
@@ -296,7 +306,13 @@ def test_no_test_site_of_any_treatment_is_refused(screen, model_onnx):
     """Without a held-out treated site there is nothing to explain, and the error says so."""
     with pytest.raises(ValueError, match="Expected test sites"):
         explain_findings(
-            None, model_onnx, screen, np.full(len(screen), "train"), TASK, np.ones((len(screen), 5))
+            None,
+            model_onnx,
+            screen,
+            np.full(len(screen), "train"),
+            TASK,
+            np.ones((len(screen), 5)),
+            num_top_doses=3,
         )
 
 

@@ -173,3 +173,32 @@ def test_blank_maps_everywhere_still_make_a_section():
     assert "every map is the same" in verdicts(found)["randomisation"]
     assert "could not be measured" in verdicts(found)["foreground"]
     assert "20 blank" in explanation_section(found).html
+
+
+def test_two_wells_carry_no_verdict():
+    """Maps from two wells are neither believed nor doubted: every sentence says so and counts the wells."""
+
+    def few(value):
+        return Estimate(value, None, 4, 2)
+
+    found = replace(
+        FULL,
+        randomisation=Randomisation(tuple(Stage(name, few(0.1), 0.1) for name in "ab"), 0.2, 3, 0),
+        perturbation=Perturbation(
+            FRACTION, *[replace(curve(0.2), gain=few(0.2)), replace(curve(0.2), gain=few(-0.2))], 4
+        ),
+        truth=Localisation(Pointing(few(0.9), few(0.3), 32.0), Inside(few(0.3), few(0.1), few(3.0), 0)),
+        foreground=Inside(few(0.3), few(0.1), few(3.0), 0),
+        stains=StainFindings((StainEffect("A", "ConA", few(1.0), None),), 1, 4, 0, 1e-6, None),
+    )
+    said = verdicts(found)
+    for name in ("randomisation", "perturbation", "truth", "foreground"):
+        assert said[name].startswith("No verdict")
+        assert "4 sites of 2 wells" in said[name]
+    assert (
+        said["stains"]
+        == "Whether an attribution is not zero is not known; 1 pairs rest on fewer than 3 wells."
+    )
+    values = found.to_json()
+    assert values["randomisation"]["passes"] is None
+    assert values["perturbation"]["deletion"]["passes"] is None

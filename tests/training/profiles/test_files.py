@@ -7,7 +7,7 @@ import pytest
 
 from phenotrain.profiles.errors import ProfileError
 from phenotrain.profiles.files import load_correction, profile_table, write_profiles
-from phenotrain.profiles.findings import find_profiles
+from phenotrain.profiles.findings import find_profiles, notes_on_draws
 from phenotrain.report.profiles import profiles_page, profiles_section
 
 
@@ -129,3 +129,18 @@ def test_plates_with_too_few_controls_are_left_out_and_named(make_screen):
     )
     assert "E2 plate 1" not in set(found.wells.batches("plate"))
     assert any("E2 plate 1" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("num_judged", "num_draws", "note"),
+    [
+        (6, 19, "no q can fall below 0.05"),
+        (6, 39, "fewer than 4 of the 6 treatments and doses cannot be active"),
+        (6, 199, None),
+    ],
+)
+def test_draws_that_cannot_call_anything_active_are_told(num_judged, num_draws, note):
+    """With k of 6 at p = 1/(1 + draws), q is 6/k of it: below 0.05 never at 19, from 4 on at 39, from 1 on at 199."""
+    notes = notes_on_draws(pd.DataFrame({"p_value": [0.5] * num_judged}), num_draws)
+    assert len(notes) == (note is not None)
+    assert all(note in sentence for sentence in notes)

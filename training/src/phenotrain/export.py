@@ -19,6 +19,7 @@ from phenotrain.calibration_check import check_calibration
 from phenotrain.doses import dose_rank
 from phenotrain.evaluate import DoseTable, Metrics, dose_probability
 from phenotrain.evaluate.dose_fit import DoseFit, fit_doses
+from phenotrain.evaluate.predictions import CLASSIFIER
 from phenotrain.evaluate.units import scored_sites
 from phenotrain.explain.collect import explain_findings
 from phenotrain.gallery import gallery, golden_rows
@@ -169,7 +170,8 @@ def _sections(made: Export, model_onnx: bytes, console: Console) -> list[Section
             model_onnx,
             seed=made.recipe.seed,
         )
-        return [calibration_section(found)]
+        smallest = made.metrics.test.classified(CLASSIFIER, "well").smallest_class
+        return [calibration_section(found, smallest)]
 
     def explanation() -> list[Section]:
         found = explain_findings(
@@ -179,6 +181,7 @@ def _sections(made: Export, model_onnx: bytes, console: Console) -> list[Section
             made.split.roles,
             made.task,
             made.learned.predictions.classifier.probabilities,
+            num_top_doses=made.recipe.heads.num_top_doses,
             seed=made.recipe.seed,
         )
         return [explanation_section(found)]

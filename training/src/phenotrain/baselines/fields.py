@@ -10,20 +10,12 @@ from skimage.measure import label, regionprops_table
 
 from phenoserve.cores import available_cores
 from phenotrain.cache import FieldCache
+from phenotrain.stains_by_name import nuclear_channel
 
 QUANTILES: Final = (0.05, 0.5, 0.95)
-_NUCLEAR_STAINS: Final = ("hoechst", "dapi", "dna", "draq5", "nuclei", "nucleus")
 _SMOOTHING_PX: Final = 1.0
 _MIN_AREA_PX: Final = 4
 _ROWS_AT_ONCE: Final = 32
-
-
-def nuclear_channel(stains: tuple[str, ...]) -> int:
-    """Finds the stain that shows nuclei by its name; the first channel where no name says so."""
-    named = [
-        index for index, stain in enumerate(stains) if any(word in stain.lower() for word in _NUCLEAR_STAINS)
-    ]
-    return named[0] if named else 0
 
 
 def field_features(field: np.ndarray, nuclear: int) -> np.ndarray:

@@ -51,16 +51,18 @@ def classify(
         control: The control among them.
     """
     well_of = wells.unit_wells(level)
+    smallest_class = int(np.bincount(wells.codes, minlength=len(classes)).min())
     num_classes, code_of_control = len(classes), classes.index(control)
     sums = WellSums(found.probabilities, well_of, len(wells))
     labels = range(num_classes)
     drawn = sums.metrics([draws.counts * (wells.codes == label) for label in labels])
+    permuted = draws.permuted if dose_rank is None else draws.permuted[:NUM_PERMUTATIONS_FOR_CHANCE]
     relabelled = wells.codes[draws.permuted[:NUM_PERMUTATIONS_FOR_CHANCE]]
     chance = sums.metrics([(relabelled == label).astype(float) for label in labels])
     if dose_rank is None:
-        chance["balanced_accuracy"] = sums.balanced_accuracies(wells.codes[draws.permuted])
+        chance["balanced_accuracy"] = sums.balanced_accuracies(wells.codes[permuted])
     estimates: dict[MetricName, Estimate | None] = {
-        name: estimate(name, drawn[name], chance[name]) for name in drawn
+        name: estimate(name, drawn[name], chance[name], smallest_class) for name in drawn
     }
     treated = [code for code in labels if code != code_of_control]
     scores = found.treated_scores(code_of_control)
@@ -81,6 +83,7 @@ def classify(
             accuracy=float((predicted == true).mean()),
             estimates={name: estimates[name] for name in METRICS},
             p_value=permutation_p(drawn["balanced_accuracy"][0], chance["balanced_accuracy"]),
+            smallest_p=permutation_p(1.0, (wells.codes[permuted] == wells.codes).all(axis=1).astype(float)),
             confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         ),
         ranked,

@@ -20,11 +20,13 @@ class Ranked:
         replicates: AUROC and average precision of every bootstrap draw, `(2, 1 + NUM_DRAWS)`; None without a
             matched unit.
         chance: Average precision under every permutation of the labels; None as well.
+        fewest: Matched wells of the treatment or of the control, whichever are fewer.
     """
 
     comparison: Comparison
     replicates: np.ndarray | None
     chance: np.ndarray | None
+    fewest: int
 
 
 def compare(
@@ -69,7 +71,9 @@ def compare(
             Comparison(model, level, treatment, dose, num_units, num_unmatched, num_controls, None, None),
             None,
             None,
+            0,
         )
+    fewest = int(min((is_treated & is_matched).sum(), (is_control & is_matched).sum()))
     permuted = draws.permuted[:NUM_PERMUTATIONS_FOR_CHANCE]
     matched = is_matched[well_of]
     auroc, precision = same_plate_ranking(
@@ -93,11 +97,12 @@ def compare(
             num_units,
             num_unmatched,
             num_controls,
-            estimate("auroc", replicates[0, drawn], 0.5),
-            estimate("average_precision", replicates[1, drawn], chance),
+            estimate("auroc", replicates[0, drawn], 0.5, fewest),
+            estimate("average_precision", replicates[1, drawn], chance, fewest),
         ),
         replicates,
         chance,
+        fewest,
     )
 
 
@@ -111,9 +116,10 @@ def macro(ranked: list[Ranked]) -> tuple[Estimate | None, Estimate | None]:
     chance = [found.chance for found in ranked if found.chance is not None]
     if not replicates:
         return None, None
+    fewest = min(found.fewest for found in ranked if found.replicates is not None)
     auroc, precision = np.mean(replicates, axis=0)
     drawn = np.isfinite(auroc)
     return (
-        estimate("auroc", auroc[drawn], 0.5),
-        estimate("average_precision", precision[drawn], np.mean(chance, axis=0)),
+        estimate("auroc", auroc[drawn], 0.5, fewest),
+        estimate("average_precision", precision[drawn], np.mean(chance, axis=0), fewest),
     )

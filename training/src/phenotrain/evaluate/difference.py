@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phenotrain.evaluate.draws import bootstrap_counts
-from phenotrain.evaluate.estimates import Difference, centred_interval
+from phenotrain.evaluate.estimates import MIN_WELLS, Difference, centred_interval
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,15 @@ def balanced_accuracy_difference(
     replicates = paired_balanced_accuracy(counts, labels, right, sizes) - paired_balanced_accuracy(
         counts, labels, other_right, other_sizes
     )
-    return difference_of(replicates, names, level)
+    return difference_of(replicates, names, level, int(np.unique(labels, return_counts=True)[1].min()))
 
 
-def difference_of(replicates: np.ndarray, names: tuple[str, str], level: str) -> Difference:
-    """Make a difference out of its replicates, the observed one first."""
-    return Difference(*names, level, float(replicates[0]), centred_interval(replicates, -1.0, 1.0))
+def difference_of(
+    replicates: np.ndarray, names: tuple[str, str], level: str, smallest_class: int
+) -> Difference:
+    """Make a difference out of its replicates, the observed one first, and the wells of the smallest class."""
+    interval = centred_interval(replicates, -1.0, 1.0) if smallest_class >= MIN_WELLS else None
+    return Difference(*names, level, float(replicates[0]), interval, smallest_class)
 
 
 def paired_balanced_accuracy(

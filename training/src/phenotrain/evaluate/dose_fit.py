@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 from scipy.stats import t as student_t
 
 from phenotrain.evaluate.dose_response import from_linear, well_responses
-from phenotrain.evaluate.estimates import Interval
+from phenotrain.evaluate.estimates import SIGNIFICANCE, Interval
 from phenotrain.evaluate.hill import HillCurve, fit_hill
 from phenotrain.grouping import natural_order
 
@@ -25,7 +25,6 @@ MIN_PLATES: Final = 5
 """Plates with the same doses from which on the bootstrap draws whole plates; fewer make too few different draws."""
 NUM_RESAMPLES: Final = 300
 NUM_EXCHANGES: Final = 1999
-SIGNIFICANCE: Final = 0.05
 _MIN_FITTED: Final = 0.8
 """Share of the resamples that must give a fit for the interval to be stated."""
 _ROUNDING: Final = 1e-9

@@ -8,7 +8,11 @@ import numpy as np
 MetricName = Literal["balanced_accuracy", "auroc", "average_precision", "f1", "brier", "calibration_error"]
 METRICS: Final[tuple[MetricName, ...]] = get_args(MetricName)
 
-LOWER_IS_BETTER: Final[frozenset[MetricName]] = frozenset({"brier", "calibration_error"})
+SIGNIFICANCE: Final = 0.05
+MIN_WELLS: Final = 3
+"""Fewest wells of a class that give an interval: resampling two of them says nothing about their spread."""
+FEW_WELLS: Final = 10
+"""Fewer wells of a class than this carry numbers, but no verdict that one model is better than another."""
 _LARGEST: Final[dict[MetricName, float]] = {"brier": 2.0}
 _ROUNDING: Final = 1e-9
 
@@ -27,17 +31,19 @@ class Estimate:
 
     Attributes:
         value: On all scored units.
-        interval: 95 %, from wells drawn with replacement within their class.
+        interval: 95 %, from wells drawn with replacement within their class; None with fewer than `MIN_WELLS` in one.
         chance: Mean over permutations of the true labels among the wells of each plate.
     """
 
     value: float
-    interval: Interval
+    interval: Interval | None
     chance: float
 
     @property
     def contains_chance(self) -> bool:
-        """Whether the interval holds the chance level, so that the value says nothing."""
+        """Whether the interval holds the chance level, so that the value says nothing; never without an interval."""
+        if self.interval is None:
+            return False
         return self.interval.low - _ROUNDING <= self.chance <= self.interval.high + _ROUNDING
 
 
@@ -50,35 +56,40 @@ class Difference:
         other: Name of the second one.
         level: `site` or `well`.
         value: Balanced accuracy of `model` minus that of `other`.
-        interval: 95 %, from the same draws of wells for both.
+        interval: 95 %, from the same draws of wells for both; None with fewer than `MIN_WELLS` wells of a class.
+        smallest_class: Wells of the class that has fewest.
     """
 
     model: str
     other: str
     level: str
     value: float
-    interval: Interval
+    interval: Interval | None
+    smallest_class: int
 
     @property
     def is_positive(self) -> bool:
         """Whether the whole interval lies above zero: `model` is better than `other`."""
-        return self.interval.low > _ROUNDING
+        return self.interval is not None and self.interval.low > _ROUNDING
 
 
-def estimate(name: MetricName, replicates: np.ndarray, permuted: np.ndarray | float) -> Estimate:
+def estimate(
+    name: MetricName, replicates: np.ndarray, permuted: np.ndarray | float, smallest_class: int
+) -> Estimate:
     """Make an estimate out of a metric's replicates.
 
     Args:
         name: The metric, for the range that the interval is cut to.
         replicates: Its value on the units, then on every bootstrap draw of them, `(1 + num_draws,)`.
         permuted: Its values under permuted labels, or their expectation where that is known.
+        smallest_class: Wells of the class that has fewest.
 
     Returns:
         The first replicate, the interval of the others, and the mean of `permuted`.
     """
     return Estimate(
         float(replicates[0]),
-        centred_interval(replicates, 0.0, _LARGEST.get(name, 1.0)),
+        centred_interval(replicates, 0.0, _LARGEST.get(name, 1.0)) if smallest_class >= MIN_WELLS else None,
         float(np.mean(permuted)),
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from phenotrain.doses import dose_rank
+from phenotrain.evaluate.confounding import confounding
 from phenotrain.evaluate.difference import Answers
 from phenotrain.evaluate.metrics import Metrics
 from phenotrain.evaluate.predictions import CLASSIFIER, Predictions
@@ -56,6 +57,7 @@ def evaluate(
         simulated=simulated,
         test=scorer.role(roles == "test"),
         validation=scorer.role(roles == "validation") if (roles == "validation").any() else None,
+        confounded=confounding(sites, roles, classes, control),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phenotrain.evaluate.estimates import FEW_WELLS, SIGNIFICANCE
 from phenotrain.evaluate.predictions import CLASSIFIER, INTENSITY
 
 if TYPE_CHECKING:
@@ -18,29 +19,45 @@ def headline_of(metrics: Metrics) -> str:
         metrics: What was found.
 
     Returns:
-        Held-out sites, doses, whether the result is at chance or does not beat the intensity baseline (where
-        that is among the models), then well-level balanced accuracy, interval, chance, p and the lead.
+        Held-out sites, doses, what the classes are confounded with, whether the result is at chance or does not beat
+        the intensity baseline (where that is among the models), then well-level balanced accuracy, interval, chance,
+        p and the lead. Where a class has few wells, their number stands in place of a verdict on the baseline.
     """
     found = metrics.test.classified(CLASSIFIER, "well")
     lead = metrics.test.difference(INTENSITY)
     accuracy = found.balanced_accuracy
-    verdict = "not distinguishable from chance, " if metrics.at_chance else ""
-    if lead is not None and not lead.is_positive:
+    verdict = ""
+    if metrics.confounded:
+        verdict = f"classes confounded with where their wells lie ({'; '.join(metrics.confounded)}), "
+    if metrics.at_chance:
+        verdict += "not distinguishable from chance"
+        if found.smallest_p > SIGNIFICANCE:
+            verdict += f" (no answers on these wells could be: their smallest p is {found.smallest_p:.2f})"
+        verdict += ", "
+    after = ""
+    is_few = found.smallest_class < FEW_WELLS
+    if lead is not None and is_few:
+        after = f"; {lead.value:+.2f} {interval_text(lead.interval)} against {INTENSITY}"
+    elif lead is not None and lead.is_positive:
+        after = f"; {lead.value:.2f} {interval_text(lead.interval)} above {INTENSITY}"
+    elif lead is not None:
         verdict += (
             f"does not beat the baseline of {INTENSITY} (difference {lead.value:.2f} "
             f"{interval_text(lead.interval)}), "
         )
-    beaten = (
-        f"; {lead.value:.2f} {interval_text(lead.interval)} above {INTENSITY}"
-        if lead is not None and lead.is_positive
-        else ""
-    )
+    if is_few:
+        after += f"; the smallest class has {wells_text(found.smallest_class)}"
     note = " (simulated data)" if metrics.simulated else ""
     return (
         f"{metrics.test.held_out}, {doses_text(metrics.test.num_top_doses)}: {verdict}well-level balanced "
         f"accuracy {accuracy.value:.2f} {interval_text(accuracy.interval)}, chance {accuracy.chance:.2f}, "
-        f"{p_text(found.p_value)}{beaten}{note}."
+        f"{p_text(found.p_value)}{after}{note}."
     )
+
+
+def wells_text(num_wells: int) -> str:
+    """Count wells."""
+    return "1 well" if num_wells == 1 else f"{num_wells} wells"
 
 
 def doses_text(num_top_doses: int) -> str:
@@ -49,8 +66,8 @@ def doses_text(num_top_doses: int) -> str:
 
 
 def interval_text(interval: Interval | None) -> str:
-    """Write an interval in brackets, a missing one as a dash."""
-    return "-" if interval is None else f"[{interval.low:.2f}, {interval.high:.2f}]"
+    """Write an interval in brackets; a missing one says why."""
+    return "[too few wells]" if interval is None else f"[{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def p_text(p_value: float) -> str:

@@ -3,14 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
-from phenotrain.evaluate.estimates import Difference, Estimate, MetricName
+from phenotrain.evaluate.estimates import SIGNIFICANCE, Difference, Estimate, MetricName
 from phenotrain.evaluate.headline import headline_of
 from phenotrain.evaluate.predictions import CLASSIFIER, shown_order
 from phenotrain.evaluate.units import Level
-
-SIGNIFICANCE: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class Classification:
         accuracy: Share of units whose most probable class is the true one.
         estimates: Every metric; None where it is not defined (no treated unit has a same-plate control).
         p_value: Of the balanced accuracy, one-sided, from true labels permuted among the wells of each plate.
+        smallest_p: The smallest p that any answers could reach on these wells and plates.
         confusion: Counts, `(true class, predicted class)` in the order of the classes.
     """
 
@@ -36,7 +35,13 @@ class Classification:
     accuracy: float
     estimates: Mapping[MetricName, Estimate | None]
     p_value: float
+    smallest_p: float
     confusion: tuple[tuple[int, ...], ...]
+
+    @property
+    def smallest_class(self) -> int:
+        """Units of the class that has fewest."""
+        return min(sum(row) for row in self.confusion)
 
     @property
     def balanced_accuracy(self) -> Estimate:
@@ -137,6 +142,7 @@ class Metrics:
         simulated: Whether the images are simulated.
         test: Results on the test sites, the ones to quote.
         validation: Results on the validation sites; None where no site has that role.
+        confounded: What could tell classes apart beside their effect, as `confounding` says it.
     """
 
     treatments: tuple[str, ...]
@@ -144,6 +150,7 @@ class Metrics:
     simulated: bool
     test: RoleMetrics
     validation: RoleMetrics | None
+    confounded: tuple[str, ...] = ()
 
     @property
     def chance(self) -> float:

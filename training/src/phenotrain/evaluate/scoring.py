@@ -138,6 +138,7 @@ def _differences(headline: dict[tuple[str, Level], Classified]) -> list[Differen
             headline[CLASSIFIER, level].balanced_accuracies - found.balanced_accuracies,
             (CLASSIFIER, model),
             level,
+            headline[CLASSIFIER, "well"].classification.smallest_class,
         )
         for (model, level), found in headline.items()
         if model != CLASSIFIER

@@ -41,6 +41,7 @@ def explain_findings(
     task: Task,
     probabilities: np.ndarray,
     *,
+    num_top_doses: int,
     seed: int = 0,
     num_sites: int = NUM_SITES,
 ) -> ExplanationFindings:
@@ -56,6 +57,7 @@ def explain_findings(
         roles: `train`, `validation` or `test` of every site.
         task: Treatments in logit order and control.
         probabilities: Of the classifier for every site, `(num_sites, treatment)`.
+        num_top_doses: Doses of each treatment to explain, from the top; 0 for all.
         seed: Seed of everything drawn.
         num_sites: Most sites of one treatment; fewer where fields are large.
 
@@ -67,7 +69,15 @@ def explain_findings(
         RuntimeError: If stain attributions do not sum to the logit difference.
     """
     served = Graph.load(model_onnx, device="cpu")
-    chosen = choose_rows(cache.sites, roles, task.treated, task.control, num_sites=num_sites, seed=seed)
+    chosen = choose_rows(
+        cache.sites,
+        roles,
+        task.treated,
+        task.control,
+        num_top_doses=num_top_doses,
+        num_sites=num_sites,
+        seed=seed,
+    )
     if not chosen:
         raise ValueError(
             f"Expected test sites of at least one of {', '.join(task.treated)} to explain; there are none. "

@@ -8,10 +8,10 @@ from scipy.stats import norm
 from scipy.stats import t as student_t
 
 from phenotrain.evaluate import Interval
+from phenotrain.evaluate.estimates import MIN_WELLS
+from phenotrain.evaluate.headline import wells_text
 
 NUM_RESAMPLES: Final = 1999
-MIN_WELLS: Final = 3
-"""Fewest wells that give an interval: resampling two of them says nothing about their spread."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,12 @@ class Estimate:
     interval: Interval | None
     num_sites: int
     num_wells: int
+
+    @property
+    def size(self) -> str:
+        """How many sites of how many wells."""
+        sites = "1 site" if self.num_sites == 1 else f"{self.num_sites} sites"
+        return f"{sites} of {wells_text(self.num_wells)}"
 
     def is_above(self, level: float) -> bool:
         """Whether the whole interval lies above a level; never without an interval."""

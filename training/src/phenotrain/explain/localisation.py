@@ -2,22 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from skimage.filters import threshold_otsu
 
+from phenotrain.evaluate.estimates import MIN_WELLS
 from phenotrain.explain.estimates import (
-    MIN_WELLS,
     Estimate,
     mean_over_wells,
     percentiles,
     resampled_means,
 )
 from phenotrain.explain.grid import cell_means, cells
-
-FOREGROUND_STAINS: Final = ("Hoechst", "ConA")
-"""Nuclei and endoplasmic reticulum: together they show whole cells."""
+from phenotrain.stains_by_name import NUCLEAR_STAINS, RETICULAR_STAINS, named_channel
 
 
 @dataclass(frozen=True)
@@ -118,8 +115,9 @@ def foreground(field: np.ndarray, stains: Sequence[str]) -> np.ndarray:
     Returns:
         Boolean `(y, x)`; nowhere True where the chosen stains are flat.
     """
-    named = [index for index, stain in enumerate(stains) if stain in FOREGROUND_STAINS]
-    planes = field[named if len(named) == len(FOREGROUND_STAINS) else slice(None)].astype(float)
+    named = [named_channel(stains, words) for words in (NUCLEAR_STAINS, RETICULAR_STAINS)]
+    known = [index for index in named if index is not None]
+    planes = field[known if len(known) == len(named) else slice(None)].astype(float)
     deviation = planes.std(axis=(1, 2), keepdims=True)
     planes = (planes - planes.mean(axis=(1, 2), keepdims=True)) / np.where(deviation > 0, deviation, 1)
     total = planes.sum(axis=0)

@@ -39,8 +39,10 @@ class Curve:
     gain: Estimate
 
     @property
-    def passes(self) -> bool:
-        """Whether the map's order is better than random order by its interval."""
+    def passes(self) -> bool | None:
+        """Whether the map's order is better than random order by its interval; None without one."""
+        if self.gain.interval is None:
+            return None
         return self.gain.is_above(0.0)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from phenotrain.evaluate.estimates import MIN_WELLS
 from phenotrain.explain.estimates import Estimate
 
 MAX_CORRELATION: Final = 0.5
@@ -42,8 +43,13 @@ class Randomisation:
     num_blank: int
 
     @property
-    def passes(self) -> bool:
-        """Whether the maps are others from the second stage on (or from the first where there is no second)."""
+    def passes(self) -> bool | None:
+        """Whether the maps are others from the second stage on (or from the first where there is no second).
+
+        None with too few wells for a verdict.
+        """
+        if any(stage.correlation.num_wells < MIN_WELLS for stage in self.stages):
+            return None
         later = self.stages[1:] or self.stages
         values = [stage.correlation.value for stage in later]
         return bool(values) and all(value is not None and value < MAX_CORRELATION for value in values)

@@ -9,10 +9,9 @@ import pandas as pd
 
 from phenoserve.engine import Graph
 from phenotrain.cache import FieldCache
-from phenotrain.doses import dose_rank
+from phenotrain.doses import top_doses
 
 MAX_TREATMENTS: Final = 12
-NUM_TOP_DOSES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ def choose_rows(
     treated: Sequence[str],
     control: str,
     *,
+    num_top_doses: int,
     num_sites: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
@@ -50,15 +50,16 @@ def choose_rows(
         roles: `train`, `validation` or `test` of every site.
         treated: Treatments without the control; the first `MAX_TREATMENTS` are explained.
         control: Name of the control.
+        num_top_doses: Doses of each treatment to explain, from the top; 0 for all.
         num_sites: Most sites of one treatment.
         seed: Seed of the draw.
 
     Returns:
-        Rows by treatment, ascending: test sites at the `NUM_TOP_DOSES` top doses where there are such, else at any; a
+        Rows by treatment, ascending: test sites at the top doses where there are such, else at any; a
         second site of a well only after every well has given one. Treatments without a test site are left out.
     """
     is_test = roles == "test"
-    is_top = dose_rank(sites, control) <= NUM_TOP_DOSES
+    is_top = top_doses(sites, control, num_top_doses)
     labels = sites["treatment"].to_numpy(dtype=str)
     rng = np.random.default_rng(seed)
     chosen: dict[str, np.ndarray] = {}

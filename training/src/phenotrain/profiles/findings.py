@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from phenotrain.grouping import natural_order
-from phenotrain.profiles.activity import phenotypic_activity
+from phenotrain.profiles.activity import SIGNIFICANCE, phenotypic_activity
 from phenotrain.profiles.batch_effect import batch_predictability
 from phenotrain.profiles.correction import MIN_CONTROLS, Batch, Correction, fit_correction
 from phenotrain.profiles.draws import NUM_DRAWS
@@ -142,6 +142,7 @@ def find_profiles(
             f"{num_missing} of {len(activity)} treatments and doses have no p for their activity: they are on one "
             "plate only, or their plates have too few controls to draw pseudo-treatments from."
         )
+    notes += notes_on_draws(activity, num_draws)
     effect = batch_predictability(wells, batch, max_components=max_components, seed=seed)
     if "corrected" not in set(effect["profiles"]):
         notes.append(
@@ -193,6 +194,29 @@ def _correctable(wells: WellProfiles, batch: Batch) -> tuple[WellProfiles, list[
         f"{', '.join(poor)}."
     )
     return wells.take(kept), [note]
+
+
+def notes_on_draws(activity: pd.DataFrame, num_draws: int) -> list[str]:
+    """Say where the smallest p that the draws can give is too large to call one treatment and dose active.
+
+    Args:
+        activity: `phenotypic_activity`'s table; its column `p_value` is used.
+        num_draws: Pseudo-treatments behind each p.
+
+    Returns:
+        One sentence, or none where a single treatment and dose can be active.
+    """
+    num_judged, smallest = int(activity["p_value"].notna().sum()), 1 / (1 + num_draws)
+    # Of m hypotheses, k at the smallest p have q = smallest * m / k.
+    num_needed = int(smallest * num_judged // SIGNIFICANCE) + 1
+    if num_needed < 2:
+        return []
+    what = (
+        f"fewer than {num_needed} of the {num_judged} treatments and doses cannot be active, whatever they do"
+    )
+    if num_needed > num_judged:
+        what = f"no q can fall below {SIGNIFICANCE}"
+    return [f"With {num_draws} pseudo-treatments {what}; draw more (`--draws`)."]
 
 
 def _layout(wells: WellProfiles, corrected: np.ndarray, judged: Sequence[str], seed: int) -> pd.DataFrame:

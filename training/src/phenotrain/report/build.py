@@ -10,8 +10,9 @@ import pandas as pd
 
 from phenotrain.evaluate import Difference, Estimate, MetricName, doses_text, p_text
 from phenotrain.evaluate.dose_response import left_out_text
-from phenotrain.evaluate.draws import NUM_PERMUTATIONS
-from phenotrain.evaluate.headline import interval_text
+from phenotrain.evaluate.draws import NUM_PERMUTATIONS, NUM_PERMUTATIONS_FOR_CHANCE
+from phenotrain.evaluate.estimates import FEW_WELLS, MIN_WELLS
+from phenotrain.evaluate.headline import interval_text, wells_text
 from phenotrain.evaluate.predictions import CLASSIFIER, FOREST
 from phenotrain.grouping import treated_names
 from phenotrain.report import figures, score_figures
@@ -66,7 +67,9 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
         model_figure=score_figures.models_compared(test),
         more_panels=_more_panels,
         num_dose_panels=len(table[["treatment", "series"]].drop_duplicates()),
+        min_wells=MIN_WELLS,
         num_permutations=NUM_PERMUTATIONS,
+        num_permutations_of_rank=NUM_PERMUTATIONS_FOR_CHANCE,
         ranks=score_figures.scores_per_rank(test),
         treated=treated_names(metrics.treatments, metrics.control),
         overlays=[
@@ -135,6 +138,18 @@ def _limits(context: ReportContext) -> list[str]:
         limits.insert(0, f"The split leaks. {context.split['why_it_leaks']}")
     if context.split.get("protocol") == "leave-well-out":
         limits.insert(1, "Training and test wells share their plates, so nothing is known about a new plate.")
+    if context.metrics.confounded:
+        limits.insert(
+            0,
+            f"Classes are confounded with where their wells lie: {'; '.join(context.metrics.confounded)}. What a "
+            "plate, an edge or a column does to cells may pass for an effect of the treatment.",
+        )
+    smallest = context.metrics.test.classified(CLASSIFIER, "well").smallest_class
+    if smallest < FEW_WELLS:
+        limits.append(
+            f"The smallest class has {wells_text(smallest)} on the test side; the numbers may be far off, and no model "
+            "is called better than another."
+        )
     if context.simulated:
         limits.insert(
             0, "The images are simulated; the numbers say that the software works, nothing of biology."

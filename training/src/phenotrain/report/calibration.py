@@ -6,12 +6,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from phenotrain.calibration_check import CalibrationFindings, Share
+from phenotrain.evaluate.estimates import FEW_WELLS
+from phenotrain.evaluate.headline import wells_text
 from phenotrain.report.section import Section, render
 from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR, inline_svg, page_style
 
 
-def calibration_section(findings: CalibrationFindings) -> Section:
-    """Words and draws the findings."""
+def calibration_section(findings: CalibrationFindings, smallest_class: int) -> Section:
+    """Words and draws the findings.
+
+    Args:
+        findings: What was found on the test sites.
+        smallest_class: Test wells of the class that has fewest; with few of them the coverage is no verdict.
+    """
     html = render(
         "calibration.html.j2",
         findings=findings,
@@ -28,9 +35,20 @@ def calibration_section(findings: CalibrationFindings) -> Section:
             "flagged",
             "Share of stacks flagged as out of distribution, with the stated false-positive rate of controls.",
         ),
-        keeps_word=findings.covered["all"].low <= findings.coverage <= findings.covered["all"].high,
+        verdict=_verdict(findings, smallest_class),
     )
     return Section("calibration", "Calibration", html, findings.to_json())
+
+
+def _verdict(findings: CalibrationFindings, smallest_class: int) -> str:
+    covered = findings.covered["all"]
+    if smallest_class < FEW_WELLS:
+        return f"The smallest class has {wells_text(smallest_class)}, too few to judge the prediction sets by"
+    if covered.high < findings.coverage:
+        return "The prediction sets hold the true treatment less often than they state"
+    if covered.low > findings.coverage:
+        return "The prediction sets hold the true treatment more often than they state"
+    return "The prediction sets keep their word"
 
 
 def _reliability(findings: CalibrationFindings) -> str:

@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from phenotrain.evaluate.dose_fit import MIN_DOSES, MIN_PLATES, SIGNIFICANCE, DoseFit
+from phenotrain.evaluate.dose_fit import MIN_DOSES, MIN_PLATES, DoseFit
 from phenotrain.evaluate.dose_response import left_out_text
+from phenotrain.evaluate.estimates import SIGNIFICANCE
 from phenotrain.grouping import natural_order
 from phenotrain.report.section import Section, render
 from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR, inline_svg, page_style

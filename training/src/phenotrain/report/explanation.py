@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from phenotrain.evaluate.estimates import MIN_WELLS
 from phenotrain.explain.estimates import Estimate
 from phenotrain.explain.findings import ExplanationFindings
 from phenotrain.explain.localisation import Localisation
@@ -77,14 +78,18 @@ def _randomisation(found: Randomisation | None) -> str:
     if not known:
         return "Randomisation could not be tested: every map is the same everywhere."
     last = known[1] if len(known) > 1 else known[0]
+    size = found.stages[0].correlation
     verdict = (
-        "Passes: the maps change when what was learned is destroyed"
+        f"No verdict from {size.size}"
+        if size.num_wells < MIN_WELLS
+        else "Passes: the maps change when what was learned is destroyed"
         if found.passes
         else "Fails: the maps stay alike when what was learned is destroyed, so they do not show it"
     )
     return (
         f"{verdict}. With head and last block shuffled, |rank correlation| with the map before is {last:.2f}; it must "
-        f"be below {MAX_CORRELATION:.1f} there and at every later stage, and unrelated maps give {found.chance:.2f}."
+        f"be below {MAX_CORRELATION:.1f} there and at every later stage, and unrelated maps give {found.chance:.2f} "
+        f"({size.size})."
     )
 
 
@@ -94,7 +99,10 @@ def _perturbation(found: Perturbation | None) -> str:
     parts = {"deletion": found.deletion, "insertion": found.insertion}
     passing = [name for name, curve in parts.items() if curve.passes]
     gains = ", ".join(f"{name} gain {estimate_text(curve.gain)}" for name, curve in parts.items())
-    if len(passing) == len(parts):
+    size = found.deletion.gain
+    if size.interval is None:
+        verdict = "No verdict: the sites lie in too few wells"
+    elif len(passing) == len(parts):
         verdict = "Passes: the answer follows the cells in the map's order more than in random order"
     elif passing:
         verdict = (
@@ -102,7 +110,7 @@ def _perturbation(found: Perturbation | None) -> str:
         )
     else:
         verdict = "Fails: the map's order is not distinguishable from random order, or worse"
-    return f"{verdict} ({gains})."
+    return f"{verdict} ({gains}; {size.size})."
 
 
 def _truth(findings: ExplanationFindings) -> str:
@@ -121,7 +129,8 @@ def _truth(findings: ExplanationFindings) -> str:
         )
     times = estimate_text(found.inside.ratio)
     return (
-        f"{mass}: the maps' mass inside what the treatment changed is {times} times its share of the area. "
+        f"{mass}: the maps' mass inside what the treatment changed is {times} times its share of the area "
+        f"({found.inside.ratio.size}). "
         f"{pointing}"
     )
 
@@ -132,6 +141,11 @@ def _foreground(findings: ExplanationFindings) -> str:
         return (
             "The share on cells could not be measured: the maps are zero everywhere, or no cell stands out."
         )
+    if found.ratio.interval is None:
+        return (
+            f"No verdict from {found.ratio.size}: the maps have {_percent(found.mass)} of their mass on the "
+            f"{_percent(found.area)} of the area that are cells."
+        )
     side = (
         "more on cells than a map that is the same everywhere"
         if found.ratio.is_above(1.0)
@@ -141,7 +155,7 @@ def _foreground(findings: ExplanationFindings) -> str:
     )
     return (
         f"The maps lie {side}: {_percent(found.mass)} of their mass on {_percent(found.area)} of the area, "
-        f"ratio {estimate_text(found.ratio)}."
+        f"ratio {estimate_text(found.ratio)} ({found.ratio.size})."
     )
 
 
@@ -150,8 +164,14 @@ def _stains(found: StainFindings | None) -> str:
         return "Stains were not attributed: their subsets are too many."
     agreement = found.agreement
     if agreement is None:
-        num = sum(effect.is_significant for effect in found.effects)
-        return f"{num} of {len(found.effects)} pairs of treatment and stain have an attribution that is not zero."
+        judged = [effect for effect in found.effects if effect.attribution.interval is not None]
+        num_unjudged = len(found.effects) - len(judged)
+        num = sum(effect.is_significant for effect in judged)
+        sentence = f"{num} of {len(judged)} pairs of treatment and stain have an attribution that is not zero"
+        if not judged:
+            sentence = "Whether an attribution is not zero is not known"
+        too_few = f"; {num_unjudged} pairs rest on fewer than {MIN_WELLS} wells" if num_unjudged else ""
+        return f"{sentence}{too_few}."
     ours, theirs = agreement.tied_interval, agreement.raw_interval
     return (
         f"Rank correlation of the attributions with the simulated truth is {agreement.tied:.2f} "
@@ -163,6 +183,8 @@ def _stains(found: StainFindings | None) -> str:
 
 
 def _against(estimate: Estimate, level: float) -> str:
+    if estimate.interval is None:
+        return f"No verdict from {estimate.size}"
     if estimate.is_above(level):
         return "Better than a map that knows nothing"
     if estimate.is_below(level):

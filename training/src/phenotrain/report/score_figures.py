@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from phenotrain.evaluate import Estimate, MetricName, RoleMetrics
+from phenotrain.evaluate import Estimate, Interval, MetricName, RoleMetrics
 from phenotrain.evaluate.predictions import CLASSIFIER, FOREST, INTENSITY
 from phenotrain.report.figures import MAX_PANELS, WIDTH_IN, finish_dose_axis, panel
 from phenotrain.report.svg import (
@@ -136,5 +136,6 @@ def _draw_over_doses(
 
 def _bars(estimates: Sequence[Estimate]) -> np.ndarray:
     # An interval of percentiles need not contain the value itself; a bar cannot have a negative length.
-    lengths = [(found.value - found.interval.low, found.interval.high - found.value) for found in estimates]
+    intervals = [(found.value, found.interval or Interval(found.value, found.value)) for found in estimates]
+    lengths = [(value - interval.low, interval.high - value) for value, interval in intervals]
     return np.maximum(np.array(lengths).reshape(-1, 2).T, 0)

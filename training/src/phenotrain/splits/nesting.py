@@ -96,8 +96,14 @@ def _statement(is_nested: bool, several: list[str], on_one_plate: "pd.Series[int
     if is_nested:
         return (
             "Doses are nested in plates: no plate carries two doses of a learned treatment, so a dose cannot be told "
-            "from its plates. Doses are therefore compared only with the controls of their own plates, never "
-            "with each other across plates."
+            "from its plates. Doses are therefore compared only with the controls of their own plates, and with each "
+            "other only through them."
         )
     shared = int((on_one_plate > 1).groupby(level="plate").any().sum())
-    return f"Doses are not nested in plates: {shared} plates carry more than one dose of a learned treatment."
+    some = "1 plate carries" if shared == 1 else f"{shared} plates carry"
+    statement = f"{some} more than one dose of a learned treatment."
+    most = on_one_plate.groupby(level="name").max()
+    nested = [name for name in several if most[name] == 1]
+    if nested:
+        return f"Doses are nested in plates for {', '.join(nested)} alone: {statement}"
+    return f"Doses are not nested in plates: {statement}"
