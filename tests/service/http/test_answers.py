@@ -181,6 +181,41 @@ async def test_labels_and_other_spellings_are_followed(ask, engine: Engine, arra
     assert imagej["probabilities"] == query.json()["probabilities"] == plain["probabilities"]
 
 
+def paged(stack: np.ndarray, names: list[str], **of_name) -> bytes:
+    """A page a channel, each with a name of its own."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for channel, name in zip(stack, names, strict=True):
+            tag = {key: make(name) for key, make in of_name.items()}
+            writer.write(channel, photometric="minisblack", metadata=None, contiguous=False, **tag)
+    return file.getvalue()
+
+
+async def test_names_beside_the_pages_are_followed(ask, engine: Engine, array) -> None:
+    """Names in tifffile's JSON, in PageName or in a description a page order the stack; too few of them are refused."""
+    order = [engine.bundle.manifest.input.channels.index(stain) for stain in STAINS_OF_NAMES]
+    names, stack = list(STAINS_OF_NAMES), array[order]
+    files = [
+        tiff(stack, metadata={"axes": "CYX", "Channel": {"Name": names}}),
+        tiff(stack, metadata={"axes": "CYX", "Labels": names}),
+        paged(stack, names, extratags=lambda name: [(285, 2, 0, name, True)]),
+        paged(stack, names, description=str),
+    ]
+    short = tiff(stack, metadata={"axes": "CYX", "Labels": names[:-1]})
+    times = paged(array, [f"exposed for {time} ms" for time in range(len(array))], description=str)
+    async with ask() as client:
+        plain = (await client.post("/predict", content=tiff(array), headers=HEADERS)).json()
+        for content in files:
+            body = (await client.post("/predict", content=content, headers=HEADERS)).json()
+            assert (body["stack"]["channel_order"], body["stack"]["channels"]) == ("pages", names)
+            assert body["probabilities"] == plain["probabilities"]
+        assert "names 5 channels" in assert_problem(
+            await client.post("/predict", content=short, headers=HEADERS), "damaged_tiff"
+        )
+        told = (await client.post("/predict", content=times, headers=HEADERS)).json()["stack"]
+    assert (told["channel_order"], told["notices"][0]["code"]) == ("bundle", "unmatched_channel_names")
+
+
 async def test_a_colour_picture_is_read_only_by_a_stated_order(ask, make_tiny_bundle, tmp_path) -> None:
     """Red, green and blue are no stains until the query says so."""
     make_tiny_bundle(tmp_path / "three", channels=("DNA", "RNA", "ER"), downsample=1)

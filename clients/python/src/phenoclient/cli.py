@@ -40,7 +40,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_NAMED = {"ome": "the names in its OME-XML header", "imagej": "the labels in its ImageJ header"}
+_NAMED = {
+    "ome": "the names in its OME-XML header",
+    "imagej": "the labels in its ImageJ header",
+    "pages": "the names of its pages",
+}
 """Where an order comes from that the user did not state, and that is not the bundle's."""
 
 Files: TypeAlias = Annotated[

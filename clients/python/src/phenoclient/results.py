@@ -45,7 +45,7 @@ class StackSummary:
 
     Attributes:
         channels: Stains in the order that the channels of the stack were taken in.
-        channel_order: Where that order came from: `bundle`, `query`, `ome` or `imagej`.
+        channel_order: Where that order came from: `bundle`, `query`, `ome`, `imagej` or `pages`.
         height: Height of the field in pixels.
         width: Width of the field in pixels.
         dtype: Pixel type in the file: `uint8`, `uint16` or `float32`.

@@ -28,7 +28,7 @@ export interface StackNotice {
 
 export interface StackSummary {
   channels: string[];
-  channel_order: "bundle" | "query" | "ome" | "imagej";
+  channel_order: "bundle" | "query" | "ome" | "imagej" | "pages";
   /** An older service gives none. */
   notices?: StackNotice[];
   height: number;

@@ -6,6 +6,7 @@ const BY_SERVICE: Record<StackSummary["channel_order"], string> = {
   query: "in the order chosen here",
   ome: "by the names in the file (OME)",
   imagej: "by the labels in the file (ImageJ)",
+  pages: "by the names of the file's pages",
 };
 
 /** Says where the order of the channels came from. */

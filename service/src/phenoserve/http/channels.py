@@ -12,11 +12,17 @@ from phenoserve.errors import ErrorCode
 from phenoserve.http.problems import RequestError
 from phenoserve.stack import AmbiguousChannelsError, Notice, Stack, StainMatch, find_notices, match_stains
 
-ChannelOrder = Literal["bundle", "query", "ome", "imagej"]
+ChannelOrder = Literal["bundle", "query", "ome", "imagej", "pages"]
 
 SAY_WHICH: Final = (
     "Or say which each channel is: ?channels= with the bundle's stains in the order of the file's channels."
 )
+
+WRITERS: Final[dict[ChannelOrder, str]] = {
+    "ome": "its OME-XML",
+    "imagej": "ImageJ's labels",
+    "pages": "the names beside its pages",
+}
 
 
 @dataclass(frozen=True)
@@ -109,10 +115,10 @@ def _file_order(
         order: match.order for order, (_, match) in told.items() if match.order is not None
     }
     if len({*orders.values()}) > 1:
-        raise AmbiguousChannelsError(
-            f"By its OME-XML the file's channels are {', '.join(orders['ome'])}; by ImageJ's labels they are"
-            f" {', '.join(orders['imagej'])}. {SAY_WHICH}"
+        readings = "; ".join(
+            f"by {WRITERS[order]} they are {', '.join(names)}" for order, names in orders.items()
         )
+        raise AmbiguousChannelsError(f"The file names its channels in two ways: {readings}. {SAY_WHICH}")
     for order, names in orders.items():
         return names, order, []
     if stack.is_picture:
@@ -133,6 +139,7 @@ def _names(stack: Stack) -> list[tuple[ChannelOrder, tuple[str, ...]]]:
     written: list[tuple[ChannelOrder, tuple[str, ...] | None]] = [
         ("ome", stack.channel_names),
         ("imagej", stack.labels),
+        ("pages", stack.page_names),
     ]
     return [(order, names) for order, names in written if names is not None]
 

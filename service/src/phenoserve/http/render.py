@@ -251,20 +251,24 @@ def _summary(answered: Answered) -> schemas.StackSummary:
 
 
 def _swapped(answered: Answered) -> list[Notice]:
-    """The notice of two channels that look like each other's stain; none where another one says more of them."""
+    """The notice of two channels that fit better in each other's place, where no other notice says what is wrong."""
     calibration, mismatch = answered.bundle.calibration, answered.mismatch
-    if calibration is None or mismatch is None or not calibration.looks_swapped(mismatch):
+    if (
+        calibration is None
+        or mismatch is None
+        or not calibration.looks_swapped(mismatch)
+        or mismatch.value <= 0
+    ):
         return []
-    first, second = (answered.bundle.manifest.input.channels[index] for index in mismatch.channels)
-    told = {notice.channels for notice in answered.stack.notices if notice.code == "repeated_channel"}
-    if any({first, second} <= set(channels) for channels in told):
+    pair = tuple(answered.bundle.manifest.input.channels[index] for index in mismatch.channels)
+    if any(set(pair) & set(notice.channels) for notice in answered.stack.notices):
         return []
     return [
         Notice(
             "swapped_channels",
-            (first, second),
-            f"{first} and {second} look too much like each other's stain in the sites that the model learned from. If"
-            " their channels are swapped, say the order: ?channels=NAME,NAME,…",
+            pair,
+            f"The channels taken as {' and '.join(pair)} fit better in each other's place, by what these stains look"
+            " like in the training sites. If they are swapped, say the order: ?channels=NAME,NAME,…",
         )
     ]
 

@@ -25,6 +25,7 @@ VENDOR_TAGS: Final = range(33628, 33632)
 HEADER_TAGS: Final = {
     254: "NewSubfileType",
     270: "ImageDescription",
+    285: "PageName",
     297: "PageNumber",
     338: "ExtraSamples",
     33471: "OlympusINI",

@@ -74,9 +74,14 @@ class Header:
 
 def descriptions(directories: Directories) -> list[str]:
     """Every text that describes an image, of any page, each once and without blanks around it."""
-    texts = (_text(tag.content) for page in directories.pages for tag in page if tag.code == 270)
+    return [*dict.fromkeys(text for page in directories.pages for text in tag_texts(page, 270))]
+
+
+def tag_texts(page: Sequence[TagValue], code: int) -> list[str]:
+    """The texts that a tag of one page holds, without blanks around them and without empty ones."""
+    texts = (_text(tag.content) for tag in page if tag.code == code)
     parts = (part.strip(BLANK) for text in texts for part in text.split("\0"))
-    return [*dict.fromkeys(part for part in parts if part)]
+    return [part for part in parts if part]
 
 
 def read_headers(

@@ -31,7 +31,7 @@ from phenoserve.stack.errors import (
     UnsupportedPixelsError,
 )
 from phenoserve.stack.headers import descriptions, read_headers
-from phenoserve.stack.labels import read_labels
+from phenoserve.stack.labels import read_labels, read_page_names
 from phenoserve.stack.layout import Layout, plan_layout
 from phenoserve.stack.model import STACK_DTYPES, Stack, StackLimits
 from phenoserve.stack.ome import parse_ome
@@ -160,13 +160,15 @@ def _read(data: bytes | memoryview, limits: StackLimits, *, is_channel_file: boo
             is_channel_file=is_channel_file,
         )
         labels = read_labels(first.tags.valueof(IMAGEJ_METADATA), layout.num_channels)
+        page_names = read_page_names(directories, layout.num_channels)
         array = _decode(pages, layout)
     if array.dtype == np.float32 and not np.isfinite(array).all():
         bad = int(np.count_nonzero(~np.isfinite(array)))
         raise NonFinitePixelsError(
             f"{bad} of {array.size} pixels are NaN or infinite. Replace them before sending."
         )
-    return Stack(array, layout.channel_names, labels, is_picture=first.photometric == PHOTOMETRIC.RGB)
+    is_picture = first.photometric == PHOTOMETRIC.RGB
+    return Stack(array, layout.channel_names, labels, page_names, is_picture=is_picture)
 
 
 def _check_page_numbers(directories: Directories) -> None:
