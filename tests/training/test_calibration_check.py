@@ -96,6 +96,6 @@ def test_coverage_and_flags_are_counted_on_the_scored_sites(tiny_module):
         share.num == share.num_of == 6 for name, share in found.flagged.items() if name != "held-out controls"
     )
 
-    section = calibration_section(found)
+    section = calibration_section(found, 12)
     assert "do not keep their word" in section.html
     assert json.loads(json.dumps(section.numbers))["covered"]["all"]["num"] == 12

@@ -112,7 +112,9 @@ def table_parts(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Reci
     scored = scored_rows(sites, roles, task, num_top_doses)
     assert set(sites["treatment"].iloc[scored]) == set(task.treatments)
     assert golden_rows(sites, roles, task)
-    assert choose_rows(sites, roles, task.treated, task.control, num_sites=2, seed=seed)
+    assert choose_rows(
+        sites, roles, task.treated, task.control, num_top_doses=num_top_doses, num_sites=2, seed=seed
+    )
 
 
 @pytest.mark.parametrize("numbers", [range(60), pytest.param(range(60, 600), marks=pytest.mark.slow)])

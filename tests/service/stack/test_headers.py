@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -218,3 +219,24 @@ def test_labels_that_do_not_fit_are_refused() -> None:
     labels["Labels"] = ["DNA", "RNA", "ER"]
     with pytest.raises(StackError, match="labels 3 planes"):
         read_stack(write(array, imagej=True, metadata=labels))
+
+
+CASES = json.loads((Path(__file__).parents[2] / "cases" / "headers.json").read_text("utf-8"))["cases"]
+
+
+@pytest.mark.parametrize("kind", ["channel_file", "stack"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_headers_are_read_as_the_client_reads_them(case, kind):
+    """A file of one page is read or refused by what its header states, as the common table of cases says."""
+    rational = 5
+    tags = [(270, 2, 0, case["description"].encode(), True)]
+    if "tag" in case:
+        code, count = case["tag"]
+        tags.append((code, rational, count, (1, 1) * count, True))
+    content = write(np.zeros((64, 72), np.uint16), **GRAY, extratags=tags)
+    read = read_page if kind == "channel_file" else read_stack
+    if case[kind] == "read":
+        read(content)
+    else:
+        with pytest.raises(StackError):
+            read(content)

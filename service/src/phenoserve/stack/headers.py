@@ -140,9 +140,14 @@ def _read_imagej(text: str, program: str) -> Header:
         return int(value)
 
     channels, images = count("channels"), count("images")
-    axes = [("Z", count("slices")), ("T", count("frames")), ("C", channels)]
     named = zip(fields.get("axes", "").split(","), fields.get("lengths", "").split(","), strict=False)
-    axes += [(axis, int(size)) for axis, size in named if axis not in SCIFIO_AXES and size.isdecimal()]
+    sizes = {axis: int(size) for axis, size in named if size.isdecimal()}
+    axes = [
+        ("Z", max(count("slices"), sizes.get("Z", 1))),
+        ("T", max(count("frames"), sizes.get("Time", 1))),
+        ("C", max(channels, sizes.get("Channel", 1))),
+        *((axis, size) for axis, size in sizes.items() if axis not in SCIFIO_AXES),
+    ]
     num_stated = math.prod(size for _, size in axes)
     if "channels" in fields and num_stated > 0 and images > num_stated:
         axes.append(("another axis", images // num_stated))
