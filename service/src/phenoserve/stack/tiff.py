@@ -160,7 +160,7 @@ def _read(data: bytes | memoryview, limits: StackLimits, *, is_channel_file: boo
             is_channel_file=is_channel_file,
         )
         labels = read_labels(first.tags.valueof(IMAGEJ_METADATA), layout.num_channels)
-        page_names = read_page_names(directories, layout.num_channels)
+        page_names = read_page_names(directories, layout.page_of_channel, layout.num_channels)
         array = _decode(pages, layout)
     if array.dtype == np.float32 and not np.isfinite(array).all():
         bad = int(np.count_nonzero(~np.isfinite(array)))
