@@ -119,8 +119,8 @@ def test_what_passes_the_check_is_not_refused_later(monkeypatch, numbers):
 
     A refusal of the check is an error of the package. More than a quarter of the screens pass.
     """
-    monkeypatch.setattr(draws, "NUM_DRAWS", 9)
-    monkeypatch.setattr(draws, "NUM_PERMUTATIONS", 9)
+    monkeypatch.setattr(draws, "NUM_DRAWS", 99)
+    monkeypatch.setattr(draws, "NUM_PERMUTATIONS", 99)
     found = Counter()
     for number in numbers:
         rng = np.random.default_rng(number)

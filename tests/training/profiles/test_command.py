@@ -1,10 +1,9 @@
 import json
 import os
 import shutil
-
-import imagecodecs
 from types import SimpleNamespace
 
+import imagecodecs
 import numpy as np
 import pandas as pd
 import pytest

@@ -70,7 +70,8 @@ def learn(
         work: Folder of checkpoints and logs; a killed run goes on from there.
         console: Where progress is shown.
         with_baselines: Whether to fit the baselines too.
-        pretraining: Folder of SimCLR's checkpoint and log, where several runs share it; `work / "simclr"` when not given.
+        pretraining: Folder of SimCLR's checkpoint and log, where several runs share it; `work / "simclr"` when not
+            given.
 
     Returns:
         The trained parts and their predictions for every site.

@@ -92,7 +92,7 @@ def _folds(
 
     def learn_fold(roles: np.ndarray, name: str) -> Predictions:
         work = _fold_folder(request, task, splits[0].protocol, name)
-        # Under `reference` the folds of several treatments may have the same sites without labels: one SimCLR serves them.
+        # Under `reference` the folds of several treatments may have the same sites without labels: one SimCLR will do.
         shared = None if task == request.task else _shared_pretraining(request, cache, roles, task)
         return learn(cache, roles, task, request.recipe, work, console, pretraining=shared).predictions
 
