@@ -33,7 +33,9 @@ def roles_of(bundle: Bundle, sites: pd.DataFrame) -> tuple[np.ndarray, str]:
     plates, named = plate_names(sites), recorded.get("plates")
     role_of: dict[str, str] = {}
     if isinstance(named, Mapping):
-        pairs = [(str(plate), str(role)) for role, names in named.items() for plate in names]
+        pairs = [
+            (str(plate), role) for role, names in named.items() if isinstance(names, list) for plate in names
+        ]
         role_of = dict(pairs)
         if len(role_of) == len(pairs) and set(plates) <= set(role_of):
             roles = np.array([role_of[plate] for plate in plates])
