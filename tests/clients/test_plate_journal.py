@@ -15,7 +15,7 @@ from phenoclient.plate.tables import read_table, write_table
 BINDING = {"bundle digest": "ab", "layout": "rxrx"}
 ENTRIES = [
     Entry(
-        ("", "caf\udce9", f"A{index:02d}", "1"),
+        ("", "plat\udce9", f"A{index:02d}", "1"),
         ((index, 5),),
         {"predicted_treatment": "µ|\n", "distance": 0.1 * index},
     )

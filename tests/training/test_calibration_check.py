@@ -97,5 +97,5 @@ def test_coverage_and_flags_are_counted_on_the_scored_sites(tiny_module):
     )
 
     section = calibration_section(found, 12)
-    assert "do not keep their word" in section.html
+    assert "less often than they state" in section.html
     assert json.loads(json.dumps(section.numbers))["covered"]["all"]["num"] == 12

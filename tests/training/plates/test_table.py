@@ -281,7 +281,7 @@ def test_ids_of_the_table_do_not_split_a_well(read):
             "X,E,1,A02,1,IFN\u2011\u03b3",
             r"treatments 'IFN-\\u03b3' and 'IFN\\u2011",
         ),
-        ("X,E,1,A01,1,caf\u00e9", "X,E,1,A02,1,cafe\u0301", r"caf\\xe9' and 'cafe\\u0301'"),
+        ("X,E,1,A01,1,plat\u00e9", "X,E,1,A02,1,plate\u0301", r"plat\\xe9' and 'plate\\u0301'"),
         ("X,E,1,A01,1,a b", "X,E,1,A02,1,ab", "'a b' and 'ab'"),
         ("X,E,1,A01,1,DMSO", "x,E,1,A02,1,DMSO", "cell_type 'X' and 'x'"),
         ("X,E 1,1,A01,1,DMSO", "X,E  1,1,A02,1,DMSO", "experiments 'E  1' and 'E 1'"),

@@ -207,7 +207,7 @@ def _out_of_distribution(stack: Path | list[Path], answer: Prediction) -> str:
     )
     return (
         f"{_stack_name(stack)} is unlike what the model learned from{how_far}. Do not rely on its "
-        "probabilities: see whether the image is in focus and of the model's cells and stains."
+        "probabilities: see whether the image is in focus, of the model's cells and stains, and its channels in order."
     )
 
 
