@@ -107,7 +107,8 @@ def read_headers(
 def _text(content: bytes) -> str:
     encoding = next((encoding for start, encoding in UTF_16.items() if content.startswith(start)), None)
     if encoding is not None:
-        return content.decode(encoding, "replace").strip(BLANK)
+        whole = len(content) // 2 * 2  # a single zero byte may end it
+        return content[:whole].decode(encoding, "replace").strip(BLANK)
     try:
         return content.decode()
     except UnicodeDecodeError:
