@@ -47,6 +47,8 @@ def one(description: str | bytes | None = None, **options: object) -> bytes:
         Z6.replace("<OME", "<ome:OME xmlns:ome='x'").replace("</OME", "</ome:OME"),
         "<wrapper>" + Z6 + "</wrapper>",
         ("\ufeff" + Z6).encode("utf-16-le"),
+        Z6.encode("utf-16-be"),
+        b"\0" + Z6.encode(),
         "SCIFIO=0.46.0\naxes=X,Y,Z\nlengths=10,8,6\nimages=6\nslices=6",
         "SCIFIO=0.46.0\naxes=X,Y,Lifetime\nlengths=10,8,6\nimages=6\nchannels=1",
         "\ufeffImageJ=1.54f\nimages=6\nframes=6",

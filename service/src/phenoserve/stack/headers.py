@@ -46,8 +46,8 @@ MICROMANAGER_SUMMARY_AT, MICROMANAGER_SUMMARY = 32, 2355492
 MICROMANAGER_INDICES: Final = {
     "SliceIndex": "Z", "Slice": "Z", "FrameIndex": "T", "Frame": "T", "PositionIndex": "position",
 }  # fmt: skip
-UTF_16: Final = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
-"""How a description in UTF-16 begins, by its first two bytes."""
+UTF_16: Final = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<\0": "utf-16-be"}
+"""How a description in UTF-16 begins."""
 
 BLANK: Final = "\0 \t\r\n\ufeff"
 
@@ -105,7 +105,7 @@ def read_headers(
 
 
 def _text(content: bytes) -> str:
-    encoding = UTF_16.get(content[:2])
+    encoding = next((encoding for start, encoding in UTF_16.items() if content.startswith(start)), None)
     if encoding is not None:
         return content.decode(encoding, "replace").strip(BLANK)
     try:
