@@ -142,6 +142,78 @@ def test_folders_that_look_like_wells_are_asked_about(folder):
         find_sites(touch(folder, "B02/T24_s1_w1.tif", "B03/T24_s1_w1.tif"))
 
 
+@pytest.mark.parametrize("name", ["r01c0{}f01p01-ch1.tiff", "A0{}_s1_w1.tif"])
+def test_folders_of_a_well_each_are_asked_about(folder, name):
+    """Where each folder looks like a well and holds files of another one, both patterns shown read what they say."""
+    touch(folder, f"B02/{name.format(1)}", f"B03/{name.format(2)}")
+    with pytest.raises(PlateError, match="B02 looks like well B02") as caught:
+        find_sites(folder)
+    patterns = [text.split("'")[0] for text in str(caught.value).split("--pattern '")[1:]]
+    wells = [
+        [site.well for site in find_sites(folder, layout_of_pattern(pattern)).sites] for pattern in patterns
+    ]
+    assert wells == [["A01", "A02"], ["B02", "B03"]]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "place"),
+    [
+        ("*{well}_s{site}_w{channel}.tif", "scr_AB12_s1_w1.tif", ("AB12", "1")),
+        ("{well}_*{site}_w{channel}.tif", "B03_s12_w1.tif", ("B03", "12")),
+        ("{plate}_{well}_*{site}_w{channel}*.tif", "a_B03_s1_w1_x.tif", ("B03", "1")),
+        ("{row}{col}_{channel}.tif", "0203_1.tif", ("B03", "1")),
+    ],
+)
+def test_a_star_tears_no_number_and_no_well_apart(folder, pattern, name, place):
+    """Beside a star a well has all its letters and a number all its digits."""
+    (site,) = find_sites(touch(folder, name), layout_of_pattern(pattern)).sites
+    assert (site.well, site.site) == place
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "ways"),
+    [
+        ("*{well}*_s{site}_w{channel}.tif", "a_B02_B03_s1_w1.tif", "well B03, site 1, or well B02, site 1"),
+        ("{well}_{plate}_{site}*.tif", "A01_x_2_3.tif", "well A01, site 2, or well A01, site 3"),
+    ],
+)
+def test_a_pattern_that_reads_a_name_in_two_ways_is_refused(folder, pattern, name, ways):
+    """A pattern whose open gaps leave the well or the site open is no answer; the refusal has both readings."""
+    with pytest.raises(PlateError, match=ways):
+        find_sites(touch(folder, name), layout_of_pattern(pattern))
+
+
+def test_by_products_of_instruments_are_skipped_and_counted(folder):
+    """Corrections of a CellVoyager and thumbnails are no sites; where a name fits the layout it is an image."""
+    image = "A_B03_T0001F001L01A01Z01C01"
+    corrections = ["DC_sCMOS #1_CAM1.tif", "SC_BP445-45_40x_M10_CH01.tif"]
+    thumbnails = [f"{image}.thumb.png", f"thumbs/{image}.tif"]
+    own = "DC_B04_T0001F001L01A01Z01C01.tif"
+    found = find_sites(touch(folder, f"{image}.tif", own, *corrections, *thumbnails))
+    assert [site.well for site in found.sites] == ["B03", "B04"]
+    assert sorted(path.as_posix() for path in found.left_out) == sorted([*corrections, *thumbnails])
+    assert (found.file_failures, found.notes[0][:12]) == ({}, "4 thumbnails")
+
+
+def test_a_file_named_as_an_image_is_one_whatever_its_ending(folder):
+    """An ending that is not known, or lost, is a failed file; what lies beside images under their names is none."""
+    unread = ["scr_A02_s1_w1.qptiff", "scr_A03_s1_w1"]
+    beside = ["scr_A01_s1_w1.tif.xml", "scr_A01_s1_w1.txt", "scr_A01_s1_w1.tif~", "fig_B2.svg", "notes.dat"]
+    found = find_sites(touch(folder, "scr_A01_s1_w1.tif", *unread, *beside))
+    assert sorted(path.name for path in found.file_failures) == unread
+    assert "ends in .qptiff" in found.file_failures[Path(unread[0])].reason
+    assert "has no ending" in found.file_failures[Path(unread[1])].reason
+
+
+def test_projections_beside_a_stack_are_a_choice(folder):
+    """`--plane none` takes the files that tell no plane."""
+    touch(folder, "A01_s1_w1.tif", "ZStep_1/A01_s1_w1.tif", "ZStep_2/A01_s1_w1.tif")
+    (failure,) = find_sites(folder).failures.values()
+    assert "--plane, out of 1, 2, none" in failure.reason
+    found = find_sites(folder, plane="none")
+    assert (found.failures, found.sites[0].files["1"]) == ({}, Path("A01_s1_w1.tif"))
+
+
 @pytest.mark.parametrize(
     ("names", "wells"),
     [
@@ -244,7 +316,16 @@ def test_channels_go_by_name_before_number(folder, channels, mapping, order, sou
     assert (list(found.channels), found.source) == (order, source)
 
 
-@pytest.mark.parametrize("channels", [["DAPI", "ConA", "WGA"], ["a", "b", "c"], ["1", "2", "ConA"]])
+@pytest.mark.parametrize(
+    "channels",
+    [
+        ["DAPI", "ConA", "WGA"],
+        ["a", "b", "c"],
+        ["1", "2", "ConA"],
+        ["405", "488", "640"],
+        ["w405", "w1", "w2"],
+    ],
+)
 def test_names_that_do_not_tell_every_stain_are_asked_about(folder, channels):
     """No stain is given to a channel because it is left over: the refusal has the line to copy."""
     with pytest.raises(PlateError, match=r"--channels '.*=STAIN.*'"):

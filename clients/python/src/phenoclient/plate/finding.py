@@ -1,18 +1,19 @@
 """From a folder to the sites in it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from phenoclient.errors import PlateError
-from phenoclient.plate.formats import is_image, is_picture, why_picture_unread, why_unread
-from phenoclient.plate.layouts import BY_PRODUCT, LAYOUTS, Layout
+from phenoclient.plate.formats import is_image, is_picture, why_unread
+from phenoclient.plate.layouts import BY_PRODUCT, IMAGE_ENDINGS, LAYOUTS, Layout
 from phenoclient.plate.readings import Reading, plain, plain_depth_or_time, read_paths, two_wells
 from phenoclient.plate.sites import WHOLE_STACK, Failure, Site, natural
 from phenoclient.plate.walking import Walk, walk
 
 _NUM_NAMES = 3
+_NONE = "none"
 _DEPTH_AND_TIME = {"plane": "plane", "timepoint": "time point"}
 _Identity = tuple[str, ...]
 
@@ -50,7 +51,7 @@ def find_sites(
         layout: How they are named; None takes the named layout that matches the most files, and of several the
             first in `LAYOUTS`.
         plane: Takes only the files of this plane in depth, as the names of files or folders write it; leading zeros do
-            not count.
+            not count. `none` takes those that tell no plane, such as projections beside a stack.
         timepoint: Takes only the files of this time point, likewise.
 
     Raises:
@@ -58,14 +59,18 @@ def find_sites(
             the plane or time point.
     """
     walked = walk(folder)
-    by_products = [path for path in walked.files if _is_by_product(path, layout)]
-    files = [path for path in walked.files if path not in set(by_products)]
-    images = [path for path in files if is_image(path)]
-    if layout is None:
-        layout = max(LAYOUTS.values(), key=lambda known: len(read_paths(known, images, folder)[0]))
+    by_products = {path for path in walked.files if _is_by_product(path, layout)}
+    images = [path for path in walked.files if path not in by_products and is_image(path)]
+    named = layout
+    layout = named or max(LAYOUTS.values(), key=lambda known: len(read_paths(known, images, folder)[0]))
     readings, unmatched = read_paths(layout, images, folder)
     if not readings:
-        raise PlateError(_nothing_fits(folder, layout, images, walked.failures))
+        raise PlateError(_nothing_fits(folder, named, images, unmatched, walked.failures))
+    if layout.by_products is not None:
+        beside = {path for path in unmatched if layout.by_products.fullmatch(path.as_posix())}
+        by_products |= beside
+        unmatched = {path: why for path, why in unmatched.items() if path not in beside}
+    files = [path for path in walked.files if path not in by_products]
     ambiguous = two_wells(readings, layout) if layout.name in LAYOUTS else {}
     if len(ambiguous) == len(readings):
         raise PlateError(f"{folder}: {next(iter(ambiguous.values()))}")
@@ -76,10 +81,8 @@ def find_sites(
     file_failures = walked.failures | {
         path: Failure("unmatched", why) for path, why in unmatched.items() if path not in repeated
     }
-    pictures = [path for path in files if is_picture(path)]
-    misnamed = {path for path in pictures if _fits(layout, path, folder)}
-    file_failures |= {path: Failure("file", why_picture_unread(path)) for path in sorted(misnamed)}
-    unread = {path: why_unread(path) for path in files}
+    forms = {frozenset(reading.spans) for reading in readings}
+    unread = {path: why_unread(path, is_named_as_one=_fits(layout, path, folder, forms)) for path in files}
     file_failures |= {path: Failure("file", why) for path, why in unread.items() if why is not None}
 
     chosen = _chosen(folder, readings, {"plane": plane, "timepoint": timepoint})
@@ -87,7 +90,7 @@ def find_sites(
     used = {path for site in sites for path in (*site.files.values(), *site.more_files)}
     others = [reading.path for reading in readings if reading.path not in used]
     notes = (
-        _note(by_products, "thumbnails or other by-products are skipped"),
+        _note(sorted(by_products), "thumbnails or other by-products are skipped"),
         _note(others, "files of other planes or time points are left out, as chosen"),
         _note(sorted(repeated), "links to files or files under two names are read once"),
         _note(walked.linked_again, "links to folders lead to what is read already"),
@@ -96,7 +99,8 @@ def find_sites(
             "hidden files or folders, or those that systems leave, are skipped",
         ),
         _note(
-            [path for path in pictures if path not in misnamed], "pictures of other formats are left alone"
+            [path for path in files if is_picture(path) and unread[path] is None],
+            "pictures of other formats are left alone",
         ),
     )
     return FoundSites(
@@ -104,25 +108,31 @@ def find_sites(
         tuple(sites),
         failures,
         dict(sorted(file_failures.items())),
-        (*by_products, *others, *sorted(repeated)),
+        (*sorted(by_products), *others, *sorted(repeated)),
         tuple(note for note in notes if note),
     )
 
 
 def _is_by_product(path: Path, layout: Layout | None) -> bool:
     is_asked_for = layout is not None and layout.name not in LAYOUTS and "thumb" in layout.name.lower()
-    return not is_asked_for and BY_PRODUCT.fullmatch(path.name) is not None
+    return not is_asked_for and BY_PRODUCT.fullmatch(path.as_posix()) is not None
 
 
 def _nothing_fits(
-    folder: Path, layout: Layout, images: Sequence[Path], failures: Mapping[Path, Failure]
+    folder: Path,
+    named: Layout | None,
+    images: Sequence[Path],
+    unmatched: Mapping[Path, str],
+    failures: Mapping[Path, Failure],
 ) -> str:
+    as_what = "as any known layout has it" if named is None else f"as the layout {named.name} has it"
     example = f"; the first is {images[0].as_posix()}" if images else ""
+    if named is not None and images:
+        example += f" ({unmatched[images[0]]})"
     unread = f" {next(iter(failures.values())).reason}" if failures else ""
     return (
-        f"{folder}: none of its {len(images)} TIFF and PNG files is named as the layout {layout.name} has it "
-        f"({layout.example}){example}. Expected a layout out of {', '.join(LAYOUTS)}, or a pattern: pass --pattern, "
-        f"such as '{{well}}_s{{site}}_w{{channel}}.tif'.{unread}"
+        f"{folder}: none of its {len(images)} TIFF and PNG files is named {as_what}{example}. Expected a layout out of "
+        f"{', '.join(LAYOUTS)}, or a pattern: pass --pattern, such as '{{well}}_s{{site}}_w{{channel}}.tif'.{unread}"
     )
 
 
@@ -139,10 +149,19 @@ def _unmatched(path: Path, why: str, folder: Path, layout: Layout) -> str:
     )
 
 
-def _fits(layout: Layout, path: Path, folder: Path) -> bool:
-    return any(
-        read_paths(layout, [path.with_suffix(ending)], folder)[0] for ending in (".tif", ".tiff", ".png")
-    )
+def _fits(layout: Layout, path: Path, folder: Path, forms: Collection[frozenset[str]]) -> bool:
+    """Whether a file that is not read is named as an image of the layout, but for its ending.
+
+    `fig_B2.svg` is none where the images are named as `x_B02_s1_w1.tif` is: a name tells as much as one of `forms`.
+    """
+    if is_image(path):
+        return False
+    found = [
+        reading
+        for ending in ("", *IMAGE_ENDINGS)
+        for reading in read_paths(layout, [path.with_name(path.stem + ending)], folder)[0]
+    ]
+    return bool(found) and (is_picture(path) or frozenset(found[0].spans) in forms)
 
 
 def _read_already(
@@ -186,7 +205,8 @@ def _chosen(folder: Path, readings: Sequence[Reading], wanted: Mapping[str, str 
     for gap, choice in wanted.items():
         if choice is None:
             continue
-        chosen = [reading for reading in chosen if _told(reading, gap) == plain_depth_or_time(gap, choice)]
+        wanted_text = plain_depth_or_time(gap, choice)
+        chosen = [reading for reading in chosen if (_told(reading, gap) or _NONE) == wanted_text]
         if not chosen:
             raise PlateError(
                 f"{folder}: no file is of {_asked(wanted)}; {_those(readings)}. Expected one that the names of files "
@@ -211,8 +231,8 @@ def _those(readings: Iterable[Reading]) -> str:
     found = list(readings)
     words = list[str]()
     for gap, word in _DEPTH_AND_TIME.items():
-        told = sorted({text for reading in found if (text := _told(reading, gap)) is not None}, key=natural)
-        words.append(f"{word}s found: {', '.join(told) or 'none'}")
+        told = sorted({_told(reading, gap) or _NONE for reading in found}, key=natural)
+        words.append(f"{word}s found: {', '.join(told)}")
     return ", ".join(words)
 
 
@@ -267,7 +287,7 @@ def _several(channel: str, readings: Sequence[Reading]) -> Failure:
     differing = [gap for gap in _DEPTH_AND_TIME if len({_told(reading, gap) for reading in readings}) > 1]
     ways = [
         f"choose a {_DEPTH_AND_TIME[gap]} with --{gap}, out of "
-        + ", ".join(sorted({_told(reading, gap) or "none" for reading in readings}, key=natural))
+        + ", ".join(sorted({_told(reading, gap) or _NONE for reading in readings}, key=natural))
         for gap in differing
     ]
     advice = " and ".join(ways) or "move all but one away, or give a --pattern that tells them apart"

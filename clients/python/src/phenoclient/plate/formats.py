@@ -76,6 +76,43 @@ _PICTURE_ENDINGS = frozenset(
 _CELLOMICS = re.compile(r"\.c\d\d")
 _PACKED_ENDINGS = frozenset({".bz2", ".gz", ".xz", ".zip", ".zst", ".7z"})
 _PARTIAL_ENDINGS = frozenset({".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp"})
+_COMPANION_ENDINGS = frozenset(
+    {
+        ".bak",
+        ".cfg",
+        ".csv",
+        ".db",
+        ".doc",
+        ".docx",
+        ".html",
+        ".ini",
+        ".json",
+        ".lnk",
+        ".lock",
+        ".log",
+        ".lut",
+        ".md5",
+        ".mes",
+        ".meta",
+        ".mlf",
+        ".mrf",
+        ".pdf",
+        ".roi",
+        ".sha1",
+        ".sha256",
+        ".swp",
+        ".tsv",
+        ".txt",
+        ".url",
+        ".xls",
+        ".xlsx",
+        ".xml",
+        ".yaml",
+        ".yml",
+    }
+)
+"""Endings of what lies beside an image under its name: what is known of it, regions, sums, copies of editors"""
+
 _ADVICE = "Expected TIFF or PNG: export it as one of them, or move it away."
 
 
@@ -84,31 +121,31 @@ def is_image(path: PurePath) -> bool:
     return path.suffix.lower() in IMAGE_ENDINGS
 
 
-def why_unread(path: PurePath) -> str | None:
+def why_unread(path: PurePath, *, is_named_as_one: bool = False) -> str | None:
     """Why a file that holds pixels of an instrument cannot be read; None where it can, or holds none.
 
-    Pictures of common formats are another matter, see `is_picture`.
+    Args:
+        path: The file.
+        is_named_as_one: Whether it is named as an image of the plate, but for its ending: then it counts as one, unless
+            its ending is of what lies beside images. Otherwise pictures of common formats are another matter, see
+            `is_picture`.
     """
     ending = path.suffix.lower()
     if ending in _MICROSCOPE_ENDINGS or _CELLOMICS.fullmatch(ending):
         return f"{path.name}: images that end in {ending} are not read. {_ADVICE}"
-    if not _is_image_inside(path):
-        return None
-    if ending in _PACKED_ENDINGS:
+    if _is_image_inside(path) and ending in _PACKED_ENDINGS:
         return f"{path.name}: is packed. Expected TIFF or PNG: unpack it."
-    if ending in _PARTIAL_ENDINGS:
+    if _is_image_inside(path) and ending in _PARTIAL_ENDINGS:
         return f"{path.name}: its copy has not ended. Expected the whole file: copy it again."
-    return None
+    if not is_named_as_one or ending in _COMPANION_ENDINGS or ending.endswith(("~", "#")):
+        return None
+    what = f"ends in {ending}, which is" if ending else "has no ending, and so is"
+    return f"{path.name}: is named as an image of the plate, but {what} not read. {_ADVICE}"
 
 
 def is_picture(path: PurePath) -> bool:
     """Whether a file is a picture of a common format that is not read."""
     return path.suffix.lower() in _PICTURE_ENDINGS
-
-
-def why_picture_unread(path: PurePath) -> str:
-    """Why a picture that is named as an image of the plate is not read."""
-    return f"{path.name}: pictures that end in {path.suffix.lower()} are not read. {_ADVICE}"
 
 
 def _is_image_inside(path: PurePath) -> bool:

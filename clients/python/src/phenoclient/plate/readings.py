@@ -88,6 +88,7 @@ def read_paths(layout: Layout, paths: Iterable[Path], root: Path) -> tuple[list[
             continue
         try:
             wells[path] = _well(match)
+            _check_one_way(layout, path, match)
         except ValueError as error:
             reasons[path] = f"{error}"
         else:
@@ -123,6 +124,23 @@ def _well(match: re.Match[str]) -> str:
     groups = match.groupdict()
     well = groups.get("well")
     return well_of(groups["row"] or "", groups["col"] or "") if well is None else well_name(well)
+
+
+def _check_one_way(layout: Layout, path: Path, match: re.Match[str]) -> None:
+    """Makes sure that a pattern reads one well and one site, however much its open gaps take.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    other = match if layout.other_expression is None else layout.other_expression.fullmatch(path.as_posix())
+    one_way, other_way = (
+        (_well(found), found.groupdict().get("site") or "1") for found in (match, other or match)
+    )
+    if one_way != other_way:
+        raise ValueError(
+            f"the pattern reads well {one_way[0]}, site {one_way[1]}, or well {other_way[0]}, site {other_way[1]}: "
+            "write out what stands before and behind them"
+        )
 
 
 def _reading(
@@ -227,15 +245,18 @@ def two_wells(readings: Sequence[Reading], layout: Layout) -> dict[Path, str]:
     """Images whose path could name another well than the one that was read, and both readings in words.
 
     A part of the file's name that is the same in all files while the well differs names no well, and folders name
-    wells only where they differ and the files' own does not.
+    wells only where they differ and each holds files of one well.
     """
     wells = {reading.well for reading in readings}
     tokens = {reading.path: reading.tokens for reading in readings}
     constant = set[str]().union(*tokens.values()).intersection(*filter(None, tokens.values()))
     if len(wells) < 2 or all(_is_beyond_384(well) for well in wells):
         constant = {token for token in constant if len(wells) > 1 and _is_beyond_384(well_name(token))}
-    folder_wells = {name for reading in readings for name in reading.folder_wells}
-    are_folders_wells = len(wells) == 1 and len({well_name(name) for name in folder_wells}) > 1
+    wells_below = defaultdict[str, set[str]](set)
+    for reading in readings:
+        for name in reading.folder_wells:
+            wells_below[well_name(name)].add(reading.well)
+    are_folders_wells = len(wells_below) > 1 and all(len(below) == 1 for below in wells_below.values())
     found = dict[Path, str]()
     for reading in readings:
         other = next((token for token in tokens[reading.path] if token not in constant), None)
@@ -264,18 +285,20 @@ def _pattern(reading: Reading, well: str | None) -> str:
     name = _ENDING.sub("", reading.path.name)
     gaps = {gap: span for gap, span in reading.spans.items() if gap not in {"experiment", "id"}}
     folders = ["*"] * len(reading.path.parent.parts)
+    other_well = list[tuple[int, int]]()
+    if well is not None:
+        other_well = [gaps.pop(gap) for gap in ("well", "row", "col") if gap in gaps]
     if well in reading.tokens:
         plate, gaps["well"] = gaps.pop("plate", (0, 0)), reading.tokens[well]
         if plate[0] < gaps["well"][0] < plate[1]:
             gaps["plate"] = (plate[0], gaps["well"][0] - 1)
     elif well is not None:
-        del gaps["well"]
         folders[max(at for at, part in enumerate(reading.path.parent.parts) if part == well)] = "{well}"
-    pieces = {span: f"{{{gap}}}" for gap, span in gaps.items()}
+    pieces = dict.fromkeys(other_well, "*") | {span: f"{{{gap}}}" for gap, span in gaps.items()}
     pieces |= {
         found.span(): "*"
         for found in _TOKEN.finditer(name)
-        if not any(_overlap(found.span(), span) for span in gaps.values())
+        if not any(_overlap(found.span(), span) for span in (*gaps.values(), *other_well))
     }
     pattern, end = "", 0
     for (start, stop), piece in sorted(pieces.items()):

@@ -14,6 +14,8 @@ _NUMBERED = re.compile(
     r"(?P<prefix>(?:w|c|ch|channel|wavelength)?)[ _-]?(?P<number>[0-9]+)", re.IGNORECASE | re.ASCII
 )
 
+_SHORTEST_WAVELENGTH = 200
+
 
 @dataclass(frozen=True)
 class StainFiles:
@@ -145,11 +147,14 @@ def _number(channel: str) -> str:
 
 
 def _are_numbers(channels: Sequence[str]) -> bool:
-    """Whether all are numbers, or numbers behind the same letters, such as `w1` and `w2`; each another one."""
+    """Whether all count channels: numbers, or numbers behind the same letters, such as `w1` and `w2`; each another one.
+
+    Wavelengths in nanometres, such as 405 and 488, say nothing of the order of the stains.
+    """
     found = [_NUMBERED.fullmatch(channel) for channel in channels]
     prefixes = {match["prefix"].casefold() for match in found if match}
     numbers = {int(match["number"]) for match in found if match}
-    return len(prefixes) == 1 and len(numbers) == len(channels)
+    return len(prefixes) == 1 and len(numbers) == len(channels) and max(numbers) < _SHORTEST_WAVELENGTH
 
 
 def _line_to_copy(channels: Sequence[str], meant: Sequence[str | None], stains: Sequence[str]) -> str:

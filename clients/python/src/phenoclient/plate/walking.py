@@ -20,12 +20,15 @@ _SYSTEM_NAMES = frozenset(
         "@tmp",
         "__macosx",
         "lost+found",
+        "network trash folder",
         "recycler",
         "system volume information",
+        "temporary items",
         "thumbs.db",
         "~snapshot",
     }
 )
+_LOST_CLUSTERS = re.compile(r"found\.[0-9]{3}")
 _STACK_FOLDER = re.compile(r".*\.(?:zarr|n5)", re.IGNORECASE)
 """Folders that are one image in a format of chunks"""
 
@@ -91,7 +94,8 @@ def walk(folder: Path) -> Walk:
 def _sort(
     entry: os.DirEntry[str], path: Path, found: Walk, folders: deque[Path], linked: deque[Path]
 ) -> None:
-    if path.name.startswith((".", "~$")) or path.name.lower() in _SYSTEM_NAMES:
+    name = path.name.lower()
+    if name.startswith((".", "~$")) or name in _SYSTEM_NAMES or _LOST_CLUSTERS.fullmatch(name):
         found.passed_over.append(path)
         return
     try:
