@@ -242,12 +242,12 @@ def test_a_map_that_is_no_map_is_not_taken(client, service, stack):
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("call", CALLS)
-async def test_both_clients_give_the_same_answers(service, stack, channel_files, call):
+async def test_both_clients_give_the_same_answers(service, channel_files, call):
     """AsyncClient sends the same requests and gives the same answers as Client, method by method."""
     method, options = CALLS[call]
     transport = httpx.MockTransport(service)
     with Client(BASE_URL, transport=transport) as client:
-        expected = getattr(client, method)(stack, **options)
+        expected = getattr(client, method)(channel_files, **options)
     async with AsyncClient(BASE_URL, transport=transport) as client:
         answer = await getattr(client, method)(channel_files, **options)
     first, second = service.requests
