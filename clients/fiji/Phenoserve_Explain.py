@@ -507,8 +507,8 @@ def remarks(image, answer, origin):
     if answer.get("in_distribution") is False:
         told.append(
             "The image is unlike what the model learned from: it lies farther from the training sites than %.1f %% of "
-            "the validation controls. Neither probabilities nor prediction set can be trusted."
-            % answer["distance"]["percentile"]
+            "the validation controls, or its channels do not look like their stains. Neither probabilities nor "
+            "prediction set can be trusted." % answer["distance"]["percentile"]
         )
     return told
 

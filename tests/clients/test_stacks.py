@@ -233,3 +233,25 @@ def test_no_files_are_no_stack():
     """An empty sequence is refused."""
     with pytest.raises(StackArgumentError, match="No files"):
         stack_tiff([])
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (("B02_ConA.tif", "B02_DNA.tif"), ["ConA", "DNA"]),
+        (("B02_w1_WGA-x.ome.tif", "B02_w2_Mito Tracker-x.ome.tif"), ["WGA", "Mito Tracker"]),
+        (("DNA/site 1.tif", "WGA/site 1.tif"), ["DNA", "WGA"]),
+        (("B02_w1.tif", "B02_w2.tif"), ["w1", "w2"]),
+        (("AF488.tif", "AF568.tif"), ["AF488", "AF568"]),
+        (("r02c03f01p01-ch1sk1fk1fl1.tif", "r02c03f01p01-ch2sk1fk1fl1.tif"), ["", ""]),
+        (("same.tif", "same.tif"), ["", ""]),
+    ],
+)
+def test_channel_files_are_sent_with_what_tells_them_apart(tmp_path, files, names):
+    """The service gets the words in which the names of the files differ; counters of a microscope are no names."""
+    for number, file in enumerate(files):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / file, np.full((8, 9), number, np.uint8))
+    with tifffile.TiffFile(io.BytesIO(stack_tiff([tmp_path / file for file in files]))) as sent:
+        found = [page.tags.valueof(285) or "" for page in sent.pages]
+    assert found == names

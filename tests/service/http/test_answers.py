@@ -191,6 +191,23 @@ def paged(stack: np.ndarray, names: list[str], **of_name) -> bytes:
     return file.getvalue()
 
 
+async def test_a_parameter_given_twice_is_refused(ask, array) -> None:
+    """Two orders of the channels, or two treatments, are not read as the last of them."""
+    stains = "DNA,RNA,ER,AGP,Mito,Actin"
+    async with ask() as client:
+        for path in (f"/predict?channels={stains}&channels={stains}", "/explain?treatment=*&treatment=*"):
+            response = await client.post(path, content=tiff(array), headers=HEADERS)
+            assert "is given 2 times; expected once" in assert_problem(response, "invalid_parameter")
+
+
+async def test_a_refusal_says_which_of_several_stacks_it_means(ask, array) -> None:
+    """Of three stacks of which the second is no stack, the refusal names the second."""
+    parts = [("stack", (name, tiff(stack))) for name, stack in (("a", array), ("b", array[:2]), ("c", array))]
+    async with ask() as client:
+        detail = assert_problem(await client.post("/predict", files=parts), "wrong_channels")
+    assert detail.startswith("Stack 2 of 3: Found 2 channels")
+
+
 async def test_names_beside_the_pages_are_followed(ask, engine: Engine, array) -> None:
     """Names in tifffile's JSON, in PageName or in a description a page order the stack; too few of them are refused."""
     order = [engine.bundle.manifest.input.channels.index(stain) for stain in STAINS_OF_NAMES]

@@ -47,9 +47,12 @@ def one(description: str | bytes | None = None, **options: object) -> bytes:
         Z6.replace("<OME", "<ome:OME xmlns:ome='x'").replace("</OME", "</ome:OME"),
         "<wrapper>" + Z6 + "</wrapper>",
         ("\ufeff" + Z6).encode("utf-16-le"),
+        Z6.encode("utf-16-be"),
+        b"\0" + Z6.encode(),
         "SCIFIO=0.46.0\naxes=X,Y,Z\nlengths=10,8,6\nimages=6\nslices=6",
         "SCIFIO=0.46.0\naxes=X,Y,Lifetime\nlengths=10,8,6\nimages=6\nchannels=1",
         "\ufeffImageJ=1.54f\nimages=6\nframes=6",
+        "Microscope=7\nimages=6\nslices=6",
         "ImageJ=1.54f\nimages=6\nchannels=3\nframes=2",
         "ImageJ=1.54f\nimages=6\nchannels=2",
         "ImageJ=1.54f\nimages=12\nchannels=12",
@@ -240,3 +243,18 @@ def test_headers_are_read_as_the_client_reads_them(case, kind):
     else:
         with pytest.raises(StackError):
             read(content)
+
+
+def test_pages_of_another_order_than_their_numbers_are_refused() -> None:
+    """PageNumbers 2, 1, 0 tell another order than the file's; 0, 1, 2, or one number for all, tell none."""
+    for numbers, is_read in (((0, 1, 2), True), ((0, 0, 0), True), ((2, 1, 0), False)):
+        file = io.BytesIO()
+        with tifffile.TiffWriter(file) as writer:
+            for number in numbers:
+                tag = (297, 3, 2, (number, 3), True)
+                writer.write(np.zeros((8, 10), np.uint16), contiguous=False, extratags=[tag], **GRAY)
+        if is_read:
+            assert len(read_stack(file.getvalue()).array) == 3
+        else:
+            with pytest.raises(UnsupportedLayoutError, match="order 2, 1, 0; expected ascending"):
+                read_stack(file.getvalue())

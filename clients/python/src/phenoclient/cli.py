@@ -43,7 +43,7 @@ app = typer.Typer(
 _NAMED = {
     "ome": "the names in its OME-XML header",
     "imagej": "the labels in its ImageJ header",
-    "pages": "the names of its pages",
+    "pages": "the names of its pages or files",
 }
 """Where an order comes from that the user did not state, and that is not the bundle's."""
 
@@ -51,7 +51,8 @@ Files: TypeAlias = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE",
-        help="Stacks, or the single-channel files (TIFF or PNG) of one stack in channel order.",
+        help="Stacks, or the single-channel files (TIFF or PNG) of one stack: in channel order, unless their names "
+        "are the bundle's stains.",
     ),
 ]
 Channels: TypeAlias = Annotated[
@@ -206,7 +207,7 @@ def _out_of_distribution(stack: Path | list[Path], answer: Prediction) -> str:
     )
     return (
         f"{_stack_name(stack)} is unlike what the model learned from{how_far}. Do not rely on its "
-        "probabilities: see whether the image is in focus and of the model's cells and stains."
+        "probabilities: see whether the image is in focus, of the model's cells and stains, and its channels in order."
     )
 
 

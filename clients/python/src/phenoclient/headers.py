@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import cast
 from xml.parsers import expat
 
-_IMAGEJ = re.compile(r"[\s\ufeff]*(ImageJ|SCIFIO)=")
+_IMAGEJ = re.compile(r"^[\s\ufeff]*(?:(ImageJ|SCIFIO)=|images=\d)", re.MULTILINE)
 _TIFFFILE = re.compile(r'[\s\ufeff]*(shape=\(|\{.*"shape"\s*:)', re.DOTALL)
 _OME = re.compile(r"<(\w+:)?OME[\s>/]")
 
@@ -43,14 +43,15 @@ def stated_planes(description: str, *, height: int, width: int) -> StatedPlanes 
     """
     if _OME.search(description):
         return _of_ome(description)
-    if _IMAGEJ.match(description):
-        return _of_imagej(description)
+    imagej = _IMAGEJ.search(description)
+    if imagej is not None:
+        return _of_imagej(description, imagej[1])
     if _TIFFFILE.match(description):
         return _of_tifffile(description, height * width)
     return None
 
 
-def _of_imagej(description: str) -> StatedPlanes:
+def _of_imagej(description: str, program: str | None) -> StatedPlanes:
     pairs = [line.partition("=") for line in description.strip("\ufeff \n").splitlines()]
     fields = {key.strip(): value.strip() for key, _, value in pairs}
     numbers = {key: int(value) for key, value in fields.items() if value.isascii() and value.isdigit()}
@@ -60,8 +61,8 @@ def _of_imagej(description: str) -> StatedPlanes:
     hyperstack = math.prod(numbers.get(name, 1) for name in ("channels", "slices", "frames"))
     axes = math.prod(size for axis, size in sizes.items() if axis in lengths)
     found = ", ".join(f"{name}={size}" for name, size in sizes.items())
-    writer = next(iter(fields))
-    return StatedPlanes(max(numbers.get("images", 1), hyperstack, axes), f"{writer}'s header states {found}")
+    writer = f"{program}'s header" if program else "A header of ImageJ's form"
+    return StatedPlanes(max(numbers.get("images", 1), hyperstack, axes), f"{writer} states {found}")
 
 
 def _of_tifffile(description: str, num_pixels: int) -> StatedPlanes | None:

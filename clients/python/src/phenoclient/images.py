@@ -4,6 +4,8 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR_TYPE_OFFSET = 25  # in IHDR, which is always the first chunk
 _PNG_GREY = b"\0"
 _UIC2 = 33629  # MetaMorph's tag of a value a plane
-_DESCRIPTION = 270
+_DESCRIPTION, _PAGE_NAME = 270, 285
 _ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 _ALPHA_OBJECTION = (
     "holds opacity (an alpha sample) beside its intensities, which is no stain. Expected one channel (y, x) a file: "
@@ -125,16 +127,18 @@ def read_bytes(path: Path) -> bytes:
         raise StackArgumentError(f"{path}: cannot be read ({reason}).") from error
 
 
-def tiff_of(stack: Shaped[np.ndarray, "channel y x"]) -> bytes:
+def tiff_of(stack: Shaped[np.ndarray, "channel y x"], names: Sequence[str] = ()) -> bytes:
     """An uncompressed TIFF of one page a channel.
 
     Args:
         stack: uint8, uint16 or float32, `(channel, y, x)`.
+        names: Name of each channel, written as its page's name (the tag PageName) where it is not blank; or none.
     """
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:
-        for channel in stack:
-            writer.write(channel, photometric="minisblack", metadata=None, contiguous=False)
+        for channel, name in zip_longest(stack, names, fillvalue=""):
+            tags = [(_PAGE_NAME, 2, 0, name.encode(errors="replace"), True)] if name else []
+            writer.write(channel, photometric="minisblack", metadata=None, contiguous=False, extratags=tags)
     return file.getvalue()
 
 

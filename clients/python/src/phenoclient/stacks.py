@@ -1,8 +1,9 @@
 """What may be passed as a stack, and the TIFF that it becomes."""
 
+import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from os import PathLike
 from pathlib import Path
@@ -33,6 +34,7 @@ _EXPECTED = (
 )
 _READING_ERRORS = (OSError, ValueError, EOFError, RuntimeError, TypeError, zlib.error, zipfile.BadZipFile)
 _LONGEST_PATH = 4096
+_WORD, _NUMBER = re.compile(r"[^\W_]+"), re.compile(r"\d+")
 
 
 def stack_tiff(stack: object) -> bytes:
@@ -41,7 +43,8 @@ def stack_tiff(stack: object) -> bytes:
     Args:
         stack: A `StackArgument`: a TIFF as bytes, as a binary file (read from where it stands, and left open) or as
             a path, sent as it is (any of them may also be a PNG, a stack of one channel); or an iterable of paths of
-            single-channel files (TIFF or PNG, told by content), in channel order; or an array `(channel, y, x)` of
+            single-channel files (TIFF or PNG, told by content), in channel order unless their names are the bundle's
+            stains, by which the service then orders them; or an array `(channel, y, x)` of
             uint8, uint16 or float32, or what NumPy makes one of, or an iterable of its channels `(y, x)`.
 
     Raises:
@@ -164,7 +167,38 @@ def _tiff_of_items(items: list[object]) -> bytes:
 
 
 def _tiff_of_files(paths: list[Path]) -> bytes:
-    return tiff_of(_stacked([read_channel(path) for path in paths], [str(path) for path in paths]))
+    channels = _stacked([read_channel(path) for path in paths], [str(path) for path in paths])
+    return tiff_of(channels, _channel_names(paths))
+
+
+def _channel_names(paths: Sequence[Path]) -> list[str]:
+    """What tells the files of a stack's channels apart, for the service to read as stains; blank for mere counters.
+
+    Of `B02_w1_WGA.tif` beside `B02_w2_ConA.tif` that is `WGA`: what all have in common goes, then what differs in its
+    number alone, as long as something is left.
+    """
+    words = [_WORD.findall(str(path.with_suffix(""))) for path in paths]
+    words = _without_ends(words, least=0, key=str)
+    words = _without_ends(words, least=1, key=_without_numbers)
+    names = [" ".join(of_file) for of_file in words]
+    forms = {_without_numbers(name) for name in names}
+    are_counters = len(forms) == 1 and forms.pop().count("0") > 1
+    return [""] * len(names) if are_counters else names
+
+
+def _without_ends(words: list[list[str]], *, least: int, key: Callable[[str], str]) -> list[list[str]]:
+    """Words without those at either end of which all lists hold one kind, down to so many words."""
+    for end in (0, -1):
+        while (
+            all(len(of_file) > least for of_file in words)
+            and len({key(of_file[end]) for of_file in words}) == 1
+        ):
+            words = [of_file[1:] if end == 0 else of_file[:-1] for of_file in words]
+    return words
+
+
+def _without_numbers(word: str) -> str:
+    return _NUMBER.sub("0", word)
 
 
 def _stacked(

@@ -146,7 +146,7 @@ function trust({ prediction_set: set, in_distribution: isKnown, distance }: Pred
       warning(
         "Unlike what the model learned from",
         `Its embedding lies farther from the training sites than that of ${distance.percentile.toFixed(1)} % of the ` +
-          "validation controls. Neither probabilities nor set can be trusted.",
+          "validation controls, or its channels do not look like their stains. Neither probabilities nor set can be trusted.",
       ),
     );
   }

@@ -13,7 +13,7 @@ from opentelemetry.context import get_current
 from opentelemetry.trace import Tracer
 
 from phenoserve.engine import NonFiniteAnswerError
-from phenoserve.errors import ErrorCode
+from phenoserve.errors import ErrorCode, ServiceError
 from phenoserve.http.body import Upload, read_head, read_upload
 from phenoserve.http.channels import OrderedStack, order_channels, parse_channels
 from phenoserve.http.departure import unless_client_leaves
@@ -145,11 +145,20 @@ class Service:
                 ErrorCode.NOT_ACCEPTABLE,
                 f"{job.media_type} shows one stack; {len(tiffs)} were sent. Send them one by one.",
             )
+        answering: list[asyncio.Task[bytes]] = []
         try:
             async with asyncio.TaskGroup() as tasks:
-                answering = [tasks.create_task(self._answer_one(tiff, job, deadline)) for tiff in tiffs]
+                answering += [tasks.create_task(self._answer_one(tiff, job, deadline)) for tiff in tiffs]
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from group
+            error = group.exceptions[0]
+            if isinstance(error, ServiceError) and len(tiffs) > 1:
+                place = next(
+                    place
+                    for place, task in enumerate(answering, 1)
+                    if not task.cancelled() and task.exception() is error
+                )
+                raise RequestError(error.code, f"Stack {place} of {len(tiffs)}: {error.detail}") from group
+            raise error from group
         return [task.result() for task in answering]
 
     async def _answer_one(self, tiff: bytes | memoryview, job: "_Job", deadline: float) -> bytes:

@@ -1,5 +1,6 @@
 """The three routes that take stacks: `/predict`, `/embed`, `/explain`."""
 
+from collections import Counter
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -58,7 +59,9 @@ class ExplainQuery(StackQuery):
 
 def stack_router(service: Service) -> APIRouter:
     """The routes, answering from a service."""
-    router = APIRouter(tags=["stacks"], dependencies=[Depends(service.require_key)])
+    router = APIRouter(
+        tags=["stacks"], dependencies=[Depends(service.require_key), Depends(_require_single_parameters)]
+    )
 
     @router.post(
         "/predict",
@@ -110,6 +113,16 @@ def stack_router(service: Service) -> APIRouter:
         )
 
     return router
+
+
+async def _require_single_parameters(request: Request) -> None:
+    """Refuse a parameter that is given twice: the framework keeps the last and drops the others."""
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if count > 1:
+            raise RequestError(
+                ErrorCode.INVALID_PARAMETER,
+                f"{name} is given {count} times; expected once. Leave out the others.",
+            )
 
 
 def _explain_renders(treatment: str | None) -> dict[str, render.Render]:

@@ -3,7 +3,8 @@
 A page a channel is what a stack looks like, and also a series in depth or time. What tells them apart is what the
 program that wrote the file left beside the pixels, and no two use the same place:
 
-* ImageJ and SCIFIO      lines `slices=6` in a description (ij.io.FileInfo, io.scif.formats.TIFFFormat)
+* ImageJ and SCIFIO      lines `slices=6` in a description (ij.io.FileInfo, io.scif.formats.TIFFFormat), and whoever
+                         writes `images=6` as they do
 * tifffile               `{"shape": [6, 64, 72], "axes": "ZYX"}` in a description, earlier `shape=(6, 64, 72)`
 * MetaMorph              the number of values of its tags UIC2 to UIC4, one a plane
 * FluoView, Zeiss LSM, NIH Image, Olympus SIS    sizes in a structure in a tag
@@ -27,7 +28,7 @@ from phenoserve.stack.errors import DamagedTiffError
 CHANNEL_AXES: Final = frozenset("CSQI")
 """Axes whose planes may be channels: channel, sample, and the two letters for an axis without a meaning."""
 
-IMAGEJ: Final = re.compile(r"^(ImageJ|SCIFIO)=", re.MULTILINE)
+IMAGEJ: Final = re.compile(r"^(?:(ImageJ|SCIFIO)=|images=\d)", re.MULTILINE)
 OLD_SHAPE: Final = re.compile(r"shape=\(([\d, ]+)\)")
 FLUOVIEW_AXES: Final[dict[str, str]] = {"CH": "C", "WAVELENGTH": "C", "TIME": "T"}
 SIS_AXES: Final[dict[str, str]] = {"Band": "C", "Time": "T"}
@@ -45,8 +46,8 @@ MICROMANAGER_SUMMARY_AT, MICROMANAGER_SUMMARY = 32, 2355492
 MICROMANAGER_INDICES: Final = {
     "SliceIndex": "Z", "Slice": "Z", "FrameIndex": "T", "Frame": "T", "PositionIndex": "position",
 }  # fmt: skip
-UTF_16: Final = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
-"""How a description in UTF-16 begins, by its first two bytes."""
+UTF_16: Final = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<\0": "utf-16-be"}
+"""How a description in UTF-16 begins."""
 
 BLANK: Final = "\0 \t\r\n\ufeff"
 
@@ -104,7 +105,7 @@ def read_headers(
 
 
 def _text(content: bytes) -> str:
-    encoding = UTF_16.get(content[:2])
+    encoding = next((encoding for start, encoding in UTF_16.items() if content.startswith(start)), None)
     if encoding is not None:
         return content.decode(encoding, "replace").strip(BLANK)
     try:
@@ -116,7 +117,7 @@ def _text(content: bytes) -> str:
 def _read_description(text: str, field_px: tuple[int, int]) -> Header | None:
     found = IMAGEJ.search(text)
     if found is not None:
-        return _read_imagej(text[found.start() :], found[1])
+        return _read_imagej(text[found.start() :] if found[1] else text, found[1])
     if text.startswith("shape="):
         shape = OLD_SHAPE.match(text)
         if shape is None:
@@ -127,11 +128,11 @@ def _read_description(text: str, field_px: tuple[int, int]) -> Header | None:
     return None
 
 
-def _read_imagej(text: str, program: str) -> Header:
+def _read_imagej(text: str, program: str | None) -> Header:
     fields = {
         key.strip(): value.strip() for key, _, value in (line.partition("=") for line in text.splitlines())
     }
-    source = f"{program}'s header"
+    source = f"{program}'s header" if program else "A header of ImageJ's form"
 
     def count(name: str) -> int:
         value = fields.get(name, "1")

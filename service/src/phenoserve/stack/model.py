@@ -19,7 +19,8 @@ class Stack:
         channel_names: Names of the channels in the order of `array`, from an OME header, empty where one has none;
             None where the file names none.
         labels: Likewise, from ImageJ's labels.
-        page_names: Likewise, from what stands beside the pages (tifffile's JSON, PageName, a description a page).
+        page_names: Likewise, from what stands beside the pages (tifffile's JSON, Micro-Manager's tags, PageName, a
+            description a page).
         is_picture: Whether the file says that its samples are the red, green and blue of a colour picture.
     """
 

@@ -17,6 +17,9 @@ from phenoserve.stack.errors import DamagedTiffError, UnsupportedLayoutError
 ROOT: Final = re.compile(r"<(?:[\w.-]+:)?OME(?:[\s/>]|$)")
 """Where an OME-XML document opens, whatever stands before it and whichever prefix it has."""
 
+COUNTED: Final = re.compile(r"(?:channel|chan|ch|c|w)?[\s:_.#-]*[\d:]*(?:-T\d+)?", re.IGNORECASE)
+"""A name that only counts its channel, such as `Channel:0:1` or `Ch1-T2`."""
+
 
 @dataclass
 class OmeHeader:
@@ -26,7 +29,7 @@ class OmeHeader:
         num_images: `Image` elements that hold pixels.
         sizes: `SizeC`, `SizeZ` and `SizeT` of the first image.
         modulo: What the C axis is besides channels (`ModuloAlongC`), such as lifetime; None if nothing.
-        names: Name of each channel, empty where it has none.
+        names: Name of each channel, its fluorophore where the name only counts, empty where it has neither.
         planes: `(first page, first channel, number of planes or None for all)` of each `TiffData` of the first image.
         planes_of_file: Planes that every image together has in each file named; None for all of that file's pages.
         metadata_elsewhere: True if the header only points to a metadata file (`BinaryOnly`).
@@ -60,7 +63,8 @@ class OmeHeader:
         if name == "Pixels":
             self.sizes = {size: int(attributes[f"Size{size}"]) for size in "CZT"}
         elif name == "Channel":
-            self.names.append(attributes.get("Name", ""))
+            called, fluor = (attributes.get(key, "") for key in ("Name", "Fluor"))
+            self.names.append(fluor if fluor and COUNTED.fullmatch(called) else called)
         elif name == "TiffData":
             first_page, first_channel = (int(attributes.get(place, "0")) for place in ("IFD", "FirstC"))
             self.planes.append((first_page, first_channel, self._num_planes))

@@ -160,7 +160,7 @@ def _read(data: bytes | memoryview, limits: StackLimits, *, is_channel_file: boo
             is_channel_file=is_channel_file,
         )
         labels = read_labels(first.tags.valueof(IMAGEJ_METADATA), layout.num_channels)
-        page_names = read_page_names(directories, layout.num_channels)
+        page_names = read_page_names(directories, layout.page_of_channel, layout.num_channels)
         array = _decode(pages, layout)
     if array.dtype == np.float32 and not np.isfinite(array).all():
         bad = int(np.count_nonzero(~np.isfinite(array)))
@@ -172,10 +172,17 @@ def _read(data: bytes | memoryview, limits: StackLimits, *, is_channel_file: boo
 
 
 def _check_page_numbers(directories: Directories) -> None:
-    """Refuse pages of a document of which others are missing (TIFF 6.0, PageNumber)."""
+    """Refuse pages of a document of which others are missing, or that stand in another order (TIFF 6.0, PageNumber)."""
     num_pages = len(directories.pages)
-    for tag in (tag for page in directories.pages for tag in page if tag.code == PAGE_NUMBER):
-        _, stated = struct.unpack_from(f"{directories.byte_order}2H", tag.content)
+    tags = [tag for page in directories.pages for tag in page if tag.code == PAGE_NUMBER]
+    numbers = [struct.unpack_from(f"{directories.byte_order}2H", tag.content) for tag in tags]
+    places = [place for place, _ in numbers]
+    if len({*places}) == num_pages and places != sorted(places):
+        raise UnsupportedLayoutError(
+            f"By the tag PageNumber the pages stand in the order {', '.join(map(str, places))}; expected ascending"
+            " numbers, as two orders of the channels are one too many. Save it again, a page a channel."
+        )
+    for _, stated in numbers:
         if stated > num_pages:
             raise UnsupportedLayoutError(
                 f"The tag PageNumber says {stated} pages, the file holds {num_pages}; expected all of them. Is the file"
