@@ -27,12 +27,16 @@ def entries(journal: Journal) -> list[Entry]:
     return [journal.entry(site) for site in journal.signatures]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> bytes:
-    path = tmp_path_factory.mktemp("journal") / "whole"
+def fill(path) -> None:
     with Journal(path, BINDING) as journal:
         for entry in ENTRIES:
             journal.append(entry)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> bytes:
+    path = tmp_path_factory.mktemp("journal") / "whole"
+    fill(path)
     return path.read_bytes()
 
 
@@ -48,6 +52,23 @@ def test_a_journal_cut_anywhere_holds_every_whole_line(whole, tmp_path_factory, 
         for entry in ENTRIES[num_whole:]:
             journal.append(entry)
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("num_whole", [0, 2])
+def test_a_full_disk_is_one_line_and_loses_no_whole_entry(whole, tmp_path, num_whole):
+    """Where the disk takes no more, opening or adding is refused with the reason, and what was added before stays."""
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "journal"
+    room = len(b"".join(whole.splitlines(keepends=True)[: num_whole + 1])) if num_whole else 10
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(PlateError, match=r"cannot be .*written \(File too large\)"):
+            fill(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with Journal(path, BINDING) as journal:
+        assert (entries(journal), journal.num_damaged) == (ENTRIES[:num_whole], 0)
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 700, b"{", b'{"site":["","7","A09","1"],"sig' + b"\0" * 40])

@@ -25,6 +25,13 @@ def test_bytes_and_a_path_are_sent_as_they_are(stack_file):
     assert stack_tiff(content) == stack_tiff(stack_file) == stack_tiff(str(stack_file)) == content
 
 
+def test_a_file_without_a_byte_is_refused_by_its_name(tmp_path):
+    """What is left of a copy that did not begin is named, and not taken for a stack."""
+    (tmp_path / "A08.tif").touch()
+    with pytest.raises(StackArgumentError, match=r"A08\.tif: holds nothing"):
+        stack_tiff(tmp_path / "A08.tif")
+
+
 @given(
     arrays.arrays(
         st.sampled_from([np.uint8, np.uint16, np.float32, np.dtype(">u2")]),

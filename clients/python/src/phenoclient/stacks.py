@@ -85,6 +85,8 @@ def _tiff_of_bytes(data: bytes, name: str) -> bytes:
 
 def _tiff_of_file(path: Path) -> bytes:
     data = read_bytes(path)
+    if not data:
+        raise StackArgumentError(f"{path}: holds nothing. Expected a TIFF or a PNG: copy it again.")
     return _tiff_of_files([path]) if is_png(data) else data
 
 

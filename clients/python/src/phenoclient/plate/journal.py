@@ -63,14 +63,14 @@ class Journal:
         self.num_damaged = 0
         self._offsets: dict[Identity, int] = {}
         self._guard = Lock()
-        with ExitStack() as cleanup:
-            self._lock(cleanup)
-            try:
+        try:
+            with ExitStack() as cleanup:
+                self._lock(cleanup)
                 self._file: BinaryIO = cleanup.enter_context(path.open("a+b"))
                 self._resume(binding)
-            except OSError as error:
-                raise PlateError(f"{path}: cannot be read or written ({error.strerror}).") from error
-            self._cleanup = cleanup.pop_all()
+                self._cleanup = cleanup.pop_all()
+        except OSError as error:
+            raise PlateError(f"{path}: cannot be read or written ({error.strerror}).") from error
 
     def append(self, entry: Entry) -> None:
         """Adds an answered site; when it returns, the site is on the disk.
@@ -121,8 +121,11 @@ class Journal:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with self._guard:
-            self._cleanup.close()
+        try:
+            with self._guard:
+                self._cleanup.close()
+        except OSError as error:  # what a full disk had no room for is tried once more
+            raise PlateError(f"{self.path}: cannot be written ({error.strerror}).") from error
 
     def _lock(self, cleanup: ExitStack) -> None:
         lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
