@@ -328,7 +328,8 @@ def _stains_called(name, stains):
     if not bare:
         return []
     alike = [stain for stain in stains if _squeezed(stain) == bare]
-    return alike or [stain for stain in stains if _is_same(_dye(name), _dye(stain))]
+    dye = _dye(name)
+    return alike or [stain for stain in stains if dye[0] and _is_same(dye, _dye(stain))]
 
 
 def _is_same(dye, other):

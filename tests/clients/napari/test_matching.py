@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 from phenoclient.napari.matching import BY_NAMES, BY_PLACE, propose
 
 CASES = json.loads((Path(__file__).parents[2] / "cases" / "stains.json").read_text("utf-8"))["cases"]
+# A channel of a file is a plane to send; of the layers that are open some may stay out.
+PLANE_CASES = [case for case in CASES if len(case["names"]) in {0, len(case["stains"])}]
 DYES = ["Hoechst", "ConA", "Phalloidin", "Syto14", "MitoTracker", "WGA"]
 names_or_stains = st.sampled_from([*DYES, "SYTO 14", "WGA-Alexa Fluor 555", "DNA and ER"]) | st.text(
     "dnaer1 _", max_size=6
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['stains']}: {case['names']}")
+@pytest.mark.parametrize("case", PLANE_CASES, ids=lambda case: f"{case['stains']}: {case['names']}")
 def test_names_are_read_as_everywhere(case):
     """Names propose the planes that the common table says, the bundle's order, or what they tell with both readings."""
     stains, names = case["stains"], case["names"]

@@ -47,7 +47,8 @@ function stainOf(name: string, stains: readonly string[]): string | null {
   const bare = squeezed(name);
   if (!bare) return null;
   const alike = stains.filter((stain) => squeezed(stain) === bare);
-  const found = alike.length > 0 ? alike : stains.filter((stain) => isSame(dye(name), dye(stain)));
+  const own = dye(name);
+  const found = alike.length > 0 || !own.family ? alike : stains.filter((stain) => isSame(own, dye(stain)));
   return found.length === 1 ? (found[0] ?? null) : null;
 }
 
@@ -73,7 +74,7 @@ function squeezed(name: string): string {
 }
 
 function dye(name: string): Dye {
-  const text = (folded(name).match(/\d+|\p{L}+/gu) ?? []).join(" ");
+  const text = (folded(name).match(/\p{Nd}+|\p{L}+/gu) ?? []).join(" ");
   const short = SHORT.reduce((done, [writtenOut, word]) => done.replaceAll(writtenOut, word), text);
   const words = short.split(" ").filter((word) => word && !NOISE.test(word));
   const fluorophores = words.filter((word) => FLUOROPHORE.test(word));

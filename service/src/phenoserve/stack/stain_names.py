@@ -103,9 +103,11 @@ def match_stains(names: Sequence[str], stains: Sequence[str]) -> StainMatch:
         every name that is a stain stands at that stain's place.
 
     Raises:
-        AmbiguousChannelsError: If a name is several stains, a stain is named twice, or a stain stands at another place
-            than the bundle's and not all names are stains.
+        AmbiguousChannelsError: If there are names of more or fewer channels than stains, a name is several stains, a
+            stain is named twice, or a stain stands at another place than the bundle's and not all names are stains.
     """
+    if names and len(names) != len(stains):
+        raise _ambiguous(names, stains, f"these are {len(names)}, and the bundle takes {len(stains)}")
     found = [_stains_called(name, stains) for name in names]
     several = [
         f"{name!r} is {' or '.join(those)}"
@@ -118,7 +120,7 @@ def match_stains(names: Sequence[str], stains: Sequence[str]) -> StainMatch:
     twice = sorted({stain for stain in placed.values() if [*placed.values()].count(stain) > 1})
     if twice:
         raise _ambiguous(names, stains, f"{', '.join(twice)} is named more than once")
-    if names and len(placed) == len(names) == len(stains):
+    if names and len(placed) == len(names):
         return StainMatch(tuple(placed[index] for index in range(len(names))))
     moved = [
         f"{names[index]!r} is channel {index + 1} of the file, and {stain} is channel "
