@@ -258,3 +258,15 @@ def test_pages_of_another_order_than_their_numbers_are_refused() -> None:
         else:
             with pytest.raises(UnsupportedLayoutError, match="order 2, 1, 0; expected ascending"):
                 read_stack(file.getvalue())
+
+
+def test_scifios_channels_are_channels() -> None:
+    """Four pages that SCIFIO's axes call channels are four channels; four that they call depths are refused."""
+    for axis, is_read in (("Channel", True), ("Z", False)):
+        text = f"SCIFIO=0.46.0\naxes=X,Y,{axis}\nlengths=10,8,4\n"
+        content = write(np.zeros((4, 8, 10), np.uint16), **GRAY, description=text)
+        if is_read:
+            assert read_stack(content).array.shape == (4, 8, 10)
+        else:
+            with pytest.raises(UnsupportedLayoutError, match="SCIFIO's header says Z=4"):
+                read_stack(content)
