@@ -74,7 +74,7 @@ function squeezed(name: string): string {
 }
 
 function dye(name: string): Dye {
-  const text = (folded(name).match(/\p{Nd}+|\p{L}+/gu) ?? []).join(" ");
+  const text = (folded(name).match(/\p{Decimal_Number}+|\p{L}+/gu) ?? []).join(" ");
   const short = SHORT.reduce((done, [writtenOut, word]) => done.replaceAll(writtenOut, word), text);
   const words = short.split(" ").filter((word) => word && !NOISE.test(word));
   const fluorophores = words.filter((word) => FLUOROPHORE.test(word));
