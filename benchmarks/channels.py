@@ -1,6 +1,6 @@
 """What share of stacks with two channels swapped, or one copied over another, is called out of distribution.
 
-    python benchmarks/channels.py demo/bundle demo/work/held_out.csv [--sites 60] [--also FOLDER]
+    python benchmarks/channels.py BUNDLE HELD_OUT_CSV [--sites 60] [--also FOLDER]
 
 The CSV is what `phenotrain run --held-out` writes: held-out sites and the files of their channels. Every site is asked
 as it is, with each pair of channels swapped, and with each channel copied over each other. `--also` adds the stack

@@ -73,3 +73,18 @@ def stack_file(tmp_path, stack) -> Path:
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, stack, photometric="minisblack")
     return path
+
+
+def touch(folder: Path, *names: str) -> Path:
+    """Empty files in a folder, and the folders that they lie in."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """The folder of a plate, empty."""
+    (tmp_path / "plate").mkdir()
+    return tmp_path / "plate"

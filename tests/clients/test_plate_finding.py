@@ -12,20 +12,9 @@ from phenoclient import PlateError
 from phenoclient.plate import Site, find_sites, layout_of_pattern
 from phenoclient.plate.stains import assign_stains
 
+from .conftest import touch
+
 STAINS = ("Hoechst", "ConA", "WGA")
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    (tmp_path / "plate").mkdir()
-    return tmp_path / "plate"
 
 
 def identities(found) -> list[tuple[str, ...]]:

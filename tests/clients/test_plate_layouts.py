@@ -12,6 +12,8 @@ from phenoclient.plate import LAYOUTS, find_sites, layout_of_pattern
 from phenoclient.plate.sites import row_letters
 from phenoclient.plate.stains import assign_stains
 
+from .conftest import touch
+
 CASES = {
     "rxrx": ("HUVEC-1/Plate3/AA02_s2_w3.png", ("HUVEC-1", "3", "AA02", "2"), "3"),
     "imagexpress": ("run/TimePoint_1/screen_7_B03_s2_w1.TIF", ("", "screen_7", "B03", "2"), "1"),
@@ -20,19 +22,6 @@ CASES = {
     "incucyte": ("VID7_A1_1_00d04h00m.tif", ("", "VID7", "A01", "1"), ""),
     "bbbc013": ("Channel2-14-B-02.tif", ("", "plate", "B02", "1"), "2"),
 }
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    (tmp_path / "plate").mkdir()
-    return tmp_path / "plate"
 
 
 def test_every_layout_has_a_case():

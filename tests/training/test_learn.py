@@ -41,15 +41,19 @@ class Screen:
             for plate in (1, 2)
             for well in range(6)
         ]
-        table = pd.DataFrame(rows, columns=["experiment", "plate", "well_id", "treatment"])
+        self.hold(rows)
+        self.fields = np.random.default_rng(0).gamma(2, 5, (len(self.sites), 2, 40, 40)).astype(np.float32)
+        self.meta = type("Meta", (), {"data_root": tmp_path})()
+
+    def hold(self, wells) -> None:
+        """Take wells `(experiment, plate, well_id, treatment)` of two sites each; the second experiment is the test."""
+        table = pd.DataFrame(wells, columns=["experiment", "plate", "well_id", "treatment"])
         self.sites = table.loc[table.index.repeat(2)].reset_index(drop=True)
         self.sites["site_id"] = np.arange(len(self.sites)).astype(str)
         self.sites["treatment_conc"] = np.where(self.sites["treatment"] == "A", 0.1, np.nan)
         self.roles = np.where(
             self.sites["experiment"] == 2, "test", np.where(self.sites["plate"] == 1, "train", "validation")
         )
-        self.fields = np.random.default_rng(0).gamma(2, 5, (len(self.sites), 2, 40, 40)).astype(np.float32)
-        self.meta = type("Meta", (), {"data_root": tmp_path})()
 
     def __len__(self) -> int:
         return len(self.sites)
@@ -70,16 +74,10 @@ class RandomlyLabelled(Screen):
             for experiment, plate in ((1, 1), (1, 2), (2, 1))
             for well, label in enumerate(rng.permutation(["A", "EMPTY"] * (wells_a_plate // 2)))
         ]
-        table = pd.DataFrame(rows, columns=["experiment", "plate", "well_id", "treatment"])
-        self.sites = table.loc[table.index.repeat(2)].reset_index(drop=True)
-        self.sites["site_id"] = np.arange(len(self.sites)).astype(str)
-        self.sites["treatment_conc"] = np.where(self.sites["treatment"] == "A", 0.1, np.nan)
-        self.roles = np.where(
-            self.sites["experiment"] == 2, "test", np.where(self.sites["plate"] == 1, "train", "validation")
-        )
+        self.hold(rows)
         y, x = np.mgrid[:40, :40]
         looks = []
-        for _ in table.index:
+        for _ in rows:
             gratings = [(rng.uniform(3, 16), rng.uniform(0, np.pi)) for _ in self.stains]
             looks += [
                 [

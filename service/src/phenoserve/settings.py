@@ -1,5 +1,6 @@
 """The service's settings: each is a flag of `phenoserve serve` and a variable `PHENOSERVE_…`."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,15 @@ MIB = 2**20
 _ORIGIN = r"https?://[^/,\s*]+"
 
 
+def _plain_host(host: str) -> str:
+    """A host without the brackets of an address, and an IP address as it is written for short."""
+    bare = host.removeprefix("[").removesuffix("]")
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return bare  # a name, or every interface
+
+
 class Settings(BaseSettings):
     """Settings of one service; a flag wins over the environment, which wins over the default.
 
@@ -22,7 +32,7 @@ class Settings(BaseSettings):
 
     host: Annotated[
         str,
-        AfterValidator(lambda host: host.removeprefix("[").removesuffix("]")),
+        AfterValidator(_plain_host),
         Field(description="Address to listen on; 0.0.0.0 is every interface, :: is IPv6's too."),
     ] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000

@@ -39,7 +39,14 @@ def test_a_service_on_every_interface_answers_at_its_address(engine: Engine, lis
 
 @pytest.mark.parametrize(
     ("host", "url"),
-    [("[::1]", "http://[::1]:80/"), ("0.0.0.0", "http://127.0.0.1:80/"), ("lab", "http://lab:80/")],
+    [
+        ("[::1]", "http://[::1]:80/"),
+        ("0:0:0:0:0:0:0:1", "http://[::1]:80/"),
+        ("0.0.0.0", "http://127.0.0.1:80/"),
+        ("0:0:0:0:0:0:0:0", "http://127.0.0.1:80/"),
+        ("", "http://127.0.0.1:80/"),
+        ("lab", "http://lab:80/"),
+    ],
 )
 def test_the_address_is_one_that_a_browser_takes(host: str, url: str) -> None:
     """An IPv6 address stands in brackets once, whether it came with them or without."""
@@ -47,11 +54,12 @@ def test_the_address_is_one_that_a_browser_takes(host: str, url: str) -> None:
 
 
 @needs_both
-def test_a_port_that_is_taken_ends_the_service(engine: Engine) -> None:
-    """A door that cannot be opened is an exit with uvicorn's status, before anything is started."""
+def test_a_port_that_is_taken_ends_the_service(engine: Engine, caplog) -> None:
+    """A port that cannot be had is named, and ends the service with uvicorn's status before anything is started."""
     with open_door("::", 0) as door:
         settings = Settings(host="::", port=door.getsockname()[1])
         server = DrainingServer(create_app(Engines.of(engine), settings), settings, lambda _: None)
         with pytest.raises(SystemExit) as ended:
             server.run()
     assert ended.value.code == 3
+    assert f"Port {settings.port} cannot be listened on" in caplog.text

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import ipaddress
 import logging
 import os
 import signal
@@ -70,8 +71,17 @@ def page_url(host: str, port: int) -> str:
         host: Address that is listened on.
         port: Port that is listened on.
     """
-    host = "127.0.0.1" if host in {"0.0.0.0", *EVERY_INTERFACE} else host  # noqa: S104 (compared, not bound)
+    if _is_unspecified(host):
+        host = "127.0.0.1"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def _is_unspecified(host: str) -> bool:
+    """Whether a host means every interface of one family or both; nobody can ask one at such an address."""
+    try:
+        return not host or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False  # a name
 
 
 class DrainingServer(uvicorn.Server):
@@ -131,7 +141,9 @@ class DrainingServer(uvicorn.Server):
             try:
                 sockets = [open_door(self._host, self.config.port)]
             except OSError as error:
-                logger.error("%s", error)  # noqa: TRY400 (a port that is taken is no fault of the program)
+                logger.critical(
+                    "Port %d cannot be listened on: %s. Pass another --port.", self.config.port, error
+                )
                 sys.exit(STARTUP_FAILURE)
         await super().startup(sockets)
         if self.started:
