@@ -191,17 +191,15 @@ def _record(line: bytes) -> dict[str, Any] | None:
 def _entry(record: dict[str, Any] | None) -> Entry | None:
     """The entry that a record is; None where it is none."""
     match record:
-        case {"site": [*site], "signature": [*signature], "answer": {**answer}}:
-            pass
+        case {"site": [*site], "signature": [*signature], "answer": {**answer}} if (
+            len(site) == _IDENTITY_PARTS
+            and all(isinstance(part, str) for part in site)
+            and all(_is_pair(part) for part in signature)
+            and all(_fits(name, value) for name, value in answer.items())
+        ):
+            return Entry(tuple(site), tuple(map(tuple, signature)), answer)
         case _:
             return None
-    is_entry = (
-        len(site) == _IDENTITY_PARTS
-        and all(isinstance(part, str) for part in site)
-        and all(_is_pair(part) for part in signature)
-        and all(_fits(name, value) for name, value in answer.items())
-    )
-    return Entry(tuple(site), tuple(map(tuple, signature)), answer) if is_entry else None
 
 
 def _is_pair(value: Any) -> bool:
