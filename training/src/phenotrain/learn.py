@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from rich.console import Console
 from sklearn.ensemble import RandomForestClassifier
 
 from phenoserve.bundle import Calibration
 from phenotrain.baselines import Baselines
-from phenotrain.batches import Batches
 from phenotrain.cache import FieldCache
 from phenotrain.calibrate import calibrate
 from phenotrain.cross_fit import cross_fit_folds
@@ -18,8 +16,7 @@ from phenotrain.embed import FieldEncoder, settle_head_statistics
 from phenotrain.evaluate import ModelPredictions, Predictions
 from phenotrain.forest import fit_forest
 from phenotrain.graph import ServedGraph
-from phenotrain.labelled import Labelled, Task, classifier_data, versus_control_data
-from phenotrain.matching import balanced_rows
+from phenotrain.labelled import Labelled, Task, unlabelled_rows
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.recipe import Recipe
 from phenotrain.simclr import pretrain
@@ -108,45 +105,6 @@ def learn(
     own = Predictions({"classifier": by_classifier, "forest": by_forest})
     others = baselines.predict() if with_baselines else {}
     return Learned(graph, forest, calibration, own.joined(Predictions(others)), embeddings)
-
-
-def unlabelled_rows(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> np.ndarray:
-    """Pick the sites that SimCLR learns from: those of training and validation, as many a class as the recipe says.
-
-    Args:
-        sites: Sites table.
-        roles: `train`, `validation`, `test` or `unused` of every site.
-        task: Treatments and control.
-        recipe: `simclr.sites_per_class` and the seed.
-
-    Returns:
-        Integer positions into `sites`, ascending.
-    """
-    rows = np.flatnonzero(np.isin(roles, ("train", "validation")))
-    if recipe.simclr.sites_per_class == 0:
-        return rows
-    num_wanted = recipe.simclr.sites_per_class
-    return balanced_rows(sites, rows, task.treatments, task.control, num_wanted, recipe.seed)
-
-
-def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
-    """Find out from the table alone whether everything that is learned can be: SimCLR's steps, heads, calibration.
-
-    Arguments as of `unlabelled_rows`.
-
-    Raises:
-        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR.
-        phenotrain.errors.ScreenError: If a role misses a class, or treated sites have no control beside them.
-    """
-    roles = learnable_roles(sites, roles, task)
-    labelled, nothing = (
-        Labelled.of(sites, roles, task, recipe.heads, seed=recipe.seed),
-        np.empty((len(sites), 0)),
-    )
-    for rows in labelled.rows.values():
-        classifier_data(sites, rows, nothing, task)
-        versus_control_data(sites, rows, nothing, task)
-    Batches(sites, unlabelled_rows(sites, roles, task, recipe), recipe.simclr, seed=recipe.seed)
 
 
 def _forest(
