@@ -14,11 +14,12 @@ from phenotrain.splits.controls import (
 from phenotrain.splits.dealing import ROLES, UNUSED, Role
 from phenotrain.splits.learnable import learnable_roles
 from phenotrain.splits.protocols import DEFAULT_ORDER, MIN_PLATES_TO_LEAVE_OUT, PROTOCOLS, Protocol
-from phenotrain.splits.split import Split, fold_splits, split_sites
+from phenotrain.splits.split import NOTED, Split, fold_splits, split_sites
 
 __all__ = [
     "DEFAULT_ORDER",
     "MIN_PLATES_TO_LEAVE_OUT",
+    "NOTED",
     "PROTOCOLS",
     "ROLES",
     "UNUSED",
