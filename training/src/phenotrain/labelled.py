@@ -150,13 +150,12 @@ def unlabelled_rows(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: 
     return balanced_rows(sites, rows, task.treatments, task.control, num_wanted, recipe.seed)
 
 
-def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
-    """Find out from the table alone whether everything that is learned can be: SimCLR's steps, heads, calibration.
+def check_labels(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
+    """Find out from the table alone whether heads, forest and calibration have what they learn from.
 
     Arguments as of `unlabelled_rows`.
 
     Raises:
-        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR.
         phenotrain.errors.ScreenError: If a role misses a class, or treated sites have no control beside them.
     """
     roles = learnable_roles(sites, roles, task)
@@ -167,4 +166,15 @@ def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: R
     for rows in labelled.rows.values():
         classifier_data(sites, rows, nothing, task)
         versus_control_data(sites, rows, nothing, task)
-    Batches(sites, unlabelled_rows(sites, roles, task, recipe), recipe.simclr, seed=recipe.seed)
+
+
+def check_steps(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
+    """Find out from the table alone whether SimCLR's steps can be filled.
+
+    Arguments as of `unlabelled_rows`.
+
+    Raises:
+        phenotrain.batches.BatchError: If there are too few sites or wells for a step, on a plate or at all.
+    """
+    rows = unlabelled_rows(sites, learnable_roles(sites, roles, task), task, recipe)
+    Batches(sites, rows, recipe.simclr, seed=recipe.seed)

@@ -41,7 +41,7 @@ def left_out_plates(sites: pd.DataFrame, task: Task, without_controls: WithoutCo
     Raises:
         ScreenError: If there are some and they are refused, or no plate with treated wells would be left.
     """
-    plates, treated, controls = _plates(sites, task)
+    _, treated, controls = _plates(sites, task)
     bare = plates_without_controls(sites, task)
     if bare and not len(np.intersect1d(treated, controls)):
         raise ScreenError(
