@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from phenotrain.batches import Batches
+from phenotrain.batches import BatchError, Batches
 from phenotrain.doses import top_doses
+from phenotrain.errors import PhenotrainError
 from phenotrain.matching import balanced_rows, class_weights, plate_matched_weights
-from phenotrain.recipe import HeadsRecipe, Recipe
+from phenotrain.recipe import HeadsRecipe, Recipe, load_recipe, shipped_recipes
 from phenotrain.splits import learnable_roles
 from phenotrain.task import Task as Task  # where its users have always found it
 
@@ -156,9 +157,32 @@ def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: R
     Arguments as of `unlabelled_rows`.
 
     Raises:
-        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR.
+        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR; names the shipped
+            recipes with which these very roles can be learned from.
         phenotrain.errors.ScreenError: If a role misses a class, or treated sites have no control beside them.
     """
+    try:
+        _check(sites, roles, task, recipe)
+    except BatchError as error:
+        # The one that is meant for few sites is named first.
+        names = sorted(shipped_recipes(), key=lambda name: name != "laptop")
+        fitting = [name for name in names if _can_learn(sites, roles, task, load_recipe(name))]
+        if not fitting:
+            raise
+        raise BatchError(
+            f"{error} Shipped recipes that fit these plates: {', '.join(fitting)} (such as `--recipe {fitting[0]}`)."
+        ) from error
+
+
+def _can_learn(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> bool:
+    try:
+        _check(sites, roles, task, recipe)
+    except PhenotrainError:
+        return False
+    return True
+
+
+def _check(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
     roles = learnable_roles(sites, roles, task)
     labelled, nothing = (
         Labelled.of(sites, roles, task, recipe.heads, seed=recipe.seed),

@@ -141,7 +141,9 @@ def run(request: RunRequest, console: Console) -> RunResult:
         request.bundle,
         console,
     )
-    return RunResult(bundle, metrics, held_out_table(cache, split.roles, task, learned.predictions.classifier))
+    return RunResult(
+        bundle, metrics, held_out_table(cache, split.roles, task, learned.predictions.classifier)
+    )
 
 
 def check(request: RunRequest) -> Split:

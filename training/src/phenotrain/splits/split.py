@@ -22,7 +22,7 @@ from phenotrain.splits.protocols import (
     tested_groups,
 )
 from phenotrain.splits.request import Request
-from phenotrain.splits.screen import Screen, look_at
+from phenotrain.splits.screen import look_at
 from phenotrain.task import Task
 
 MAX_DEALS: Final = 100
