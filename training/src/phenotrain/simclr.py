@@ -42,7 +42,7 @@ def pretrain(
     recipe: Recipe,
     folder: Path,
     *,
-    on_step: Callable[[int, int, float], None] | None = None,
+    on_step: Callable[[int, int, float | None], None] | None = None,
     precision: str | None = None,
 ) -> SimclrNetworks:
     """Trains the encoder, or goes on from the last whole epoch found in `folder`.
@@ -55,7 +55,8 @@ def pretrain(
         rows: Rows of the cache to learn from, labels unseen.
         recipe: All sections but the heads' and the forest's are used.
         folder: Checkpoint, `log.csv` and TensorBoard events go here.
-        on_step: Called after each step with the step, the number of steps and the loss.
+        on_step: Called with the steps done, the number of steps and the loss: before the first step, without a loss,
+            and after each.
         precision: Keras dtype policy; mixed float16 on a GPU and float32 elsewhere when not given.
 
     Returns:
@@ -80,6 +81,8 @@ def pretrain(
     seen = hashlib.sha256(np.sort(np.asarray(rows, np.int64)).tobytes()).hexdigest()
     identity = f"{cache.fingerprint} {depends_on} {precision} {seen} {weights_identity(recipe.encoder)}"
     first_epoch = checkpoint.restore(checkpoint_path, trainer.variables, identity)
+    if on_step is not None:
+        on_step(first_epoch * trainer.num_steps_epoch, recipe.simclr.epochs * trainer.num_steps_epoch, None)
     with TrainingLog(folder, first_epoch=first_epoch) as log:
         for epoch in range(first_epoch, recipe.simclr.epochs):
             log.write(trainer.run_epoch(epoch, on_step))
@@ -96,10 +99,10 @@ class _Trainer:
     def __init__(self, cache: FieldCache, rows: np.ndarray, recipe: Recipe, precision: str) -> None:
         self._cache, self._recipe = cache, recipe
         self._batches = Batches(cache.sites, rows, recipe.simclr, seed=recipe.seed)
-        self._num_steps_epoch = self._batches.num_steps
+        self.num_steps_epoch = self._batches.num_steps
         self._encoder, self._head = _build(len(cache.stains), recipe, precision)
         self._trainable = self._encoder.trainable_variables + self._head.trainable_variables
-        self._optimizer = optimizer_of(recipe.simclr, self._num_steps_epoch * recipe.simclr.epochs, precision)
+        self._optimizer = optimizer_of(recipe.simclr, self.num_steps_epoch * recipe.simclr.epochs, precision)
         self._optimizer.build(self._trainable)
         self._step = tf.function(self._train_step)
 
@@ -108,16 +111,16 @@ class _Trainer:
         """All that a resumed run needs: weights, moving statistics, dropout seeds, optimiser state."""
         return [*self._encoder.variables, *self._head.variables, *self._optimizer.variables]
 
-    def run_epoch(self, epoch: int, on_step: Callable[[int, int, float], None] | None) -> EpochRow:
+    def run_epoch(self, epoch: int, on_step: Callable[[int, int, float | None], None] | None) -> EpochRow:
         started, losses, accuracies = time.perf_counter(), [], []
         for batch, fields in enumerate(self._read_ahead(epoch)):
-            step = epoch * self._num_steps_epoch + batch
+            step = epoch * self.num_steps_epoch + batch
             seed = tf.constant([self._recipe.seed, step], tf.int32)
             loss, accuracy = self._step(tf.constant(fields[0]), tf.constant(fields[1]), seed)
             losses.append(float(loss))
             accuracies.append(float(accuracy))
             if on_step is not None:
-                on_step(step + 1, self._num_steps_epoch * self._recipe.simclr.epochs, losses[-1])
+                on_step(step + 1, self.num_steps_epoch * self._recipe.simclr.epochs, losses[-1])
         if not np.isfinite(losses).all():
             raise FloatingPointError(
                 f"The loss became {losses[-1]} in epoch {epoch}; lower `simclr.learning_rate` or raise `clip_norm`."

@@ -77,7 +77,7 @@ def run_evaluation(request: EvaluateRequest, console: Console) -> Mapping[str, b
         downsample=request.recipe.downsample,
         num_workers=request.num_workers,
         skip_incomplete=request.skip_incomplete,
-        progress=console.is_terminal,
+        console=console,
     )
     protocol = request.protocol or request.recipe.split.protocol
     if protocol == "reference":

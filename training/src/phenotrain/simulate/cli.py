@@ -58,7 +58,7 @@ def simulate(
             effect=effect,
             responding_share=responding_share,
         )
-        simulate_screen(out, spec, num_workers=num_workers, progress=progress)
+        simulate_screen(out, spec, num_workers=num_workers, console=messages() if progress else None)
     except ValidationError as error:
         reasons = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'screen'}: {e['msg']}" for e in error.errors())
         raise typer.BadParameter(reasons) from error
