@@ -164,6 +164,7 @@ name = "tiny"
 downsample = 1
 [encoder]
 weights = "none"
+blocks = [1, 1, 1, 1]
 [projection_head]
 hidden_units = [16]
 [simclr]
@@ -174,6 +175,7 @@ batches = "mixed"
 [heads]
 num_top_doses = 1
 epochs = 3
+steps = 0
 [forest]
 num_trees = 5
 [baselines]
