@@ -1,7 +1,7 @@
 """Tells a lookup table that only shows intensities from a palette whose colours are the image.
 
-A TIFF of indexed colours looks the same in both cases: pixels of 8 bits, and a table of colours. ImageJ writes one whenever
-a channel of 8 bits is shown in another colour than grey, for a composite that of the channel last looked at
+A TIFF of indexed colours looks the same in both cases: pixels of 8 bits, and a table of colours. ImageJ writes one
+whenever a channel of 8 bits is shown in another colour than grey, for a composite that of the channel last looked at
 (ij.io.TiffEncoder, `photoInterp`), and other programs write one for plain grey. The pixels are then intensities.
 """
 
