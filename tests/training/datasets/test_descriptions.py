@@ -59,6 +59,48 @@ def test_own_description_loads_by_path(tmp_path):
     assert load_description(path).stains == ("DNA", "actin")
 
 
+AS_FILES = """path = "{well}_{channel}.png"
+channels = [{ id = "1", stain = "DNA" }, { id = "2", stain = "actin" }]"""
+
+
+def with_images(images):
+    assert OWN.count(AS_FILES) == 1
+    return parse_description(OWN.replace(AS_FILES, images), "mine.toml")
+
+
+def test_stacks_are_described_by_their_stains_alone():
+    """Without {channel} a file holds the whole stack, whose stains are listed in its order, as texts or as tables."""
+    short = with_images('path = "{well}.tif"\nchannels = ["DNA", "actin"]')
+    long = with_images('path = "{well}.tif"\nchannels = [{ stain = "DNA" }, { stain = "actin" }]')
+    assert short == long
+    assert short.stains == short.stack_stains == ("DNA", "actin")
+    assert parse_description(OWN, "mine.toml").stack_stains == ()
+    assert Description.model_validate_json(short.model_dump_json()) == short
+
+
+def test_one_channel_is_a_file_or_a_stack_of_one():
+    """A single channel needs no {channel}, whether it has an id or not."""
+    assert with_images('path = "{well}.png"\nchannels = [{ id = "1", stain = "DNA" }]').stack_stains == ()
+    assert with_images('path = "{well}.png"\nchannels = ["DNA"]').stack_stains == ("DNA",)
+
+
+@pytest.mark.parametrize(
+    ("path", "channels", "found"),
+    [
+        ("{well}_{channel}.png", '["DNA", "actin"]', "2 of 2 channels have no id"),
+        ("{well}_{channel}.png", '[{ id = "1", stain = "DNA" }, "actin"]', "1 of 2 channels have no id"),
+        ("{well}.tif", '[{ id = "w1", stain = "DNA" }, { id = "w2", stain = "actin" }]', "the ids w1, w2"),
+        ("{well}.tif", '[{ id = "w1", stain = "DNA" }, "actin"]', "the ids w1"),
+    ],
+)
+def test_path_and_channels_that_contradict_are_refused_with_both_readings(path, channels, found):
+    """A path for channel files with channels for stacks, or the reverse, is refused, and both ways are shown."""
+    with pytest.raises(DescriptionError) as caught:
+        with_images(f'path = "{path}"\nchannels = {channels}')
+    for words in (found, '{ id = "1", stain = "DNA" }', 'channels = ["DNA", "actin"]'):
+        assert words in str(caught.value)
+
+
 def test_own_file_in_the_working_directory_needs_no_folder(tmp_path, monkeypatch):
     """A bare name that ends in .toml is a file, not a shipped name."""
     (tmp_path / "rxrx2.toml").write_text(OWN, "utf-8")
