@@ -1,7 +1,11 @@
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
+from phenotrain.cache import build_cache
 from phenotrain.datasets import (
     Description,
     DescriptionError,
@@ -199,3 +203,27 @@ def test_every_shipped_description_is_documented():
     for name in shipped_names():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         assert load_description(name).licence in row
+
+
+def test_the_pages_examples_are_descriptions(tmp_path):
+    """The description on docs/datasets.md parses, and reads files of channels, and with its other [images] stacks."""
+    page = Path(__file__).parents[3].joinpath("docs", "datasets.md").read_text("utf-8")
+    whole, stacks = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    before, images, after = re.split(r"(\[images\].*?(?=\n\[task\]))", whole, flags=re.DOTALL)
+    rng = np.random.default_rng(0)
+    (tmp_path / "P1").mkdir()
+    rows = ["plate,well,row,col,compound,dose"]
+    for row, compound in zip("AB", ("DMSO", "dasatinib"), strict=True):
+        stack = rng.integers(0, 4096, (2, 16, 16), dtype=np.uint16)
+        for channel, name in zip(stack, ("dapi", "gfp"), strict=True):
+            tifffile.imwrite(tmp_path / "P1" / f"{row}07-{name}.tif", channel)
+        tifffile.imwrite(tmp_path / "P1" / f"{row}07.ome.tif", stack, photometric="minisblack")
+        rows.append(f"P1,{row}7,{row},7,{compound},{'' if compound == 'DMSO' else 2.5}")
+    (tmp_path / "layout.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    fields = []
+    for name, section in (("files", images), ("stacks", stacks)):
+        description = parse_description(before + section + after, name)
+        assert description.stains == ("DNA", "tubulin")
+        cache = build_cache(description, tmp_path, tmp_path / name, downsample=2)
+        fields.append(cache.read([0, 1]))
+    np.testing.assert_array_equal(*fields)
