@@ -67,6 +67,8 @@ class SimclrRecipe(_Section):
     """Side of a view, in pooled pixels."""
     epochs: Count = 200
     """Passes over the sites."""
+    steps: Annotated[int, Field(ge=0)] = 0
+    """Least number of optimiser steps; where `epochs` passes make fewer, more passes are made."""
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Sites a step; each gives two views."""
     batches: Literal["mixed", "plate"] = "plate"
