@@ -154,7 +154,7 @@ def test_error_counts_all_and_shows_twenty():
     """The error of incomplete sites gives the count, the first twenty files and how many more."""
     faults = [Fault(f"s{index:02d}", "f.png", "is missing") for index in range(23)]
     message = str(IncompleteSitesError(faults, "Repair them."))
-    assert message.startswith("23 channel file(s) of 23 site(s) cannot be used. Repair them.")
+    assert message.startswith("23 file(s) of 23 site(s) cannot be used. Repair them.")
     assert "s19: f.png: is missing" in message
     assert "s20" not in message
     assert message.endswith("... and 3 more")

@@ -71,7 +71,7 @@ class RunResult:
         bundle: The bundle as read back.
         metrics: Results on the held-out sites.
         held_out: The test sites that carry a learned treatment or the control: the sites table's columns, `files`
-            (a JSON list, one a channel) and `predicted`.
+            (a JSON list, one a channel or the one of the stack) and `predicted`.
     """
 
     bundle: Bundle
