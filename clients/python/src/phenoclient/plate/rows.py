@@ -15,6 +15,8 @@ VERSUS_CONTROL = "versus_control_"
 FOREST_PROBABILITY = "forest_probability_"
 METADATA = "Metadata_"
 FILE_NAME = "Metadata_FileName_"
+WHOLE_STACK_FILE = "stack"
+"""What stands for the stain in the column of a file that is a whole stack"""
 FOLDER = "Metadata_Folder"
 SEPARATOR = "|"
 ROLE = "Metadata_role"
@@ -113,7 +115,7 @@ def source_row(
         learned_from: Whether it has learned from the site's well; None where it does not tell.
     """
     files = stain_files.paths(site)
-    names = (stain_files.stains or ()) if stain_files.channels else ("stack",)
+    names = (stain_files.stains or ()) if stain_files.channels else (WHOLE_STACK_FILE,)
     return {
         FOLDER: folder,
         **{f"{FILE_NAME}{name}": path.as_posix() for name, path in zip(names, files, strict=True)},
