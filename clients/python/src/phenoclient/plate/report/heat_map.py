@@ -25,6 +25,7 @@ _FORMATS = ((8, 12), (16, 24), (32, 48))
 _WIDTH = 720.0
 _LEFT, _TOP, _BAR = 26.0, 20.0, 92.0
 _FONT = 11.0
+_LETTERS = f'font-size="{_FONT:.0f}" fill="currentColor"'
 _NUM_COLOURS = 128
 _LEAST_LABEL = 16.0
 """Space that a label of a row or column takes"""
@@ -136,13 +137,9 @@ class PlateDrawing:
 
     def _grid(self) -> str:
         width, height = self._num_columns * self._size, self._num_rows * self._size
-        lines = [
-            f"M{_LEFT:.1f} {_TOP + row * self._size:.1f}h{width:.1f}" for row in range(self._num_rows + 1)
-        ]
-        lines += [
-            f"M{_LEFT + column * self._size:.1f} {_TOP:.1f}v{height:.1f}"
-            for column in range(self._num_columns + 1)
-        ]
+        side = f"h{self._size:.1f}v{self._size:.1f}h-{self._size:.1f}z"
+        wells = "".join(f"M{x:.1f} {y:.1f}{side}" for x, y in map(self._corner, self._positions))
+        outline = f"M{_LEFT:.1f} {_TOP:.1f}h{width:.1f}v{height:.1f}h-{width:.1f}z"
         every = next(step for step in (1, 2, 4, 8) if step * self._size >= _LEAST_LABEL)
         middle = self._size / 2
         columns = [
@@ -153,7 +150,8 @@ class PlateDrawing:
             _text(_LEFT - 11, _TOP + (row - 1) * self._size + middle + _FONT / 3, row_letters(row))
             for row in range(1, self._num_rows + 1, every)
         ]
-        return f'<path class="grid" d="{"".join(lines)}"/>{"".join(columns)}{"".join(rows)}'
+        path = f'<path fill="none" stroke="currentColor" stroke-width="0.5" opacity="0.6" d="{outline}{wells}"/>'
+        return f"{path}{''.join(columns)}{''.join(rows)}"
 
     def _bar(self, scale: Scale, name: str) -> str:
         """The colours and the numbers at the ends and between; the label stands beside, read upwards."""
@@ -180,7 +178,7 @@ class PlateDrawing:
         return (
             f'<linearGradient id="{name}-bar" x2="0" y2="1">{stops}</linearGradient>'
             f'<rect x="{left:.1f}" y="{_TOP}" width="12" height="{height:.1f}" fill="url(#{name}-bar)"/>{numbers}'
-            f'<text text-anchor="middle" transform="translate({at}) rotate(-90)">{escape(scale.label)}</text>'
+            f'<text {_LETTERS} text-anchor="middle" transform="translate({at}) rotate(-90)">{escape(scale.label)}</text>'
         )
 
 
@@ -214,9 +212,9 @@ def _shape(mark: Mark, x: float, y: float, size: float) -> str:
     if mark == "unknown":
         return f"M{x + 0.15 * size:.1f} {y + 0.85 * size:.1f}L{x + 0.85 * size:.1f} {y + 0.15 * size:.1f}"
     if mark == "notice":
-        side = 0.48 * size
+        side = min(0.55 * size, 12.0)
         return f"M{x + size - side:.1f} {y:.1f}h{side:.1f}v{side:.1f}z"
-    radius = 0.2 * size
+    radius = min(0.2 * size, 6.0)
     arc = f"a{radius:.1f} {radius:.1f} 0 1 0"
     return (
         f"M{x + size / 2 - radius:.1f} {y + size / 2:.1f}{arc} {2 * radius:.1f} 0{arc} -{2 * radius:.1f} 0z"
@@ -232,7 +230,7 @@ def legend_swatch(mark: Mark) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text {_LETTERS} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _format(positions: Sequence[tuple[int, int]]) -> tuple[int, int]:

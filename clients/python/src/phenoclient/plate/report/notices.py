@@ -9,6 +9,7 @@ from phenoclient.plate.report.results import Row, notices_of, title_of
 _WORDS = {
     "dead_channel": "{stains} shows nothing: all pixels are alike",
     "saturated_channel": "{stains} is saturated: many pixels are at the camera's limit",
+    "noise_channel": "{stains} is noise: it shows no cells",
     "repeated_channel": "{stains} show the same picture",
     "swapped_channels": "{stains} look swapped: each looks like the other's stain",
     "unmatched_channel_names": "channels have names that are no stains of the bundle, and were taken in its order",
