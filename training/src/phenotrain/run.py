@@ -208,6 +208,7 @@ def plan(request: RunRequest, sites: pd.DataFrame) -> Split:
         phenotrain.errors.ScreenError: If the screen cannot be split or learned from so.
     """
     recipe, task = request.recipe, Task.of(request.description, request.treatments)
+    task.require_in(sites)
     split = split_sites(
         sites,
         control=task.control,

@@ -88,6 +88,7 @@ def _check(request: EvaluateRequest, out: Path) -> None:
             f"{out / 'report.html'} exists. Choose another folder, or delete the report to write a new one."
         )
     sites, recipe = read_sites(request.description, request.data), request.recipe
+    request.task.require_in(sites)
     folds = folds_of(sites, request.task, recipe, request.protocol)
     if any(split.protocol == "reference" for _, split in folds):
         honest = fitting(sites, request.task)

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
+from phenotrain.datasets.spelling import not_among
 from phenotrain.errors import ScreenError
 from phenotrain.splits.dealing import fitted, interleaved, shares
 from phenotrain.splits.reference import reference
@@ -35,10 +36,13 @@ def leave_experiment_out(screen: Screen, request: Request) -> tuple[np.ndarray, 
     the first validate on each other experiment, then on plates drawn from all that are not tested on.
     """
     test = request.test_experiment or screen.experiments[-1]
-    if test not in screen.experiments or len(screen.experiments) < 2:
+    if test not in screen.experiments:
         raise ScreenError(
-            "Expected two or more experiments, test_experiment among them: "
-            f"{', '.join(screen.experiments)}. Received: {test!r}."
+            f"{not_among('experiment', test, screen.experiments)} Write it as the table does, with `--test-experiment`."
+        )
+    if len(screen.experiments) < 2:
+        raise ScreenError(
+            f"Expected two or more experiments. Received one: {test!r}. Hold out plates or wells instead."
         )
     position = screen.experiments.index(test)
     # Those before the test experiment first, going backwards round the circle.
