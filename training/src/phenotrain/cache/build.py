@@ -122,7 +122,14 @@ def _fill(
     num_workers: int | None,
     console: Console | None,
 ) -> list[Fault]:
-    plan = Plan(meta.data_root, out / layout.FIELDS, ledger.fields_offset, meta.form, meta.downsample)
+    plan = Plan(
+        meta.data_root,
+        out / layout.FIELDS,
+        ledger.fields_offset,
+        meta.form,
+        meta.downsample,
+        meta.description.stack_stains,
+    )
     site_ids = sites["site_id"].tolist()
     pending = np.flatnonzero(ledger.states == layout.PENDING).tolist()
     jobs = [Job(slot, site_ids[slot], files[slot]) for slot in pending]
