@@ -125,7 +125,6 @@ def run(request: RunRequest, console: Console) -> RunResult:
         seed=recipe.seed,
         simulated=cache.simulated,
     )
-    console.print(metrics.headline)
     bundle = export(
         Export(
             cache=cache,
@@ -141,7 +140,9 @@ def run(request: RunRequest, console: Console) -> RunResult:
         request.bundle,
         console,
     )
-    return RunResult(bundle, metrics, held_out_table(cache, split.roles, task, learned.predictions.classifier))
+    return RunResult(
+        bundle, metrics, held_out_table(cache, split.roles, task, learned.predictions.classifier)
+    )
 
 
 def check(request: RunRequest) -> Split:

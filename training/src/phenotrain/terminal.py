@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 
 AsJson: TypeAlias = Annotated[
     bool,
-    typer.Option("--json", help="Print the result as JSON, as it is done where the output is no terminal."),
+    typer.Option("--json", help="Print the result as JSON, as is done where the output is no terminal."),
 ]
 
 
@@ -19,18 +19,23 @@ def messages() -> Console:
     return Console(stderr=True, markup=False, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
-def show_result(result: Mapping[str, Any], readable: RenderableType, *, as_json: bool) -> None:
+def wants_json(as_json: bool) -> bool:
+    """Whether a result is printed as JSON: where it was asked for, and where standard output is no terminal."""
+    return as_json or not sys.stdout.isatty()
+
+
+def show_result(result: Mapping[str, Any], *readable: RenderableType, as_json: bool) -> None:
     """Prints a command's result on standard output.
 
     Args:
         result: What JSON can hold.
         readable: The same for eyes.
-        as_json: Whether JSON was asked for; it is printed too where standard output is no terminal.
+        as_json: Whether JSON was asked for.
     """
-    if as_json or not sys.stdout.isatty():
+    if wants_json(as_json):
         typer.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        Console(markup=False, highlight=False).print(readable)
+        Console(markup=False, highlight=False).print(*readable, sep="\n", soft_wrap=True)
 
 
 def fail(console: Console, error: Exception) -> int:
@@ -43,5 +48,5 @@ def fail(console: Console, error: Exception) -> int:
     Returns:
         The command's exit code, 1.
     """
-    console.print(str(error), style="red", markup=False, highlight=False)
+    console.print(str(error), style="red")
     return 1
