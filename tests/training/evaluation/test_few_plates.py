@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from phenotrain.errors import ScreenError, SplitError
 from phenotrain.grouping import plate_names
-from phenotrain.protocols.choose import Asked, folds_of, notes_of, split_of
+from phenotrain.protocols.choose import Asked, folds_of, split_of
 from phenotrain.recipe import Recipe
-from phenotrain.splits import DEFAULT_ORDER, MIN_PLATES_TO_LEAVE_OUT, ROLES, UNUSED, Split
+from phenotrain.splits import DEFAULT_ORDER, MIN_PLATES_TO_LEAVE_OUT, ROLES, UNUSED, Split, notes_of
 from phenotrain.task import Task
 
 TASK = Task("EMPTY", ("EMPTY", "A", "B"))

@@ -1,6 +1,5 @@
 """The splits of a screen as a recipe and the user ask for them, tried before they are given."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +17,6 @@ from phenotrain.splits import (
     WithoutControls,
     fold_splits,
     left_out_plates,
-    some_plates,
     split_sites,
 )
 from phenotrain.task import Task
@@ -98,25 +96,6 @@ def folds_of(sites: pd.DataFrame, task: Task, recipe: Recipe, asked: Asked) -> l
 def honest_protocol(sites: pd.DataFrame, task: Task, recipe: Recipe, asked: Asked) -> Protocol:
     """Return the first possible protocol, none of which leaks; arguments as of `split_of`."""
     return split_sites(sites, **_arguments(sites, task, recipe, asked, None)).protocol
-
-
-def notes_of(description: Mapping[str, Any]) -> list[str]:
-    """Say in a line each what a split's rule does not: why it was chosen, and what takes no part or only half.
-
-    Args:
-        description: As `phenotrain.splits.Split.description`.
-    """
-    notes = [f"Not {name}: {reason}." for name, reason in description.get("passed_over", {}).items()]
-    notes += [
-        f"Not tested on {name}: {reason}." for name, reason in description.get("not_tested", {}).items()
-    ]
-    left_out = description.get("left_out_plates", [])
-    if left_out:
-        notes.append(f"Left out for want of controls beside treated wells: {some_plates(left_out)}.")
-    controls_only = description.get("controls_only_plates", [])
-    if controls_only:
-        notes.append(f"Controls only, without a treated well: {some_plates(controls_only)}.")
-    return notes
 
 
 def sites_text(roles: np.ndarray) -> str:

@@ -10,8 +10,7 @@ from rich.text import Text
 
 from phenotrain.errors import SplitError
 from phenotrain.grouping import natural_order
-from phenotrain.protocols.choose import notes_of
-from phenotrain.splits import ROLES, Protocol, Split, some_plates
+from phenotrain.splits import ROLES, Protocol, Split, notes_of, some_plates
 from phenotrain.task import Task
 
 

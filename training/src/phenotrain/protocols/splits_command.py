@@ -9,11 +9,13 @@ from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.errors import PhenotrainError
 from phenotrain.labelled import check_steps
 from phenotrain.plates import PlateError, read_sites
-from phenotrain.protocols.choose import Asked, folds_of, honest_protocol, notes_of
+from phenotrain.protocols.choose import Asked, folds_of, honest_protocol
+from phenotrain.protocols.split_json import splits_json
 from phenotrain.protocols.split_tables import folds_table, print_nesting, protocols_table, split_tables
 from phenotrain.recipe import load_recipe
-from phenotrain.splits import PROTOCOLS, Protocol, Split, WithoutControls
+from phenotrain.splits import PROTOCOLS, Protocol, Split, WithoutControls, notes_of
 from phenotrain.task import Task
+from phenotrain.terminal import fail, show_result, wants_json
 
 _MAX_FOLDS_SHOWN = 2
 """Folds whose counts are shown each; more are shown a line each."""
@@ -31,6 +33,7 @@ def splits_command(
     without_controls: WithoutControls,
     treatments: tuple[str, ...],
     recipe: str,
+    as_json: bool,
 ) -> int:
     """Prints every protocol's groups and counts.
 
@@ -43,6 +46,7 @@ def splits_command(
         without_controls: What is done with plates of treated wells without a control.
         treatments: Treatments to learn; the description's when empty.
         recipe: Name or path of the recipe whose seed and shares are used.
+        as_json: Print JSON.
 
     Returns:
         The exit code: 0, or 1 after an error that the user can mend.
@@ -62,8 +66,10 @@ def splits_command(
                     raise
                 found[name] = error
     except (DescriptionError, OSError, PlateError, ValueError) as error:
-        errors.print(str(error), style="red", markup=False, highlight=False)
-        return 1
+        return fail(errors, error)
+    if wants_json(as_json):
+        show_result(splits_json(sites, found, taken), as_json=True)
+        return 0
     made = {name: folds for name, folds in found.items() if not isinstance(folds, PhenotrainError)}
     first = made[taken][0][1].description
     counts = (("site", len(sites)), ("well", sites["well_id"].nunique()))

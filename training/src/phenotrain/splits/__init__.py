@@ -13,6 +13,7 @@ from phenotrain.splits.controls import (
 )
 from phenotrain.splits.dealing import ROLES, UNUSED, Role
 from phenotrain.splits.learnable import learnable_roles
+from phenotrain.splits.notes import notes_of
 from phenotrain.splits.protocols import DEFAULT_ORDER, MIN_PLATES_TO_LEAVE_OUT, PROTOCOLS, Protocol
 from phenotrain.splits.split import NOTED, Split, fold_splits, split_sites
 
@@ -31,6 +32,7 @@ __all__ = [
     "fold_splits",
     "learnable_roles",
     "left_out_plates",
+    "notes_of",
     "plates_without_controls",
     "some_plates",
     "split_sites",

@@ -207,7 +207,8 @@ class _Maker:
     ) -> tuple[list[Split], dict[Protocol, str]]:
         """What `make` gives for the protocol asked for, or for the first that is possible, and why not for others."""
         passed_over: dict[Protocol, str] = {}
-        for protocol in [asked] if asked else DEFAULT_ORDER:
+        order: tuple[Protocol, ...] = DEFAULT_ORDER if asked is None else (asked,)
+        for protocol in order:
             too_few = None if asked else self._too_few_plates(protocol)
             if too_few:
                 passed_over[protocol] = too_few
