@@ -58,7 +58,8 @@ def splits_command(
         asked = Asked(protocol, without_controls=without_controls)
         taken = protocol or chosen.split.protocol or honest_protocol(sites, task, chosen, asked)
         found: Found = {}
-        for name in [protocol] if protocol else PROTOCOLS:
+        asked_for: tuple[Protocol, ...] = (protocol,) if protocol else tuple(PROTOCOLS)
+        for name in asked_for:
             try:
                 found[name] = folds_of(sites, task, chosen, Asked(name, without_controls=without_controls))
             except PhenotrainError as error:

@@ -8,8 +8,8 @@ from phenotrain.splits.controls import (
     WithoutControls,
     controls_only_plates,
     left_out_plates,
-    plates_without_controls,
     some_plates,
+    without_controls_text,
 )
 from phenotrain.splits.dealing import ROLES, UNUSED, Role
 from phenotrain.splits.learnable import learnable_roles
@@ -33,7 +33,7 @@ __all__ = [
     "learnable_roles",
     "left_out_plates",
     "notes_of",
-    "plates_without_controls",
     "some_plates",
     "split_sites",
+    "without_controls_text",
 ]
