@@ -72,7 +72,7 @@ def test_the_command_prints_every_protocol_from_the_table_alone(table):
     assert re.search("leave-experiment-out +not possible: there is one experiment, E-1 *\n", text)
     assert re.search("leave-one-plate-out +taken when none is asked for, 4 folds *\n", text)
     assert re.search("leave-plate-out +possible when asked for *\n", text)
-    assert ["E-1 plate 4", "E-1 plate 2", "36", "72", "36"] in table_rows(text)
+    assert ["E-1 plate 4", "E-1 plate 2", "42", "84", "42"] in table_rows(text)
 
 
 def test_a_protocol_that_cannot_be_is_an_error(table):
