@@ -32,7 +32,7 @@ from phenotrain.learn import learn
 from phenotrain.matching import balanced_rows
 from phenotrain.profiles.findings import find_profiles
 from phenotrain.recipe import Recipe, load_recipe
-from phenotrain.simclr import num_steps_of
+from phenotrain.simclr import batches_of
 from phenotrain.splits import UNUSED, Split, split_sites
 from phenotrain.training_log import read_log
 
@@ -76,6 +76,7 @@ def cut_down(name: str, changes: dict[str, dict[str, Any]], field_px: int) -> Re
         final_learning_rate=simclr["final_learning_rate"] * factor,
         crop_px=min(simclr["crop_px"], field_px),
         epochs=1,
+        steps=0,
     )
     values["encoder"]["weights"] = "none"
     values["heads"]["num_top_doses"] = NUM_TOP_DOSES
@@ -95,7 +96,7 @@ def lengthened(recipe: Recipe, cache: FieldCache, roles: np.ndarray, task: Task,
         rows = balanced_rows(
             cache.sites, rows, task.treatments, task.control, recipe.simclr.sites_per_class, recipe.seed
         )
-    num_epochs = max(1, round(num_steps / num_steps_of(cache, rows, recipe)))
+    num_epochs = max(1, round(num_steps / batches_of(cache, rows, recipe).num_steps))
     return recipe.changed(simclr={**recipe.simclr.model_dump(), "epochs": num_epochs})
 
 

@@ -20,9 +20,10 @@ from phenotrain.forest import fit_forest
 from phenotrain.graph import ServedGraph
 from phenotrain.labelled import Labelled, Task, classifier_data, versus_control_data
 from phenotrain.matching import balanced_rows
+from phenotrain.pace import paced, steps_text
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.recipe import Recipe
-from phenotrain.simclr import pretrain
+from phenotrain.simclr import batches_of, pretrain
 from phenotrain.splits import learnable_roles
 from phenotrain.two_heads import fit_two_heads
 
@@ -83,7 +84,10 @@ def learn(
     roles = learnable_roles(cache.sites, roles, task)
     labelled = Labelled.of(cache.sites, roles, task, recipe.heads, seed=seed)
     unlabelled = unlabelled_rows(cache.sites, roles, task, recipe)
-    with step_bar("SimCLR", console) as on_step:
+    steps = steps_text(batches_of(cache, unlabelled, recipe), len(unlabelled))
+    console.print(f"SimCLR: {steps}", highlight=False)
+    with step_bar("SimCLR", console) as bar:
+        on_step = paced("SimCLR", console, bar)
         networks = pretrain(cache, unlabelled, recipe, pretraining or work / "simclr", on_step=on_step)
     with uncounted_step("Batch statistics of whole fields", console):
         fields = FieldEncoder(networks.encoder)
