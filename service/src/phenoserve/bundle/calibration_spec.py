@@ -147,8 +147,8 @@ class OutOfDistribution(Part):
             found, units = _sites(self.num_validation_sites, self.num_validation_wells), "wells"
         return (
             "Not said whether the stack is in distribution: a false-positive rate of "
-            f"{self.false_positive_rate:g} takes {self.least} {units} to calibrate on, and there were {found}. Validate on more wells, or set a higher "
-            "calibration.false_positive_rate in the recipe."
+            f"{self.false_positive_rate:g} takes {self.least} {units} to calibrate on, and there were {found}. "
+            "Validate on more wells, or set a higher calibration.false_positive_rate in the recipe."
         )
 
     @model_validator(mode="after")
