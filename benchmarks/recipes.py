@@ -34,7 +34,6 @@ from phenotrain.profiles.findings import find_profiles
 from phenotrain.recipe import Recipe, load_recipe
 from phenotrain.simclr import batches_of
 from phenotrain.splits import UNUSED, Split, split_sites
-from phenotrain.training_log import read_log
 
 NUM_TOP_DOSES = 3
 BATCH_SIZE = 32
@@ -137,7 +136,7 @@ def run_variant(
             metrics=metrics,
             name=f"{base}-cut-down",
             version="1",
-            training_log=read_log(work / "simclr"),
+            training_log=learned.training_log,
         )
         export(made, bundle, console)
     for model in learned.predictions:
@@ -193,7 +192,7 @@ def main(
                 screen,
                 work / f"cache_{base.downsample}",
                 downsample=base.downsample,
-                progress=console.is_terminal,
+                console=console,
             )
             split = split_sites(
                 cache.sites,

@@ -45,7 +45,7 @@ def pretrain(
     recipe: Recipe,
     folder: Path,
     *,
-    on_step: Callable[[int, int, float], None] | None = None,
+    on_step: Callable[[int, int, float | None], None] | None = None,
     precision: str | None = None,
 ) -> SimclrNetworks:
     """Trains the encoder, or goes on from the last epoch kept in `folder`.
@@ -58,7 +58,8 @@ def pretrain(
         rows: Rows of the cache to learn from, labels unseen.
         recipe: All sections but the heads' and the forest's are used.
         folder: Checkpoint, `log.csv` and TensorBoard events go here.
-        on_step: Called after each step with the step, the number of steps and the loss.
+        on_step: Called with the steps done, the number of steps and the loss: before the first step, without a loss,
+            and after each.
         precision: Keras dtype policy; mixed float16 on a GPU and float32 elsewhere when not given.
 
     Returns:
@@ -69,16 +70,14 @@ def pretrain(
         phenotrain.checkpoint.CheckpointMismatchError: If the checkpoint is another run's.
         phenotrain.encoder.WeightsUnavailableError: If the initial weights cannot be had.
     """
-    if precision is None:
-        precision = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
+    precision = precision or _precision()
     trainer = _Trainer(cache, np.asarray(rows), recipe, precision)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint_path = folder / "checkpoint.npz"
-    # What comes after SimCLR may change without throwing its weights away.
-    depends_on = recipe.model_dump_json(exclude={"name", "heads", "forest", "baselines", "calibration"})
-    seen = hashlib.sha256(np.sort(np.asarray(rows, np.int64)).tobytes()).hexdigest()
-    identity = f"{cache.fingerprint} {depends_on} {precision} {seen} {weights_identity(recipe.encoder)}"
+    identity = _identity(cache, rows, recipe, precision)
     first_epoch = checkpoint.restore(checkpoint_path, trainer.variables, identity)
+    if on_step is not None:
+        on_step(first_epoch * trainer.batches.num_steps, trainer.batches.num_steps_in_all, None)
     with TrainingLog(folder, first_epoch=first_epoch) as log:
         saved = -np.inf
         for epoch in range(first_epoch, trainer.batches.num_epochs):
@@ -89,6 +88,54 @@ def pretrain(
                 checkpoint.save(checkpoint_path, trainer.variables, identity, num_done=epoch + 1)
                 saved = time.monotonic()
     return trainer.networks()
+
+
+def pretraining_folder(cache: FieldCache, rows: np.ndarray, recipe: Recipe, work: Path) -> Path:
+    """Names a folder after all that the training depends on, so that whoever asks for the same one finds it.
+
+    Args:
+        cache: Pooled fields.
+        rows: Rows of the cache to learn from.
+        recipe: As of `pretrain`.
+        work: Folder that holds the checkpoints of all trainings.
+
+    Returns:
+        The folder for `pretrain`, on this machine's default precision.
+    """
+    identity = _identity(cache, rows, recipe, _precision())
+    return work / "simclr" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def known_text(folder: Path, num_epochs: int) -> str:
+    """Say what of a training is done already.
+
+    Args:
+        folder: As given to `pretrain`.
+        num_epochs: Passes of the whole training.
+
+    Returns:
+        A clause to follow the number of steps; empty where nothing is done.
+    """
+    done = checkpoint.num_done(folder / "checkpoint.npz")
+    if done == 0:
+        return ""
+    if done < num_epochs:
+        return f"; goes on after pass {done} of {num_epochs} in {folder}"
+    return f"; learned before, taken from {folder}"
+
+
+def _precision() -> str:
+    return "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
+
+
+def _identity(cache: FieldCache, rows: np.ndarray, recipe: Recipe, precision: str) -> str:
+    # What comes after SimCLR may change without throwing its weights away, and so may what chose the rows.
+    after = {"name", "heads", "forest", "baselines", "calibration", "split"}
+    depends_on = recipe.model_dump_json(exclude={*after, "encoder"})
+    encoder = recipe.encoder.model_dump_json(exclude={"weights"})
+    seen = hashlib.sha256(np.sort(np.asarray(rows, np.int64)).tobytes()).hexdigest()
+    start = weights_identity(recipe.encoder)
+    return f"{cache.fingerprint} {depends_on} {encoder} {precision} {seen} {start}"
 
 
 def batches_of(cache: FieldCache, rows: np.ndarray, recipe: Recipe) -> Batches:
@@ -111,7 +158,7 @@ class _Trainer:
         """All that a resumed run needs: weights, moving statistics, dropout seeds, optimiser state."""
         return [*self._encoder.variables, *self._head.variables, *self._optimizer.variables]
 
-    def run_epoch(self, epoch: int, on_step: Callable[[int, int, float], None] | None) -> EpochRow:
+    def run_epoch(self, epoch: int, on_step: Callable[[int, int, float | None], None] | None) -> EpochRow:
         started, losses, accuracies = time.perf_counter(), [], []
         for batch, fields in enumerate(self._read_ahead(epoch)):
             step = epoch * self.batches.num_steps + batch

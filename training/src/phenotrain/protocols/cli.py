@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from phenotrain.protocols.options import Controls
 from phenotrain.splits import Protocol
+from phenotrain.tensorflow_start import start_tensorflow
+from phenotrain.terminal import AsJson, messages
 
 _Dataset = Annotated[str, typer.Argument(help="Name of a shipped description, or the path of a .toml file.")]
 _Treatments = Annotated[
@@ -23,12 +26,14 @@ def splits(
         Path, typer.Argument(help="Folder of the table; images are not read.", exists=True, file_okay=False)
     ],
     protocol: Annotated[
-        Protocol | None, typer.Option(help="One protocol only.", show_default="all that the screen allows")
+        Protocol | None, typer.Option(help="One protocol only.", show_default="all that are possible")
     ] = None,
+    without_controls: Controls = "refuse",
     treatment: _Treatments = None,
     recipe: Annotated[
         str, typer.Option(help="Recipe whose seed and shares are used; see `run`.")
     ] = "default",
+    as_json: AsJson = False,
 ) -> None:
     """Print what every split protocol would hold out, with its counts, from the table alone."""
     from phenotrain.protocols.splits_command import splits_command
@@ -36,12 +41,14 @@ def splits(
     raise typer.Exit(
         splits_command(
             Console(),
-            Console(stderr=True),
+            messages(),
             dataset=dataset,
             data=data,
             protocol=protocol,
+            without_controls=without_controls,
             treatments=tuple(treatment or ()),
             recipe=recipe,
+            as_json=as_json,
         )
     )
 
@@ -56,15 +63,19 @@ def evaluate(
         Protocol | None,
         typer.Option(
             help="What to hold out; `reference` shows the reference project's leaking split beside an honest one.",
-            show_default="what the screen allows",
+            show_default="the first that is possible",
         ),
     ] = None,
+    without_controls: Controls = "refuse",
     recipe: Annotated[
         str, typer.Option(help="default, reference, laptop, demo, or the path of a .toml file.")
     ] = "default",
     work: Annotated[
         Path | None,
-        typer.Option(help="Folder of cache and checkpoints, to go on after a kill.", show_default="OUT.work"),
+        typer.Option(
+            help="Folder of cache and checkpoints, to go on after a kill, or from what `run` learned there.",
+            show_default="OUT.work",
+        ),
     ] = None,
     cache: Annotated[
         Path | None,
@@ -83,18 +94,28 @@ def evaluate(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that decode images.", show_default="one a core")
     ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the test sites of every fold, their files and probabilities to this CSV file."
+        ),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Learn and score every fold of a protocol; write a report, no bundle."""
+    console = messages()
     # TensorFlow takes seconds to import, too long for `--help`.
+    start_tensorflow(console)
+    from phenotrain.protocols.choose import Asked
     from phenotrain.protocols.evaluate_command import evaluate_command
 
     raise typer.Exit(
         evaluate_command(
-            Console(stderr=True),
+            console,
             dataset=dataset,
             data=data,
             out=out,
-            protocol=protocol,
+            asked=Asked(protocol, without_controls=without_controls),
             recipe=recipe,
             work=work or out.with_name(f"{out.name}.work"),
             cache=cache,
@@ -102,5 +123,7 @@ def evaluate(
             weights=weights,
             skip_incomplete=skip_incomplete,
             num_workers=workers,
+            held_out=held_out,
+            as_json=as_json,
         )
     )
