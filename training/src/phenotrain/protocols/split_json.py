@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from phenotrain.errors import SplitError
+from phenotrain.evaluate.confounding import confounding
 from phenotrain.splits import Protocol, Split
 from phenotrain.task import Task
 
@@ -28,15 +29,20 @@ def splits_json(
         "num_sites": len(sites),
         "num_wells": int(sites["well_id"].nunique()),
         "taken": taken,
-        "protocols": {name: _protocol(made) for name, made in found.items()},
+        "protocols": {name: _protocol(sites, made) for name, made in found.items()},
     }
 
 
-def _protocol(made: Sequence[tuple[Task, Split]] | Exception) -> dict[str, Any]:
+def _protocol(sites: pd.DataFrame, made: Sequence[tuple[Task, Split]] | Exception) -> dict[str, Any]:
     if isinstance(made, Exception):
         return {"is_possible": False, "reason": made.reason if isinstance(made, SplitError) else str(made)}
     folds = [
-        {"control": task.control, "treatments": list(task.treated), **split.description}
+        {
+            "control": task.control,
+            "treatments": list(task.treated),
+            "confounded": list(confounding(sites, split.roles, task.treatments, task.control)),
+            **split.description,
+        }
         for task, split in made
     ]
     return {"is_possible": True, "folds": folds}

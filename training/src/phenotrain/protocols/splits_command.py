@@ -7,6 +7,7 @@ from rich.console import Console
 from phenotrain.batches import BatchError
 from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.errors import PhenotrainError
+from phenotrain.evaluate.confounding import confounding, confounding_text
 from phenotrain.labelled import check_steps
 from phenotrain.plates import PlateError, read_sites
 from phenotrain.protocols.choose import Asked, folds_of, honest_protocol
@@ -83,6 +84,9 @@ def splits_command(
     for note in notes_of({key: first.get(key, []) for key in ("left_out_plates", "controls_only_plates")}):
         out.print(note, markup=False, highlight=False)
     print_nesting(out, first["dose_nesting"])
+    one, split = made[taken][0]
+    if sentence := confounding_text(confounding(sites, split.roles, one.treatments, one.control)):
+        out.print(sentence, markup=False, highlight=False)
     if not protocol:
         out.print(protocols_table(found, taken))
     try:

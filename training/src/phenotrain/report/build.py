@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from phenotrain.evaluate import Difference, Estimate, MetricName, doses_text, p_text
+from phenotrain.evaluate.confounding import confounding_text
 from phenotrain.evaluate.dose_response import left_out_text
 from phenotrain.evaluate.draws import NUM_PERMUTATIONS, NUM_PERMUTATIONS_FOR_CHANCE
 from phenotrain.evaluate.estimates import FEW_WELLS, MIN_WELLS
@@ -143,8 +144,7 @@ def _limits(context: ReportContext) -> list[str]:
     if context.metrics.confounded:
         limits.insert(
             0,
-            f"Classes are confounded with where their wells lie: {'; '.join(context.metrics.confounded)}. What a "
-            "plate, an edge or a column does to cells may pass for an effect of the treatment.",
+            confounding_text(context.metrics.confounded),
         )
     smallest = context.metrics.test.classified(CLASSIFIER, "well").smallest_class
     if smallest < FEW_WELLS:
