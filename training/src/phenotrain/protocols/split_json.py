@@ -12,7 +12,10 @@ from phenotrain.task import Task
 
 
 def splits_json(
-    sites: pd.DataFrame, found: Mapping[Protocol, Sequence[tuple[Task, Split]] | Exception], taken: Protocol
+    sites: pd.DataFrame,
+    found: Mapping[Protocol, Sequence[tuple[Task, Split]] | Exception],
+    taken: Protocol,
+    misfit: str | None,
 ) -> dict[str, Any]:
     """Says what `phenotrain splits` prints as JSON.
 
@@ -20,15 +23,17 @@ def splits_json(
         sites: Sites table.
         found: By protocol, what is told apart in each fold and its split, or what speaks against the protocol.
         taken: The protocol that is taken when none is asked for.
+        misfit: Why the recipe cannot learn from that protocol's folds; None where it can.
 
     Returns:
-        Counts of the screen; the protocol that is taken; by protocol whether it is possible, and its folds or the
-        reason why not.
+        Counts of the screen; the protocol that is taken, and why the recipe does not fit it; by protocol whether it is
+        possible, and its folds or the reason why not.
     """
     return {
         "num_sites": len(sites),
         "num_wells": int(sites["well_id"].nunique()),
         "taken": taken,
+        "recipe_does_not_fit": misfit,
         "protocols": {name: _protocol(sites, made) for name, made in found.items()},
     }
 
