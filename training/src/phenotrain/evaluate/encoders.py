@@ -25,7 +25,7 @@ def encoder_text(metrics: Metrics) -> str:
 
 
 def _of_encoders(metrics: Metrics) -> str:
-    is_trained = metrics.exported_encoder == "trained"
+    is_trained = metrics.exported_encoder == "trained" and TRAINED not in metrics.test.models
     lead = metrics.test.difference(UNTRAINED if is_trained else TRAINED)
     if not is_trained:
         trained = (
