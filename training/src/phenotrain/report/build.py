@@ -66,7 +66,7 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
         drawn_models=score_figures.drawn_models(test),
         model_figure=score_figures.models_compared(test),
         more_panels=_more_panels,
-        num_dose_panels=len(table[["treatment", "series"]].drop_duplicates()),
+        num_dose_panels=int((table.groupby(["treatment", "series"]).size() > 1).sum()),
         min_wells=MIN_WELLS,
         num_permutations=NUM_PERMUTATIONS,
         num_permutations_of_rank=NUM_PERMUTATIONS_FOR_CHANCE,

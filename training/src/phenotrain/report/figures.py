@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -21,16 +21,18 @@ from phenotrain.report.svg import (
 )
 
 MAX_PANELS: Final = 12
+MAX_ROWS: Final = 40
+"""Treatments of one dose that a panel shows."""
 WIDTH_IN: Final = 4.7
 _PANEL_WIDTH_IN: Final = 3.1
-_MAX_TICKS: Final = 9
-_MAX_PROBABILITIES: Final = 7
-_PROBABILITIES: Final = (
-    *((1e-9, "1e-9"), (1e-6, "1e-6"), (1e-4, "0.0001"), (0.001, "0.001"), (0.01, "0.01"), (0.1, "0.1")),
-    *((0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (0.9, "0.9"), (0.99, "0.99"), (0.999, "0.999")),
-    *((1 - 1e-4, "0.9999"), (1 - 1e-6, "1 - 1e-6"), (1 - 1e-9, "1 - 1e-9")),
-)
-"""Probabilities that a right axis may show, and how."""
+_MAX_TICKS: Final = 10
+_TICKS: Final[dict[str, Any]] = {"rotation": 50, "ha": "right", "rotation_mode": "anchor", "fontsize": 7.5}
+_PROBABILITIES: Final = {
+    0.0: (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95),
+    5.0: (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999),
+    12.0: (1e-8, 1e-6, 1e-4, 0.01, 0.5, 0.99, 0.9999),
+}
+"""Probabilities that a right axis may show, by the least range of log odds that they are for."""
 
 
 def training_curve(log: pd.DataFrame) -> str:
@@ -89,20 +91,49 @@ def response_per_dose(table: pd.DataFrame, unit_of: UnitOf = as_recorded) -> lis
     """Draw, one panel a treatment and series, the mean log odds of "treated" at every dose, probabilities beside."""
     panels: list[str] = []
     ordered = table.sort_values("treatment_conc", kind="stable")
-    for number, (key, group) in enumerate(list(ordered.groupby(["treatment", "series"]))[:MAX_PANELS]):
+    groups = list(ordered.groupby(["treatment", "series"]))
+    for number, (key, group) in enumerate([one for one in groups if len(one[1]) > 1][:MAX_PANELS]):
         treatment, series = map(str, key)
         with page_style():
             figure, axes = panel()
             positions = range(len(group))
             axes.plot(positions, group["log_odds"], "o-", color=CLASSIFIER_COLOUR, markersize=4)
             axes.plot(positions, group["control_log_odds"], "s--", color=CONTROL_COLOUR, markersize=3.5)
-            title = " · ".join(part for part in (treatment, series) if part)
+            title = treatment_text(treatment, series)
             unit = unit_of(treatment, series)
             finish_dose_axis(axes, title, list(group["treatment_conc"]), "log odds of treated", unit)
             probability_axis(axes)
             description = f"Mean log odds of treated for {title}, by dose, beside same-plate controls."
             panels.append(inline_svg(figure, f"dose-{number}", description))
+    single = pd.concat([group for _, group in groups if len(group) == 1] or [table.iloc[:0]]).head(MAX_ROWS)
+    if len(single):
+        with page_style():
+            figure, axes = rows_panel(single, unit_of)
+            places = range(len(single))
+            axes.plot(single["log_odds"], places, "o", color=CLASSIFIER_COLOUR, markersize=4)
+            axes.plot(single["control_log_odds"], places, "s", color=CONTROL_COLOUR, markersize=3.5)
+            axes.set_xlabel("log odds of treated")
+            description = "Mean log odds of treated for treatments of one dose, beside same-plate controls."
+            panels.append(inline_svg(figure, "dose-single", description))
     return panels
+
+
+def rows_panel(table: pd.DataFrame, unit_of: UnitOf) -> tuple[Figure, Axes]:
+    """Make a panel with a row for every treatment, series and dose of a table, the first on top."""
+    figure = Figure(figsize=(_PANEL_WIDTH_IN, 0.22 * len(table) + 0.8), layout="constrained")
+    axes = figure.subplots()
+    names: list[str] = []
+    for treatment, series, dose in table[["treatment", "series", "treatment_conc"]].itertuples(index=False):
+        known = "" if math.isnan(dose) else f" {dose_text(dose)} {unit_of(treatment, series)}"
+        names.append(f"{treatment_text(treatment, series)}{known}")
+    axes.set_yticks(range(len(table)), names)
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    return figure, axes
+
+
+def treatment_text(treatment: str, series: str) -> str:
+    """Name a treatment and the drug behind it."""
+    return " · ".join(part for part in (treatment, series) if part)
 
 
 def panel() -> tuple[Figure, Axes]:
@@ -117,7 +148,7 @@ def finish_dose_axis(
     """Give a panel over doses its title, doses with their unit, and labels."""
     axes.set_title(title, loc="left")
     shown = _thinned(len(doses))
-    axes.set_xticks(shown, [dose_text(doses[place]) for place in shown], rotation=35, ha="right")
+    axes.set_xticks(shown, [dose_text(doses[place]) for place in shown], **_TICKS)
     axes.set_xlim(-0.4, max(len(doses) - 0.6, 0.4))
     axes.set_xlabel(dose_label(unit))
     axes.set_ylabel(label)
@@ -129,7 +160,7 @@ def log_dose_axis(axes: Axes, doses: np.ndarray, unit: str) -> None:
     shown = [levels[place] for place in _thinned(len(levels))]
     axes.set_xscale("log")
     axes.minorticks_off()
-    axes.set_xticks(shown, [dose_text(dose) for dose in shown], rotation=35, ha="right")
+    axes.set_xticks(shown, [dose_text(dose) for dose in shown], **_TICKS)
     axes.set_xlim(levels[0] / 1.6, levels[-1] * 1.6)
     axes.set_xlabel(dose_label(unit))
 
@@ -137,17 +168,11 @@ def log_dose_axis(axes: Axes, doses: np.ndarray, unit: str) -> None:
 def probability_axis(axes: Axes) -> None:
     """Put the probabilities that belong to the log odds of the left axis on a right one."""
     low, high = axes.get_ylim()
+    shown = _PROBABILITIES[max(least for least in _PROBABILITIES if least <= high - low)]
+    places = {f"{value:g}": float(np.log(value) - np.log1p(-value)) for value in shown}
+    inside = {text: place for text, place in places.items() if low <= place <= high}
     right = axes.secondary_yaxis("right")
-    places: list[float] = []
-    labels: list[str] = []
-    for probability, label in _PROBABILITIES:
-        place = float(np.log(probability) - np.log1p(-probability))
-        far_enough = not places or place - places[-1] >= (high - low) / _MAX_PROBABILITIES
-        if low <= place <= high and far_enough:
-            places.append(place)
-            labels.append(label)
-    right.set_yticks(places, labels)
-    right.minorticks_off()
+    right.set_yticks(list(inside.values()), list(inside))
     right.set_ylabel("P(treated)")
 
 

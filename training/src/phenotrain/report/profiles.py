@@ -32,7 +32,7 @@ def profiles_section(findings: ProfileFindings, unit_of: UnitOf = as_recorded) -
     in_matrix = (
         [] if similarity is None else [name for name in similarity.names if _treatment_of(name) in set(shown)]
     )
-    doses = findings.activity.drop_duplicates(["treatment", "series"])
+    judged = findings.activity[findings.activity["p_value"].notna()]
     html = render(
         "profiles.html.j2",
         activity=figures.activity_panels(findings.activity, unit_of),
@@ -46,7 +46,7 @@ def profiles_section(findings: ProfileFindings, unit_of: UnitOf = as_recorded) -
         max_panels=figures.MAX_PANELS,
         nearest=_nearest(findings, shown),
         num_corrected=int(findings.is_corrected.sum()),
-        num_panels=len(doses),
+        num_panels=int((judged.groupby(["treatment", "series"]).size() > 1).sum()),
         num_shown=len(shown),
         number=_number,
         p_value=_p_value,
