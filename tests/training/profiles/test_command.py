@@ -227,7 +227,7 @@ def test_the_findings_name_bundle_and_roles(invoke, screen, tmp_path):
 def test_without_its_control_a_screen_has_raw_profiles_and_no_file_of_an_earlier_correction(
     invoke, screen, tmp_path
 ):
-    """A control that the table spells otherwise is told with the nearest label; raw profiles are written all the same."""
+    """A control that the table does not have is told with the ones it has; raw profiles are written all the same."""
     out = tmp_path / "out"
     assert invoke(out).exit_code == 0
     (screen / "other.toml").write_text(DESCRIPTION.replace("EMPTY", "Empty well"), "utf-8")
