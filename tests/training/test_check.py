@@ -1,12 +1,14 @@
 """What passes the check of a screen's table also passes all that learning, scoring and reports ask of the table."""
 
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from phenotrain.batches import BatchError
 from phenotrain.calibrate import calibrate
 from phenotrain.cross_fit import can_learn, cross_fit_folds
 from phenotrain.errors import PhenotrainError
@@ -14,9 +16,8 @@ from phenotrain.evaluate import ModelPredictions, Predictions, draws, evaluate
 from phenotrain.explain.sites import choose_rows
 from phenotrain.export import scored_rows
 from phenotrain.gallery import golden_rows
-from phenotrain.labelled import Labelled, classifier_data, versus_control_data
-from phenotrain.learn import unlabelled_rows
-from phenotrain.recipe import Recipe
+from phenotrain.labelled import Labelled, classifier_data, unlabelled_rows, versus_control_data
+from phenotrain.recipe import Recipe, load_recipe
 from phenotrain.run import RunRequest, plan
 from phenotrain.splits import PROTOCOLS, learnable_roles
 from phenotrain.task import Task
@@ -164,3 +165,36 @@ def test_any_dose_can_validate(num_top_doses, plates_per_dose):
             )
             split = plan(request_of(recipe, TASK), pd.DataFrame(rows, columns=columns))
             assert split.protocol == "leave-plate-out"
+
+
+@pytest.mark.parametrize(
+    ("wells", "fitting"), [(2, "laptop, reference"), (10, "laptop, demo, reference"), (128, None)]
+)
+def test_a_recipe_too_big_for_the_plates_names_those_that_fit(wells, fitting):
+    """The shipped recipes that this very table can be learned with are named, and the largest batch of the own one."""
+    rows = [
+        (
+            f"{plate}-{well}",
+            f"{plate}-{well}",
+            "E1",
+            str(plate),
+            f"A{well}",
+            label,
+            np.nan if label == "EMPTY" else 1.0,
+        )
+        for plate in range(1, 6)
+        for well, label in enumerate(["A", "EMPTY"] * wells)
+    ]
+    columns = ["site_id", "well_id", "experiment", "plate", "well", "treatment", "treatment_conc"]
+    sites = pd.DataFrame(rows, columns=columns).assign(cell_type="HUVEC")
+    request = request_of(load_recipe("default"), Task("EMPTY", ("EMPTY", "A")))
+    if fitting is None:
+        plan(request, sites)
+        return
+    with pytest.raises(BatchError) as raised:
+        plan(request, sites)
+    assert f"E1 plate 1 has {2 * wells} to learn from" in str(raised.value)
+    assert f"lower `simclr.batch_size` to {2 * wells} or less" in str(raised.value)
+    assert f"that fit these plates: {fitting} (such as `--recipe laptop`)." in str(raised.value)
+    named = fitting.split(", ")
+    assert [plan(replace(request, recipe=load_recipe(name)), sites).protocol for name in named]

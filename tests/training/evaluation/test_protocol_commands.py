@@ -14,7 +14,6 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from phenotrain.datasets import load_description
-from phenotrain.errors import ScreenError
 from phenotrain.evaluate import Interval, ModelPredictions, Predictions
 from phenotrain.plates import read_sites
 from phenotrain.protocols.choose import folds_of
@@ -22,7 +21,6 @@ from phenotrain.protocols.cli import splits
 from phenotrain.protocols.reference_table import ReferenceRow
 from phenotrain.recipe import load_recipe
 from phenotrain.report.reference import build_reference_report
-from phenotrain.splits import split_sites
 from phenotrain.task import Task
 
 APP = typer.Typer()
@@ -166,6 +164,7 @@ name = "tiny"
 downsample = 1
 [encoder]
 weights = "none"
+blocks = [1, 1, 1, 1]
 [projection_head]
 hidden_units = [16]
 [simclr]
@@ -176,6 +175,7 @@ batches = "mixed"
 [heads]
 num_top_doses = 1
 epochs = 3
+steps = 0
 [forest]
 num_trees = 5
 [baselines]
@@ -320,19 +320,3 @@ def test_a_treatment_that_the_table_does_not_have_is_told_once_with_the_nearest(
     assert "'IFN-gamma'" in found.stderr
     assert "'IFNB-1'" in found.stderr
     assert not found.stdout
-
-
-def test_a_test_experiment_that_the_table_does_not_have_is_told_with_the_ones_it_has(table):
-    """A misspelt experiment is refused with the table's own names."""
-    description = load_description("rxrx2")
-    sites = read_sites(description, table)
-    with pytest.raises(ScreenError, match=r"no experiment 'E-3'\. It has 'E-1', 'E-2'\. .*--test-experiment"):
-        split_sites(
-            sites,
-            control="EMPTY",
-            treatments=("IFN-gamma",),
-            seed=0,
-            test_fraction=0.25,
-            validation_fraction=0.15,
-            test_experiment="E-3",
-        )

@@ -1,6 +1,5 @@
 """The classifier head over all treatments and one binary head a treatment, on frozen embeddings."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import keras
@@ -8,25 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from phenoserve.answers import EMBEDDING_SIZE
+from phenotrain.labelled import HeadData
 from phenotrain.recipe import HeadsRecipe
 
 _BATCH_SIZE: Final = 256
-
-
-@dataclass(frozen=True)
-class HeadData:
-    """Sites that a head learns from, or is watched on.
-
-    Attributes:
-        embeddings: `(site, 1024)` float32.
-        targets: Integer class of each site, `(site,)`, for a softmax head; or 0/1 for each binary head,
-            `(site, output)`.
-        weights: Of the targets' shape; 0 leaves a site out (of that binary head).
-    """
-
-    embeddings: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray
 
 
 def build_head(num_outputs: int, recipe: HeadsRecipe, *, name: str) -> keras.Model:
@@ -91,9 +75,9 @@ def fit_head(
         head: A model of `build_head`, changed in place.
         train: Sites to learn from.
         validation: Sites to stop on; None trains for `num_epochs`.
-        recipe: Rate, decay, epochs and patience.
+        recipe: Rate, decay, epochs, steps and patience.
         seed: Seed of the shuffling.
-        num_epochs: Passes to make; at most the recipe's when not given.
+        num_epochs: Passes to make; when not given at most the recipe's, and no fewer than make its steps.
 
     Returns:
         One row an epoch: `loss`, with the L2 penalty, and `val_loss`, without it, where there are sites to stop on.
@@ -105,7 +89,8 @@ def fit_head(
     history: list[dict[str, float]] = []
     best_loss, best_weights, since_best = np.inf, head.get_weights(), 0
     watched = None if validation is None else fitter.tensors(validation)
-    for _ in range(num_epochs or recipe.epochs):
+    least = -(-recipe.steps // fitter.num_steps)
+    for epoch in range(num_epochs or max(recipe.epochs, least)):
         row = {"loss": fitter.run_epoch(rng)}
         if watched is not None:
             row["val_loss"] = float(fitter.loss(*watched))
@@ -113,7 +98,7 @@ def fit_head(
             if row["val_loss"] < best_loss:
                 best_loss, best_weights, since_best = row["val_loss"], head.get_weights(), 0
         history.append(row)
-        if since_best >= recipe.patience:
+        if since_best >= recipe.patience and epoch + 1 >= least:
             break
     if watched is not None:
         head.set_weights(best_weights)
@@ -141,6 +126,11 @@ class _Fitter:
         """Standardised embeddings, and targets with their weights."""
         standardised = (data.embeddings - self._mean) / self._deviation
         return tf.constant(standardised, tf.float32), tf.constant(_joined(data))
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of a pass."""
+        return -(-len(self._embeddings) // _BATCH_SIZE)
 
     def run_epoch(self, rng: np.random.Generator) -> float:
         """One shuffled pass; the mean loss over its sites."""
