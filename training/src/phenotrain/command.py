@@ -12,7 +12,7 @@ from phenotrain.errors import PhenotrainError
 from phenotrain.onnx_export import ExportError
 from phenotrain.plates import PlateError
 from phenotrain.protocols.choose import Asked, notes_of
-from phenotrain.recipe import load_recipe
+from phenotrain.recipe import ExportedEncoder, load_recipe
 from phenotrain.run import RunRequest, check, require_outside, run
 
 MENDABLE = (
@@ -40,6 +40,7 @@ def run_command(
     treatments: tuple[str, ...],
     asked: Asked,
     weights: str | None,
+    encoder: ExportedEncoder | None,
     name: str,
     version: str,
     cache: Path | None,
@@ -59,6 +60,7 @@ def run_command(
         treatments: Treatments to learn; the description's when empty.
         asked: What to hold out.
         weights: Replaces the recipe's initial weights when given.
+        encoder: Replaces the recipe's choice of the exported encoder when given.
         name: Name of the bundle.
         version: Version of the bundle.
         cache: Folder of the cache; inside `work` when not given.
@@ -70,9 +72,7 @@ def run_command(
         The command's exit code: 0, or 1 after an error that the user can mend.
     """
     try:
-        chosen = load_recipe(recipe)
-        if weights is not None:
-            chosen = chosen.changed(encoder={**chosen.encoder.model_dump(), "weights": weights})
+        chosen = load_recipe(recipe).with_encoder(weights=weights, export=encoder)
         request = RunRequest(
             description=load_description(dataset),
             data=data,

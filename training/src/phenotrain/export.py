@@ -34,6 +34,7 @@ from phenotrain.recipe import Recipe
 from phenotrain.report import Overlay, ReportContext, Section, build_report, card_markdown
 from phenotrain.report.calibration import calibration_section
 from phenotrain.report.dose_fit import dose_fit_section
+from phenotrain.report.encoder import encoder_section
 from phenotrain.report.explanation import explanation_section
 from phenotrain.report.profiles import profiles_section
 from phenotrain.report.section import render
@@ -110,9 +111,11 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
         differences = check_parity(learned.graph, model_onnx, stacks)
     console.print(f"ONNX against Keras: largest difference {max(differences.values()):.1e}")
     with uncounted_step("Findings", console):
-        sections = _sections(made, model_onnx, console)
+        sections = [encoder_section(learned.encoder), *_sections(made, model_onnx, console)]
     with uncounted_step("Report and bundle", console):
-        provenance = provenance_of(cache, made.recipe, dict(made.split.description))
+        # The manifest's recipe names the encoder that the bundle holds, whatever it was chosen from.
+        recipe = made.recipe.with_encoder(export=learned.encoder.exported)
+        provenance = provenance_of(cache, recipe, dict(made.split.description))
         overlays: list[Overlay] = []
 
         def pictures() -> list[Section]:
@@ -136,6 +139,7 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
             dose_probability=_dose_probability(made),
             unit_of=cache.description.table.unit_of,
             sections=sections,
+            encoder=learned.encoder.text,
         )
         contents = BundleContents(
             name=made.name,

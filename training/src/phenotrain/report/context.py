@@ -45,6 +45,7 @@ class ReportContext:
         dose_probability: What `phenotrain.evaluate.dose_probability` found.
         unit_of: Gives the unit of a treatment's and series' doses.
         sections: Further parts, in order; each brings its own heading, figures and numbers.
+        encoder: Which encoder the bundle holds, in a sentence; empty where there is no bundle.
     """
 
     name: str
@@ -62,3 +63,4 @@ class ReportContext:
     dose_probability: DoseTable
     unit_of: UnitOf = as_recorded
     sections: Sequence[Section] = ()
+    encoder: str = ""
