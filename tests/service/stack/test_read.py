@@ -131,12 +131,13 @@ def palette_of(case: dict) -> np.ndarray:
     return (np.floor(colours) * case["scale"]).astype(np.uint16)
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("case", PALETTES, ids=[case["name"] for case in PALETTES])
-def test_a_lookup_table_is_told_from_a_palette(case: dict) -> None:
+def test_a_lookup_table_is_told_from_a_palette(case: dict, byteorder: str) -> None:
     """Indices are intensities where the common table says so, and refused where it does not."""
     indices = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     options = {"photometric": "palette", "colormap": palette_of(case), "description": case["header"]}
-    data = write(indices, metadata=None, **options)
+    data = write(indices, metadata=None, byteorder=byteorder, **options)
     if case["intensities"]:
         np.testing.assert_array_equal(read_stack(data).array, indices)
         np.testing.assert_array_equal(read_page(data), indices[0])
