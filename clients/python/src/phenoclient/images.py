@@ -89,6 +89,40 @@ def read_channel(path: Path) -> Shaped[np.ndarray, "y x"]:
     return channel_of(read_bytes(path), str(path))
 
 
+def read_planes(path: Path, num_channels: int) -> Shaped[np.ndarray, "channel y x"]:
+    """The channels of a whole stack that the service has read already, in the order of the file, for a picture of it.
+
+    Args:
+        path: A TIFF of several pages, samples or ImageJ's planes, or a file that `read_channel` reads.
+        num_channels: How many channels the service found in it.
+
+    Raises:
+        StackArgumentError: If the file cannot be read or holds another number of channels.
+    """
+    data = read_bytes(path)
+    if num_channels == 1 and is_png(data):
+        return channel_of(data, str(path))[np.newaxis]
+    if not is_tiff(data):
+        raise _not_an_image(str(path))
+    try:
+        with tifffile.TiffFile(io.BytesIO(data), _multifile=False) as tiff:
+            series: Any = tiff.series[0]
+            planes: Any = (
+                np.stack([np.squeeze(one.asarray()) for one in tiff.series]) if len(tiff.series) > 1 else None
+            )
+            planes = series.asarray() if planes is None else planes
+            is_last = len(tiff.series) == 1 and series.axes.endswith("S")
+    except _DECODING_ERRORS as error:
+        raise _undecodable(str(path), error) from error
+    planes = np.moveaxis(planes, -1, 0) if is_last else planes
+    planes = planes.reshape(-1, *planes.shape[-2:])
+    if len(planes) != num_channels:
+        raise StackArgumentError(
+            f"{path}: holds {len(planes)} planes. Expected {num_channels}, as the service found: restore the file."
+        )
+    return planes
+
+
 def channel_of(data: bytes, name: str) -> Shaped[np.ndarray, "y x"]:
     """The channel in the content of a file, as `read_channel`.
 
