@@ -48,6 +48,8 @@ def cache(
     console.print(
         f"{len(made)} sites of {num_channels} x {height} x {width} in {out}", markup=False, highlight=False
     )
+    if note := made.names_note():
+        console.print(note, style="yellow", markup=False, highlight=False)
     if num_left_out:
         console.print(
             f"{num_left_out} sites left out, listed in {out / 'left_out.csv'}", style="yellow", markup=False
