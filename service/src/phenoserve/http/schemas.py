@@ -94,14 +94,14 @@ class PredictAnswer(Answer):
     prediction_set: PredictionSet | None = Field(
         description="null where the bundle was calibrated on too few wells, or not at all"
     )
-    prediction_set_reason: str | None = Field(description="why there is no prediction set; null where there is")
+    prediction_set_reason: str | None = Field(
+        description="why there is no prediction set; null where there is"
+    )
     in_distribution: bool | None = Field(
         description="whether the stack is like what the model learned from; null where the bundle was calibrated on too"
         " few wells, or not at all"
     )
-    distribution_reason: str | None = Field(
-        description="why in_distribution is null; null where it is not"
-    )
+    distribution_reason: str | None = Field(description="why in_distribution is null; null where it is not")
     distance: Distance | None = Field(description="null where the bundle has no calibration")
 
 

@@ -108,7 +108,7 @@ def leave_one_plate_out(screen: Screen, request: Request) -> tuple[np.ndarray, d
     _require_classes(screen, is_test, test)
     _require_groups(screen, screen.plates, "on", "plates", 2)
     candidates = _validation_plates(screen, plates, test)
-    details = {"test_plate": test, "validation_fraction": request.validation_fraction}
+    details = {"test_plate": test, **_fractions(request)}
     if request.deal < len(candidates):
         validated = candidates[request.deal]
         roles = np.where(is_test, "test", np.where(screen.plates == validated, "validation", "train"))
@@ -175,9 +175,7 @@ def _validation_plates(screen: Screen, plates: list[str], test: str) -> list[str
     return sorted(whole, key=lambda plate: left[plate] < 2)
 
 
-def _dealt_wells(
-    screen: Screen, request: Request, share_of: Callable[[int], dict[Role, int]]
-) -> np.ndarray:
+def _dealt_wells(screen: Screen, request: Request, share_of: Callable[[int], dict[Role, int]]) -> np.ndarray:
     """Deal the wells of each treatment out, those of the control plate by plate."""
     wells = pd.DataFrame(
         {
