@@ -20,7 +20,8 @@ from phenoserve.stack import (
 
 from .tiffs import VARIANTS, ome, redescribe, write
 
-PALETTES = json.loads((Path(__file__).parents[2] / "cases" / "palettes.json").read_text("utf-8"))["cases"]
+CASES = Path(__file__).parents[2] / "cases"
+PALETTES = json.loads((CASES / "palettes.json").read_text("utf-8"))["cases"]
 
 dtypes = st.sampled_from(["uint8", "uint16", "float32"])
 
@@ -144,6 +145,14 @@ def test_a_lookup_table_is_told_from_a_palette(case: dict, byteorder: str) -> No
         return
     with pytest.raises(UnsupportedPixelsError, match=r"PALETTE.*Lookup Tables > Grays"):
         read_stack(data)
+
+
+def test_a_composite_that_imagej_saved_is_intensities() -> None:
+    """A composite of 8 bits, green and grey, that ImageJ 1.53t saved while the green channel was looked at is read."""
+    data = (CASES / "imagej-composite.tif").read_bytes()
+    assert b"mode=composite" in data
+    pixels = np.arange(12 * 20).reshape(12, 20)
+    np.testing.assert_array_equal(read_stack(data).array, [pixels % 256, 2 * pixels % 256])
 
 
 def test_a_composite_with_a_lookup_table_a_channel_is_intensities() -> None:
