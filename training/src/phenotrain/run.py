@@ -105,6 +105,8 @@ def run(request: RunRequest, console: Console) -> RunResult:
         skip_incomplete=request.skip_incomplete,
         console=console,
     )
+    if note := cache.names_note():
+        console.print(note, style="yellow", markup=False, highlight=False)
     # Sites that were left out for their files are not in the table that `check` saw.
     split = plan(request, cache.sites)
     check_field(cache.field_shape, recipe.downsample)
