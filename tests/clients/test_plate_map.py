@@ -40,11 +40,6 @@ def site(well: str, plate: str = "7", number: str = "1") -> Site:
         ("well,compound,treatment\nA01,x,y\n", "both tell the treatment"),
         ("well,Metadata_Plate,plate\nA01,1,2\n", "both tell the plate"),
         ("well,Metadata_batch,batch\nA01,1,2\n", "its column batch is one as Metadata_batch is"),
-        ("well,Metadata_bundle\nA01,1\n", "column Metadata_bundle is one that the results have already"),
-        ("well,bundle_digest\nA01,1\n", "bundle_digest is one that the results have already"),
-        ("well,FileName_DNA\nA01,1\n", "FileName_DNA is one that the results have already"),
-        ("well,folder\nA01,1\n", "folder is one that the results have already"),
-        ("well,role\nA01,1\n", "role is one that the results have already"),
         ("well,row,col\nA01,A,2\n", "line 2: names well A01, but row and column of A02"),
         ("well,treatment\nA01,Drug A\nA02,drug a\n", "line 3: treatment is 'drug a', and 'Drug A' in line 2"),
         (
@@ -191,3 +186,17 @@ def test_a_map_with_experiments_fits_images_that_tell_none(tmp_path):
         PlateError, match="Expected plates and experiments of one name: rename them in the map"
     ):
         plate_map.fitted([site("B01", "Plate1")])
+
+
+@pytest.mark.parametrize(
+    "name", ["folder", "Metadata_bundle", "bundle_digest", "FileName_DNA", "role", "learned_from"]
+)
+def test_a_column_that_the_results_have_keeps_its_values_under_another_name(tmp_path, name):
+    """What a map calls as the results call something else is joined as recorded, and that is said."""
+    plate_map = read_plate_map(write(tmp_path, f"well,{name}\nA01,1\n"), "EMPTY")
+    column = f"recorded_{name.removeprefix('Metadata_')}"
+    assert plate_map.row(site("A01")) == {f"Metadata_{column}": "1", ROLE: None}
+    assert (
+        f"joined under another name, as the results have a column of theirs: {column}"
+        in plate_map.remarks([])
+    )

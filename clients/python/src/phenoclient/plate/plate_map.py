@@ -27,6 +27,7 @@ _NAMES = {
 """For each of our words, what a plate map may call it"""
 
 _POSITION = ("experiment", "plate", "well", "row", "col", "site", "site_id")
+_RECORDED = "recorded_"
 _NUM_TOLD = 5
 _Place: TypeAlias = tuple[str | None, str | None, str]
 _Row: TypeAlias = Mapping[str, str]
@@ -105,6 +106,13 @@ class PlateMap:
             said.append(
                 f"no well of the plate map holds the control {self.control!r}; --control says what the map calls it"
             )
+        recorded = [
+            name.removeprefix(METADATA) for name in self.columns if name.startswith(f"{METADATA}{_RECORDED}")
+        ]
+        if recorded:
+            said.append(
+                f"joined under another name, as the results have a column of theirs: {', '.join(recorded)}"
+            )
         if self.left_out:
             said.append(f"not joined, as they are of sites and not of wells: {', '.join(self.left_out)}")
         return said
@@ -160,9 +168,10 @@ def read_plate_map(
     `well` (or `row` and `col`) says where, `plate` and `experiment` too where they are there. `treatment`, `compound`
     or `drug` becomes `Metadata_treatment`; `treatment_conc`, `concentration` or `dose` becomes
     `Metadata_treatment_conc`, a number (`phenoclient.plate.doses`); every other column becomes `Metadata_<name>`, as
-    text. A leading `Metadata_` and upper case in names do not count. `Metadata_role` says whether a well is `control`
-    or `treated`, and is blank where no treatment is told. A control has no dose, whatever its cell holds. Of a table
-    with a row a site, what differs between sites of a well is of the sites and not joined.
+    text, or `Metadata_recorded_<name>` where the results have a column of that name. A leading `Metadata_` and upper
+    case in names do not count. `Metadata_role` says whether a well is `control` or `treated`, and is blank where no
+    treatment is told. A control has no dose, whatever its cell holds. Of a table with a row a site, what differs
+    between sites of a well is of the sites and not joined.
 
     Args:
         path: Delimited text, see `phenoclient.plate.delimited.read_delimited`.
@@ -172,7 +181,7 @@ def read_plate_map(
 
     Raises:
         PlateError: If the file cannot be read, has no wells, tells two treatments or doses of one well, has a dose that
-            is none, two columns for one thing, lacks a column of `columns`, has one that the results have already,
+            is none, two columns for one thing, lacks a column of `columns`,
             treatments that differ in case or blanks alone, or no row of the `control` given.
     """
     table = read_delimited(path)
@@ -281,6 +290,13 @@ def _found(path: Path, names: Sequence[str], given: Mapping[str, str]) -> dict[s
     return found
 
 
+def _column(word: str | None, bare: str) -> str:
+    """What a column is called among the results: as recorded where its name means something else there."""
+    column = f"{METADATA}{word or bare}"
+    is_taken = is_reserved(column) or (word is None and alike(bare) in _NAMES)
+    return f"{METADATA}{_RECORDED}{bare}" if is_taken else column
+
+
 def _joined(path: Path, names: Sequence[str], found: Mapping[str, str]) -> dict[str, str]:
     """For each column of the file that is joined, its name among the results."""
     words = {name: word for word, name in found.items()}
@@ -288,12 +304,12 @@ def _joined(path: Path, names: Sequence[str], found: Mapping[str, str]) -> dict[
     for name in names:
         if words.get(name) in _POSITION:
             continue
-        bare = _bare(name)
-        column = f"{METADATA}{words.get(name, f'recorded_{bare}' if alike(bare) in _NAMES else bare)}"
+        column = _column(words.get(name), _bare(name))
         other = seen.setdefault(alike(column), name)
-        if other is not name or is_reserved(column):
-            what = f"that the results have already ({column})" if other is name else f"as {other} is"
-            raise PlateError(f"{path}: its column {name} is one {what}. Expected another name: rename it.")
+        if other is not name:
+            raise PlateError(
+                f"{path}: its column {name} is one as {other} is. Expected another name: rename it."
+            )
         joined[name] = column
     return joined
 
