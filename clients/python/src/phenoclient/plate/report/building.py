@@ -103,6 +103,7 @@ def write_report(
         num_noticed=sum(bool(notices_of(row)) for row in found.rows),
         knows_notices="notices" in found.rows[0],
         left_out=[name for name in found.treatments if name not in chosen],
+        map_width_rem=max(drawing.width_rem(len(drawings)) for drawing in drawings.values()),
         shared=[drawing.shared() for drawing in drawings.values()],
         choices=_choices(found, chosen, drawings),
         legend=[

@@ -19,7 +19,8 @@ def confounding(results: Results) -> tuple[str, ...]:
         Clauses such as `no column holds both EMPTY and IFN-a`; none where nothing is confounded.
     """
     wells = [(name, well) for well in results.wells if (name := _name(results, well)) is not None]
-    treated = sorted({name for name, _ in wells} - {results.control}, key=natural)
+    control = next((name for name, well in wells if results.is_control(well)), results.control)
+    treated = sorted({name for name, _ in wells} - {control}, key=natural)
     places: dict[str, Callable[[Well], object]] = {
         "plate": lambda well: well.plate,
         "row": lambda well: well_position(well.name)[0],
@@ -33,7 +34,7 @@ def confounding(results: Results) -> tuple[str, ...]:
         levels: defaultdict[str, set[object]] = defaultdict(set)
         for name, well in wells:
             levels[name].add(level_of(well))
-        pairs = combinations((results.control, *treated), 2)
+        pairs = combinations((control, *treated), 2)
         apart = {
             (one, other) for one, other in pairs if one in levels and levels[one].isdisjoint(levels[other])
         }
@@ -41,15 +42,13 @@ def confounding(results: Results) -> tuple[str, ...]:
             apart -= told
         elif place != "plate":
             told |= apart
-        clauses += _clauses(apart, treated, results.control, place)
+        clauses += _clauses(apart, treated, control, place)
     return tuple(clauses)
 
 
 def _name(results: Results, well: Well) -> str | None:
-    """What a well holds, the control under the bundle's name; None where nobody has told."""
-    if results.role(well) is None:
-        return None
-    return results.given(well) or str(well.known("treatment"))
+    """What a well holds, as the plate map calls it; None where nobody has told."""
+    return None if results.role(well) is None else str(well.known("treatment"))
 
 
 def _clauses(apart: set[tuple[str, str]], treated: list[str], control: str, place: str) -> list[str]:

@@ -27,6 +27,7 @@ _LEFT, _TOP, _BAR = 26.0, 20.0, 92.0
 _FONT = 11.0
 _LETTERS = f'font-size="{_FONT:.0f}" fill="currentColor"'
 _NUM_COLOURS = 128
+_HALF_COLUMNS = 24
 _LEAST_LABEL = 16.0
 """Space that a label of a row or column takes"""
 
@@ -92,6 +93,10 @@ class PlateDrawing:
     def min_width_rem(self) -> float:
         """Width below which wells and marks could not be told apart."""
         return {12: 24.0, 24: 34.0}.get(self._num_columns, 46.0)
+
+    def width_rem(self, num_plates: int) -> float:
+        """Width on a wide page: the whole, or half of it where there are several plates and wells are large enough."""
+        return 31.0 if num_plates > 1 and self._num_columns <= _HALF_COLUMNS else 46.0
 
     def shared(self) -> str:
         """What all drawings of the plate have in common, to stand on the page once."""
