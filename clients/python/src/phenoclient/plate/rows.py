@@ -40,6 +40,8 @@ _TEXTS = frozenset(
         "notices",
         "predicted_treatment",
         "prediction_set",
+        "prediction_set_reason",
+        "distribution_reason",
         "forest_treatment",
         "code",
         "reason",
