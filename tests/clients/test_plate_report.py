@@ -258,7 +258,7 @@ def results_of(tmp_path):
 
 @pytest.mark.parametrize("logits", [(1.5, -2.0, 0.25), (80.0, 3.0, -40.0), (-90.0, -20.0, 60.0)])
 def test_a_margin_is_the_difference_of_logits_however_saturated_the_probabilities(results_of, logits):
-    """The margin ln P(A) - ln P(control) is the logit of A less that of the control; the log-odds where A is unknown."""
+    """The margin ln P(A) - ln P(control) is the logit of A less that of the control, log-odds where A is unknown."""
     results = results_of([row_of("A01", logits)])
     row, (a, b, control) = results.rows[0], logits
     others = np.logaddexp(a, b)
@@ -370,7 +370,7 @@ def map_of(*told: dict) -> list[dict]:
     ],
 )
 def test_why_there_is_no_dose_response_is_told_by_its_cause(page_of, rows, why):
-    """No map, no treated well, no column, no value and one dose each are told apart; only a missing map is asked for."""
+    """No map, no treated well, no column, no value and one dose each are told apart; a map is asked for if missing."""
     page = page_of(rows)
     assert why in page
     assert ("with --plate-map" in page) == why.startswith("Nothing")
