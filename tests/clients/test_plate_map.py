@@ -200,3 +200,24 @@ def test_a_column_that_the_results_have_keeps_its_values_under_another_name(tmp_
         f"joined under another name, as the results have a column of theirs: {column}"
         in plate_map.remarks([])
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        ("dose_uM", "uM"),
+        ("Concentration (µM)", "µM"),
+        ("dose [ng/mL]", "ng/mL"),
+        ("treatment_conc_nm", "nm"),
+        ("dose %", "%"),
+        ("dose", None),
+    ],
+)
+def test_a_unit_in_the_name_of_doses_is_their_unit(tmp_path, header, unit):
+    """A column of doses with a unit in its name tells both; a column of units goes before it."""
+    row = read_plate_map(write(tmp_path, f"well,treatment,{header}\nA01,x,0.5\n"), "EMPTY").row(site("A01"))
+    assert (row["Metadata_treatment_conc"], row.get("Metadata_treatment_conc_unit")) == (0.5, unit)
+    row = read_plate_map(write(tmp_path, f"well,treatment,{header},unit\nA01,x,1,M\n"), "EMPTY").row(
+        site("A01")
+    )
+    assert row["Metadata_treatment_conc_unit"] == "M"

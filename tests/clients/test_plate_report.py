@@ -224,7 +224,8 @@ def test_the_command_writes_the_page_beside_the_results(results):
     """`phenoclient report RESULTS` writes RESULTS with the ending .html and says so."""
     result = CliRunner().invoke(app, ["report", str(results), "--treatment", "drug A"])
     page = results.with_suffix(".html")
-    assert (result.exit_code, result.stderr) == (0, f"phenoclient: report: {page}\n")
+    told = f"phenoclient: report: {page}; a table of its wells: {page.with_suffix('.wells.csv')}\n"
+    assert (result.exit_code, result.stderr) == (0, told)
     assert ">EMPTY</option>" not in page.read_text()
 
 

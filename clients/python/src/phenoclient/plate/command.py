@@ -18,7 +18,7 @@ from phenoclient.plate.pacing import LARGEST_WINDOW
 from phenoclient.plate.plate_map import PlateMap, columns_of, read_plate_map
 from phenoclient.plate.predicting import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
 from phenoclient.plate.progress_bar import ProgressBar
-from phenoclient.plate.report import write_report
+from phenoclient.plate.report import well_table_beside, write_report
 from phenoclient.plate.running import PATIENCE_S, Run
 from phenoclient.retry import NO_RETRIES
 from phenoclient.settings import TIMEOUT_S
@@ -148,7 +148,7 @@ def report(
         page = write_report(
             results, out or results.with_suffix(".html"), treatments=treatment or None, images=images
         )
-    tell(f"report: {page}")
+    tell(f"report: {page}; a table of its wells: {well_table_beside(page, results)}")
 
 
 def _layout(name: str | None, pattern: str | None) -> Layout | None:

@@ -1,5 +1,6 @@
 """A table of what was put into which well."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,10 @@ _NAMES = {
 
 _POSITION = ("experiment", "plate", "well", "row", "col", "site", "site_id")
 _RECORDED = "recorded_"
+_WITH_UNIT = re.compile(
+    r"(?P<name>.*?)[\s_]*[\s_(\[](?P<unit>[munpµμ]?M|[munpµμ]?g/mL|%)[)\]]?", re.IGNORECASE
+)
+"""A column of doses that has their unit in its name, such as `dose_uM` and `concentration (ng/mL)`"""
 _NUM_TOLD = 5
 _Place: TypeAlias = tuple[str | None, str | None, str]
 _Row: TypeAlias = Mapping[str, str]
@@ -167,7 +172,8 @@ def read_plate_map(
 
     `well` (or `row` and `col`) says where, `plate` and `experiment` too where they are there. `treatment`, `compound`
     or `drug` becomes `Metadata_treatment`; `treatment_conc`, `concentration` or `dose` becomes
-    `Metadata_treatment_conc`, a number (`phenoclient.plate.doses`); every other column becomes `Metadata_<name>`, as
+    `Metadata_treatment_conc`, a number (`phenoclient.plate.doses`), and a unit in its name, as in `dose_uM`,
+    `Metadata_treatment_conc_unit`; every other column becomes `Metadata_<name>`, as
     text, or `Metadata_recorded_<name>` where the results have a column of that name. A leading `Metadata_` and upper
     case in names do not count. `Metadata_role` says whether a well is `control` or `treated`, and is blank where no
     treatment is told. A control has no dose, whatever its cell holds. Of a table with a row a site, what differs
@@ -201,12 +207,15 @@ def read_plate_map(
             f"{path}: no well holds the control {control!r}. Expected --control to name one of its treatments."
         )
     doses = _doses(path, rows, roles, found, control or bundle_control)
+    unit = _unit(found)
     rows_of = dict[_Place, list[tuple[int, dict[str, Any]]]]()
     for (line, row), role, dose in zip(rows, roles, doses, strict=True):
         place = _place(f"{path}, line {line}", row, found)
         values: dict[str, Any] = {column: row[name] or None for name, column in joined.items()}
         if _DOSE in found:
             values[joined[found[_DOSE]]] = dose
+        if unit is not None:
+            values[f"{METADATA}{_UNIT}"] = unit
         rows_of.setdefault(place, []).append((line, values | {ROLE: role}))
     has_sites = "site" in found or "site_id" in found
     if not has_sites:
@@ -222,9 +231,8 @@ def read_plate_map(
     }
     left_out = [name for name in table.columns if name in joined and name not in kept]
     left_out += [found[word] for word in ("site", "site_id") if word in found]
-    return PlateMap(
-        path, (*kept.values(), ROLE), wells, control or bundle_control, tuple(left_out), _TREATMENT in found
-    )
+    columns = (*kept.values(), *([f"{METADATA}{_UNIT}"] if unit is not None else []), ROLE)
+    return PlateMap(path, columns, wells, control or bundle_control, tuple(left_out), _TREATMENT in found)
 
 
 def _check_each_once(path: Path, rows_of: Mapping[_Place, Sequence[tuple[int, Any]]]) -> None:
@@ -277,7 +285,7 @@ def _found(path: Path, names: Sequence[str], given: Mapping[str, str]) -> dict[s
             )
         found[word] = fitting[0]
     for word, aliases in _NAMES.items():
-        fitting = [name for name in names if alike(_bare(name)) in aliases and name not in found.values()]
+        fitting = [name for name in names if _word(name, word) in aliases and name not in found.values()]
         if word in given:
             continue
         if len(fitting) > 1:
@@ -288,6 +296,18 @@ def _found(path: Path, names: Sequence[str], given: Mapping[str, str]) -> dict[s
         if fitting:
             found[word] = fitting[0]
     return found
+
+
+def _word(name: str, word: str) -> str:
+    """A column's name as it is compared with a word's: of doses without their unit."""
+    with_unit = _WITH_UNIT.fullmatch(_bare(name)) if word == _DOSE else None
+    return alike(with_unit["name"] if with_unit else _bare(name))
+
+
+def _unit(found: Mapping[str, str]) -> str | None:
+    """The unit in the name of the column of doses; None where there is none, or a column of its own tells it."""
+    with_unit = _WITH_UNIT.fullmatch(found.get(_DOSE, ""))
+    return with_unit["unit"] if with_unit and _UNIT not in found else None
 
 
 def _column(word: str | None, bare: str) -> str:

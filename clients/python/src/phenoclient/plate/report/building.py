@@ -84,7 +84,7 @@ def write_report(
     stains = stains_of(found.rows[0])
     lines = well_lines(found, failed)
     drawings = _drawings(found)
-    well_table = page.with_name(f"{results.stem}.wells.csv")
+    well_table = well_table_beside(page, results)
     environment = Environment(loader=PackageLoader("phenoclient.plate.report", "."), autoescape=True)
     text = environment.get_template("page.html.j2").render(
         name=results.stem,
@@ -134,6 +134,11 @@ def write_report(
         file.write(text.encode(errors="backslashreplace"))
     write_well_table(well_table, lines)
     return page
+
+
+def well_table_beside(page: Path, results: Path) -> Path:
+    """Where the table a well lies that goes with a page."""
+    return page.with_name(f"{results.stem}.wells.csv")
 
 
 def _chosen(found: Results, treatments: Sequence[str] | None) -> list[str]:
