@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, settings
+from hypothesis import given as given_screen
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from phenoclient import PlateError
 from phenoclient.cli import app
-from phenoclient.plate import write_report
+from phenoclient.plate import Site, read_plate_map, write_report
 from phenoclient.plate.report.cautions import cautions
 from phenoclient.plate.report.confounding import confounding
 from phenoclient.plate.report.heat_map import PlateDrawing, Scale
@@ -448,3 +451,37 @@ def test_what_the_service_does_not_give_is_told_with_its_reason(page_of):
     assert "Prediction sets are not given: only 4 wells of A" in page
     assert "Whether sites are like what the model learned from is not given: only 7 wells of ctrl" in page
     assert "out of distribution</" not in page
+
+
+@st.composite
+def small_screens(draw) -> list[tuple[str, str, str]]:
+    """Plate, well and treatment: one to six plates, one to three wells a treatment, none to eight controls."""
+    is_confounded = draw(st.booleans())
+    wells = list[tuple[str, str, str]]()
+    for plate in range(draw(st.integers(1, 6))):
+        told = ["ctrl"] * draw(st.integers(0, 8))
+        told += [name for name in ("A", "B", "C") for _ in range(draw(st.integers(0, 3)))]
+        places = [f"{letter}{column:02d}" for letter in "ABCD" for column in range(1, 7)]
+        places = places if is_confounded else draw(st.permutations(places))
+        wells += [(str(plate), well, name) for well, name in zip(places, told, strict=False)]
+    return wells
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given_screen(wells=small_screens().filter(bool))
+def test_a_small_screen_has_a_report_that_tells_what_it_is_confounded_with(tmp_path, wells):
+    """Whatever a pilot's layout, the page is drawn, and a class that shares no row with the control is named."""
+    text = "".join(f"{plate},{well},{name}\n" for plate, well, name in wells)
+    (tmp_path / "map.csv").write_text(f"plate,well,treatment\n{text}")
+    plate_map = read_plate_map(tmp_path / "map.csv", "ctrl")
+    sites = [Site(None, plate, well, "1", {}) for plate, well, _ in wells]
+    rows = [row_of(one.well, plate=one.plate, **plate_map.row(one)) for one in sites]
+    write_table(tmp_path / "rows.csv", rows, list(rows[0]))
+    page = write_report(tmp_path / "rows.csv", tmp_path / "page.html").read_text()
+    clauses = "; ".join(confounding(read_results(tmp_path / "rows.csv")))
+    rows_of_class = {name: {well[0] for _, well, other in wells if other == name} for _, _, name in wells}
+    for name, own in rows_of_class.items():
+        is_apart = name != "ctrl" and "ctrl" in rows_of_class and own.isdisjoint(rows_of_class["ctrl"])
+        said = re.search(rf"no row holds both ctrl and (any of )?[ABC, ]*\b{name}\b", clauses)
+        assert bool(said) == is_apart
+    assert ("treatments are confounded" in page) == bool(clauses)
