@@ -231,8 +231,10 @@ def read_plate_map(
     }
     left_out = [name for name in table.columns if name in joined and name not in kept]
     left_out += [found[word] for word in ("site", "site_id") if word in found]
-    columns = (*kept.values(), *([f"{METADATA}{_UNIT}"] if unit is not None else []), ROLE)
-    return PlateMap(path, columns, wells, control or bundle_control, tuple(left_out), _TREATMENT in found)
+    joined_columns = (*kept.values(), *([f"{METADATA}{_UNIT}"] if unit is not None else []), ROLE)
+    return PlateMap(
+        path, joined_columns, wells, control or bundle_control, tuple(left_out), _TREATMENT in found
+    )
 
 
 def _check_each_once(path: Path, rows_of: Mapping[_Place, Sequence[tuple[int, Any]]]) -> None:
