@@ -17,7 +17,7 @@ from phenoclient.plate import Site, read_plate_map, write_report
 from phenoclient.plate.report.cautions import cautions
 from phenoclient.plate.report.confounding import confounding
 from phenoclient.plate.report.heat_map import PlateDrawing, Scale
-from phenoclient.plate.report.margins import margin
+from phenoclient.plate.report.log_odds import log_odds
 from phenoclient.plate.report.notices import in_words
 from phenoclient.plate.report.outliers import outliers
 from phenoclient.plate.report.results import Results, Well, read_results
@@ -261,20 +261,19 @@ def results_of(tmp_path):
 
 
 @pytest.mark.parametrize("logits", [(1.5, -2.0, 0.25), (80.0, 3.0, -40.0), (-90.0, -20.0, 60.0)])
-def test_a_margin_is_the_difference_of_logits_however_saturated_the_probabilities(results_of, logits):
-    """The margin ln P(A) - ln P(control) is the logit of A less that of the control, log-odds where A is unknown."""
+def test_log_odds_are_those_of_the_logits_however_saturated_the_probabilities(results_of, logits):
+    """From probabilities the log-odds of a treatment are its logit less the log-sum-exp of the other logits."""
     results = results_of([row_of("A01", logits)])
     row, (a, b, control) = results.rows[0], logits
-    others = np.logaddexp(a, b)
-    assert margin(row, results, "A") == pytest.approx(a - control)
-    assert margin(row, results, "B") == pytest.approx(b - control)
+    assert log_odds(row, results, "A") == pytest.approx(a - np.logaddexp(b, control))
+    assert log_odds(row, results, "B") == pytest.approx(b - np.logaddexp(a, control))
+    assert log_odds(row, results, "ctrl") == pytest.approx(control - np.logaddexp(a, b))
     for name in (None, "a drug of tomorrow"):
-        assert margin(row, results, name) == pytest.approx(others - control)
-    assert margin(row, results, "ctrl") == pytest.approx(control - others)
+        assert log_odds(row, results, name) == pytest.approx(np.logaddexp(a, b) - control)
 
 
 def test_wells_are_ranked_by_logit_where_probabilities_are_all_one(results_of):
-    """Of wells whose probability prints as 1.000 the one of the larger margin comes first; failed wells come last."""
+    """Of wells whose probability prints as 1.000 the one of the larger log-odds comes first; failed wells come last."""
     rows = [row_of(f"A{index:02d}", (10.0 * index, 0.0, -20.0), **given("A")) for index in (2, 4, 1, 3)]
     failed = [
         {"Metadata_experiment": None, "Metadata_Plate": "1", "Metadata_Well": well}
@@ -381,10 +380,10 @@ def test_why_there_is_no_dose_response_is_told_by_its_cause(page_of, rows, why):
 
 
 def test_doses_stand_on_the_axis_with_their_unit(page_of):
-    """Every dose that has room is a number on the axis, its unit beside; margins and probabilities are both drawn."""
+    """Every dose that has room is a number on the axis, its unit beside; log-odds and probabilities are both drawn."""
     told = [given("A", dose) | {"Metadata_treatment_conc_unit": "nM"} for dose in (0.3, 3.0, 30.0)]
     page = page_of(map_of(*told, given("ctrl")))
-    for text in ("0.3", "3", "30", "dose / nM", "P(A)", "logit of A", "less that of ctrl"):
+    for text in ("0.3", "3", "30", "dose / nM", "P(A)", "log-odds of", "A"):
         assert re.search(
             rf"<text[^>]*>{re.escape(text)}</text>|<tspan[^>]*>{re.escape(text)}</tspan>", page
         ), text

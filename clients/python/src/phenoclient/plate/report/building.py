@@ -13,15 +13,14 @@ from phenoclient.plate.report.cautions import MIN_WELLS
 from phenoclient.plate.report.confounding import confounding
 from phenoclient.plate.report.doses import dose_panels, why_none
 from phenoclient.plate.report.heat_map import MARKS, Mark, PlateDrawing, Scale, legend_swatch
-from phenoclient.plate.report.margins import margin, meaning
+from phenoclient.plate.report.log_odds import log_odds, mean_log_odds, subject
 from phenoclient.plate.report.notices import noticed
 from phenoclient.plate.report.outliers import MAX_ROBUST_Z, outliers
 from phenoclient.plate.report.results import Results, Row, Well, notices_of, read_results, title_of
 from phenoclient.plate.report.thumbnails import Thumbnail, colour_names, picture, stains_of
 from phenoclient.plate.report.wells import (
-    MARGIN,
+    LOG_ODDS,
     confusions,
-    mean_margin,
     strongest,
     unknown_to_the_bundle,
     well_lines,
@@ -114,7 +113,7 @@ def write_report(
         num_doses_left_out=num_panels_left_out,
         lines=strongest(lines, found.control)[:MAX_WELLS],
         num_lines=len(lines),
-        margin_column=f"{MARGIN}{found.control}",
+        ranked_column=f"{LOG_ODDS}{found.control}",
         well_table=well_table.name,
         confusions=confusions(found),
         not_in_bundle=unknown_to_the_bundle(found),
@@ -186,11 +185,11 @@ def _choices(found: Results, chosen: Sequence[str], drawings: dict[str, PlateDra
         return well.mean("distance")
 
     def of(name: str | None) -> Callable[[Well], float]:
-        return lambda well: mean_margin(found, well, name)
+        return lambda well: mean_log_odds(well, found, name)
 
     values: list[tuple[str, str, Callable[[Well], float], Callable[..., Scale]]] = [
-        (f"anything but {found.control}", meaning(found, None), of(None), Scale.around_zero),
-        *((name, meaning(found, name), of(name), Scale.around_zero) for name in chosen),
+        (subject(found, name), f"log-odds of {subject(found, name)}", of(name), Scale.around_zero)
+        for name in (None, *chosen)
     ]
     if any(isfinite(distance(well)) for well in found.wells):
         values.append(("distance from what the model learned from", "distance", distance, Scale.from_zero))
@@ -217,14 +216,14 @@ def _without_controls(found: Results) -> list[str]:
 
 def _extremes(found: Results, chosen: Sequence[str], folder: Path, stains: Sequence[str]) -> list[Extremes]:
     def of(name: str) -> Callable[[Row], float]:
-        return lambda row: margin(row, found, name)
+        return lambda row: log_odds(row, found, name)
 
     def distance(row: Row) -> float:
         value = row.get("distance")
         return -inf if value is None else value
 
     kinds: list[tuple[str, str, Callable[[Row], float], str | None]] = [
-        (f"Most like {name}", meaning(found, name), of(name), name) for name in chosen[:MAX_EXTREME_ROWS]
+        (f"Most like {name}", "log-odds", of(name), name) for name in chosen[:MAX_EXTREME_ROWS]
     ]
     kinds.append(("Farthest from what the model learned from", "distance", distance, None))
     rows = list[Extremes]()
