@@ -32,9 +32,8 @@ from phenotrain.learn import learn
 from phenotrain.matching import balanced_rows
 from phenotrain.profiles.findings import find_profiles
 from phenotrain.recipe import Recipe, load_recipe
-from phenotrain.simclr import num_steps_of
+from phenotrain.simclr import batches_of
 from phenotrain.splits import UNUSED, Split, split_sites
-from phenotrain.training_log import read_log
 
 NUM_TOP_DOSES = 3
 BATCH_SIZE = 32
@@ -76,6 +75,7 @@ def cut_down(name: str, changes: dict[str, dict[str, Any]], field_px: int) -> Re
         final_learning_rate=simclr["final_learning_rate"] * factor,
         crop_px=min(simclr["crop_px"], field_px),
         epochs=1,
+        steps=0,
     )
     values["encoder"]["weights"] = "none"
     values["heads"]["num_top_doses"] = NUM_TOP_DOSES
@@ -95,7 +95,7 @@ def lengthened(recipe: Recipe, cache: FieldCache, roles: np.ndarray, task: Task,
         rows = balanced_rows(
             cache.sites, rows, task.treatments, task.control, recipe.simclr.sites_per_class, recipe.seed
         )
-    num_epochs = max(1, round(num_steps / num_steps_of(cache, rows, recipe)))
+    num_epochs = max(1, round(num_steps / batches_of(cache, rows, recipe).num_steps))
     return recipe.changed(simclr={**recipe.simclr.model_dump(), "epochs": num_epochs})
 
 
@@ -136,7 +136,7 @@ def run_variant(
             metrics=metrics,
             name=f"{base}-cut-down",
             version="1",
-            training_log=read_log(work / "simclr"),
+            training_log=learned.training_log,
         )
         export(made, bundle, console)
     for model in learned.predictions:

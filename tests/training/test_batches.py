@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phenotrain.batches import Batches
+from phenotrain.batches import BatchError, Batches
 from phenotrain.recipe import SimclrRecipe
 
 
@@ -93,3 +93,32 @@ def test_a_plate_too_small_for_a_batch_is_named(sites):
         )
     with pytest.raises(ValueError, match=r"8 wells of one plate; HUVEC-1 plate 1 has 5"):
         batches(sites, batches="plate", positives="well")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "expected"), [(20, 0, 20), (20, 100, 20), (20, 141, 21), (1, 200, 29), (1, 1, 1)]
+)
+def test_passes_are_those_of_the_recipe_or_make_its_steps(sites, epochs, steps, expected):
+    """With 7 steps a pass, the passes are the larger of `epochs` and `steps / 7` rounded up."""
+    dealt = batches(sites, epochs=epochs, steps=steps)
+    assert (dealt.num_steps, dealt.num_epochs, dealt.num_steps_in_all) == (7, expected, 7 * expected)
+
+
+def test_a_plate_with_too_few_wells_is_named_with_what_would_fit(sites):
+    """The plate with fewest wells is named, with their number as the largest batch."""
+    rows = np.flatnonzero((sites["plate"] != 2) | sites["well_id"].isin(["2-0", "2-3"]))
+    recipe = SimclrRecipe(batch_size=4, batches="plate", positives="well")
+    with pytest.raises(
+        BatchError, match=r"4 wells of one plate; HUVEC-1 plate 2 has 2 .*batch_size` to 2 or less"
+    ):
+        Batches(sites, rows, recipe, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("positives", "rows", "num"), [("well", [0, 1, 2], 1), ("site", [0], 1), ("well", [], 0)]
+)
+def test_nothing_to_contrast_is_refused(sites, positives, rows, num):
+    """One well, one site or none has nothing to be told apart from."""
+    recipe = SimclrRecipe(batch_size=4, batches="mixed", positives=positives)
+    with pytest.raises(BatchError, match=f"needs 2 or more to learn from; it was given {num}"):
+        Batches(sites, np.array(rows, np.int64), recipe, seed=0)

@@ -14,8 +14,8 @@ from phenotrain.evaluate import ModelPredictions, Predictions, draws, evaluate
 from phenotrain.explain.sites import choose_rows
 from phenotrain.export import scored_rows
 from phenotrain.gallery import golden_rows
-from phenotrain.labelled import Labelled, classifier_data, versus_control_data
-from phenotrain.learn import unlabelled_rows
+from phenotrain.labelled import Labelled, classifier_data, unlabelled_rows, versus_control_data
+
 from phenotrain.recipe import Recipe
 from phenotrain.run import RunRequest, plan
 from phenotrain.splits import PROTOCOLS, learnable_roles

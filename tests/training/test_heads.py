@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from phenotrain.heads import HeadData, build_head, fit_head
+from phenotrain.heads import build_head, fit_head
+from phenotrain.labelled import HeadData
 from phenotrain.recipe import HeadsRecipe
 
 pytestmark = pytest.mark.training

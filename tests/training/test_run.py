@@ -20,6 +20,7 @@ name = "tiny"
 downsample = 1
 [encoder]
 weights = "none"
+blocks = [1, 1, 1, 1]
 [projection_head]
 hidden_units = [16]
 [simclr]

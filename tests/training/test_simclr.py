@@ -84,8 +84,9 @@ class Killed(BaseException):
     """Ends a run as abruptly as a signal would."""
 
 
-def test_resuming_after_a_kill_changes_nothing(tmp_path):
+def test_resuming_after_a_kill_changes_nothing(tmp_path, monkeypatch):
     """A run killed within an epoch and resumed ends with the weights and log of one that was never interrupted."""
+    monkeypatch.setattr(simclr, "_CHECKPOINT_INTERVAL_S", 0.0)
     screen, rows = SmallScreen(), np.arange(24)
     whole = simclr.pretrain(screen, rows, recipe(), tmp_path / "whole")
 
@@ -105,6 +106,32 @@ def test_resuming_after_a_kill_changes_nothing(tmp_path):
     logs = [[row._replace(wall_s=0.0) for row in read_log(tmp_path / name)] for name in ("whole", "killed")]
     assert logs[0] == logs[1]
     assert len(logs[0]) == 4
+
+
+def test_the_steps_of_a_recipe_are_taken(tmp_path):
+    """A recipe's least number of steps is made up of whole passes; its passes are made where they are more."""
+    rows, steps = np.arange(24), []
+    for least in (7, 2):
+        steps.append([])
+        simclr.pretrain(
+            SmallScreen(),
+            rows,
+            recipe(epochs=1, steps=least),
+            tmp_path / str(least),
+            on_step=lambda step, total, loss: steps[-1].append((step, total)),
+        )
+    assert steps == [[(step, 9) for step in range(1, 10)], [(step, 3) for step in range(1, 4)]]
+    assert [row.epoch for row in read_log(tmp_path / "7")] == [0, 1, 2]
+
+
+def test_passes_in_quick_succession_share_a_checkpoint(tmp_path, monkeypatch):
+    """The first pass, the last, and one a checkpoint interval in between are kept, not every pass over few sites."""
+    kept = []
+    monkeypatch.setattr(
+        simclr.checkpoint, "save", lambda path, variables, identity, num_done: kept.append(num_done)
+    )
+    simclr.pretrain(SmallScreen(), np.arange(24), recipe(epochs=5), tmp_path)
+    assert kept == [1, 5]
 
 
 def test_the_loss_falls(tmp_path):
@@ -178,7 +205,7 @@ def test_other_sites_do_not_go_on_from_the_old_checkpoint(tmp_path):
 
 def test_one_site_is_refused(tmp_path):
     """A single site has nothing to be contrasted with."""
-    with pytest.raises(ValueError, match="at least 2 sites"):
+    with pytest.raises(ValueError, match="needs 2 or more to learn from; it was given 1"):
         simclr.pretrain(SmallScreen(), np.array([3]), recipe(), tmp_path)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from phenotrain.datasets import load_description
+from phenotrain.errors import ScreenError
 from phenotrain.evaluate import Interval, ModelPredictions, Predictions
 from phenotrain.plates import read_sites
 from phenotrain.protocols.choose import folds_of
@@ -21,6 +22,7 @@ from phenotrain.protocols.cli import splits
 from phenotrain.protocols.reference_table import ReferenceRow
 from phenotrain.recipe import load_recipe
 from phenotrain.report.reference import build_reference_report
+from phenotrain.splits import split_sites
 from phenotrain.task import Task
 
 APP = typer.Typer()
@@ -305,3 +307,32 @@ def test_evaluate_learns_and_reports(simulated, tmp_path):
     numbers = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)
     models = {found["model"] for found in numbers["test"]["classification"]}
     assert {"classifier", "forest", "majority class", "intensity and cell count"} <= models
+
+
+@pytest.mark.parametrize(
+    "labels", [["--treatment", "IFN-gama"], ["--treatment", "IFN-gamma", "--treatment", "IFNB1"]]
+)
+def test_a_treatment_that_the_table_does_not_have_is_told_once_with_the_nearest(table, labels):
+    """A misspelt treatment ends the command before any protocol, with the labels that may be meant."""
+    found = CliRunner().invoke(APP, ["rxrx2", str(table), *labels], env={"COLUMNS": "240"})
+    assert found.exit_code == 1
+    assert f"The table has no treatment {labels[-1]!r}." in found.stderr
+    assert "'IFN-gamma'" in found.stderr
+    assert "'IFNB-1'" in found.stderr
+    assert not found.stdout
+
+
+def test_a_test_experiment_that_the_table_does_not_have_is_told_with_the_ones_it_has(table):
+    """A misspelt experiment is refused with the table's own names."""
+    description = load_description("rxrx2")
+    sites = read_sites(description, table)
+    with pytest.raises(ScreenError, match=r"no experiment 'E-3'\. It has 'E-1', 'E-2'\. .*--test-experiment"):
+        split_sites(
+            sites,
+            control="EMPTY",
+            treatments=("IFN-gamma",),
+            seed=0,
+            test_fraction=0.25,
+            validation_fraction=0.15,
+            test_experiment="E-3",
+        )

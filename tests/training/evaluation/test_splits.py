@@ -311,7 +311,7 @@ def test_a_named_protocol_overrides_the_size_of_the_screen(screen):
     [
         ({"test_fraction": 0.0}, "between 0 and 1"),
         ({"test_fraction": 0.6, "validation_fraction": 0.4}, "sum below 1"),
-        ({"test_experiment": "E-9"}, "Received: 'E-9'"),
+        ({"test_experiment": "E-9"}, "no experiment 'E-9'"),
         ({"treatments": ("EMPTY",)}, "at least one treatment"),
         ({"protocol": "leave-well-out", "test_experiment": "E-1"}, "no test_experiment"),
     ],

@@ -11,7 +11,7 @@ from phenotrain.recipe import SimclrRecipe
 
 
 class BatchError(PhenotrainError):
-    """Raised when a plate has too few sites or wells for a step of the recipe."""
+    """Raised when there are too few sites or wells for a step of the recipe, on a plate or at all."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,13 @@ class Batches:
         seed: Seed of every draw.
 
     Attributes:
+        batch_size: Sites of a step, no more than can share one.
         num_steps: Steps of an epoch. What does not fill a batch is left to another epoch's draw.
+        num_epochs: Passes that the recipe asks for: its `epochs`, or as many as make its `steps` where those are more.
 
     Raises:
-        BatchError: If batches come from one plate and a plate has too few sites (or wells) for one.
+        BatchError: If there are fewer than two sites (or wells) to contrast, or batches come from one plate and a
+            plate has too few for one.
     """
 
     def __init__(self, sites: pd.DataFrame, rows: np.ndarray, recipe: SimclrRecipe, *, seed: int) -> None:
@@ -55,17 +58,29 @@ class Batches:
         names = plate_names(sites)[self._rows] if recipe.batches == "plate" else np.zeros(len(rows), np.int64)
         groups, group_of = np.unique(names, return_inverse=True)
         self._groups = [self._rows[group_of == group] for group in range(len(groups))]
-        self._batch_size = min(recipe.batch_size, self._num_apart(self._rows))
+        self.batch_size = min(recipe.batch_size, self._num_apart(self._rows)) if len(rows) else 0
         what = "sites" if recipe.positives == "site" else "wells"
-        for group, members in zip(groups, self._groups, strict=True):
-            if self._num_apart(members) < self._batch_size:
-                raise BatchError(
-                    f"A step takes {self._batch_size} {what} of one plate; {group} has {self._num_apart(members)} to "
-                    'learn from. Lower `simclr.batch_size`, or set `simclr.batches = "mixed"`.'
-                )
+        if self.batch_size < 2:
+            raise BatchError(
+                f"SimCLR contrasts {what} with each other and needs 2 or more to learn from; it was given "
+                f"{self.batch_size}. Hold out less, or add {what}."
+            )
+        num_apart = [self._num_apart(members) for members in self._groups]
+        fewest = int(np.argmin(num_apart))
+        if num_apart[fewest] < self.batch_size:
+            raise BatchError(
+                f"A step takes {self.batch_size} {what} of one plate; {groups[fewest]} has {num_apart[fewest]} to "
+                f'learn from. Set `simclr.batches = "mixed"`{_or_smaller(num_apart[fewest])}.'
+            )
         self.num_steps = sum(
-            len(part) // self._batch_size for members in self._groups for part in self._parts(members)
+            len(part) // self.batch_size for members in self._groups for part in self._parts(members)
         )
+        self.num_epochs = max(recipe.epochs, -(-recipe.steps // self.num_steps))
+
+    @property
+    def num_steps_in_all(self) -> int:
+        """Steps of all epochs."""
+        return self.num_steps * self.num_epochs
 
     def epoch(self, epoch: int) -> list[Pairs]:
         """The steps of one epoch, in order."""
@@ -73,8 +88,8 @@ class Batches:
         dealt: list[np.ndarray] = []
         for members in self._groups:
             for part in self._parts(rng.permutation(members)):
-                whole = len(part) // self._batch_size * self._batch_size
-                dealt.extend(part[:whole].reshape(-1, self._batch_size))
+                whole = len(part) // self.batch_size * self.batch_size
+                dealt.extend(part[:whole].reshape(-1, self.batch_size))
         # Sorted reads walk the memory map forwards; the order within a batch does not matter to NT-Xent.
         return [self._paired(np.sort(dealt[index]), rng) for index in rng.permutation(len(dealt))]
 
@@ -99,3 +114,7 @@ class Batches:
         others = self._members[self._well_of[row]]
         others = others[others != row]
         return int(rng.choice(others)) if len(others) else row
+
+
+def _or_smaller(fewest: int) -> str:
+    return f", or lower `simclr.batch_size` to {fewest} or less" if fewest > 1 else ""

@@ -57,3 +57,11 @@ def restore(path: Path, variables: Sequence[keras.Variable], identity: str) -> i
         for index, variable in enumerate(variables):
             variable.assign(stored[f"variable_{index}"])
         return int(stored["num_done"])
+
+
+def num_done(path: Path) -> int:
+    """Counts the finished epochs or steps of a checkpoint, whosever it is; 0 without one."""
+    if not path.is_file():
+        return 0
+    with np.load(path, allow_pickle=False) as stored:
+        return int(stored["num_done"])

@@ -14,6 +14,7 @@ from rich.console import Console
 from phenotrain.cache.cli import cache
 from phenotrain.profiles.cli import profile
 from phenotrain.protocols.cli import evaluate, splits
+from phenotrain.protocols.options import AskedProtocol, Controls
 from phenotrain.quantize.cli import quantize
 from phenotrain.simulate.cli import simulate
 
@@ -58,9 +59,15 @@ def run(
         list[str] | None,
         typer.Option(help="A treatment to learn; repeatable.", show_default="those of the description"),
     ] = None,
+    protocol: AskedProtocol = None,
     test_experiment: Annotated[
         str | None, typer.Option(help="Experiment to test on.", show_default="the last by name")
     ] = None,
+    test_plate: Annotated[
+        str | None,
+        typer.Option(help="Plate to test on, under leave-one-plate-out.", show_default="the last by name"),
+    ] = None,
+    without_controls: Controls = "refuse",
     weights: Annotated[
         str | None,
         typer.Option(
@@ -77,13 +84,14 @@ def run(
     ] = None,
     held_out: Annotated[
         Path | None,
-        typer.Option(help="Also write the test sites, their files and predictions to this CSV file."),
+        typer.Option(help="Also write the test sites, their files and probabilities to this CSV file."),
     ] = None,
 ) -> None:
     """Learn from a screen and export a bundle that `phenoserve serve` takes."""
     console = Console(stderr=True)
     # TensorFlow takes seconds to import, too long for `--help`.
     from phenotrain.command import run_command
+    from phenotrain.protocols.choose import Asked
 
     raise typer.Exit(
         run_command(
@@ -94,7 +102,7 @@ def run(
             recipe=recipe,
             work=work or bundle.with_name(f"{bundle.name}.work"),
             treatments=tuple(treatment or ()),
-            test_experiment=test_experiment,
+            asked=Asked(protocol, test_experiment, test_plate, without_controls),
             weights=weights,
             name=name or bundle.resolve().name,
             version=version,

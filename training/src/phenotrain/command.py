@@ -11,6 +11,7 @@ from phenotrain.encoder import WeightsUnavailableError
 from phenotrain.errors import PhenotrainError
 from phenotrain.onnx_export import ExportError
 from phenotrain.plates import PlateError
+from phenotrain.protocols.choose import Asked, notes_of
 from phenotrain.recipe import load_recipe
 from phenotrain.run import RunRequest, check, require_outside, run
 
@@ -37,7 +38,7 @@ def run_command(
     recipe: str,
     work: Path,
     treatments: tuple[str, ...],
-    test_experiment: str | None,
+    asked: Asked,
     weights: str | None,
     name: str,
     version: str,
@@ -56,7 +57,7 @@ def run_command(
         recipe: Name or path of the recipe.
         work: Folder of cache and checkpoints.
         treatments: Treatments to learn; the description's when empty.
-        test_experiment: Experiment to test on.
+        asked: What to hold out.
         weights: Replaces the recipe's initial weights when given.
         name: Name of the bundle.
         version: Version of the bundle.
@@ -82,17 +83,19 @@ def run_command(
             version=version,
             cache=cache,
             treatments=treatments,
-            test_experiment=test_experiment,
+            asked=asked,
             skip_incomplete=skip_incomplete,
             num_workers=num_workers,
         )
-        check(request)
+        split = check(request)
         if held_out is not None:
             require_outside("held-out", held_out, bundle)
             held_out.parent.mkdir(parents=True, exist_ok=True)
             held_out.touch()
     except (*MENDABLE, ValueError) as error:
         return _fail(console, error)
+    for note in notes_of(split.description):
+        console.print(note, markup=False, highlight=False)
     try:
         result = run(request, console)
         console.print(

@@ -6,9 +6,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.applications.densenet import DenseNet  # Keras exports only its networks of 121 layers and more
 
 from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE
-from phenotrain.recipe import EncoderRecipe, ProjectionHeadRecipe
+from phenotrain.recipe import DENSENET121, EncoderRecipe, ProjectionHeadRecipe
 
 _COLOURS = (None, None, 3)
 
@@ -22,23 +23,24 @@ def build_encoder(num_channels: int, recipe: EncoderRecipe) -> keras.Model:
 
     Args:
         num_channels: Stains in a stack.
-        recipe: Where the initial weights come from, and how the stains enter.
+        recipe: Where the initial weights come from, how the stains enter, and how many layers a block has.
 
     Returns:
         A model from standardised fields `(site, y, x, channel)` to feature maps `(site, y', x', 1024)`, after
-        the last batch normalisation and ReLU, 32 times smaller than the field.
+        the last batch normalisation and ReLU, 32 times smaller than the field. Where the blocks are not DenseNet121's,
+        one more convolution of 1 pixel makes 1024 of what they give.
 
     Raises:
         WeightsUnavailableError: If the weights cannot be downloaded or the file does not fit.
     """
     fields = keras.Input((None, None, num_channels), name="fields")
     if recipe.stem == "channels":
-        return keras.Model(fields, _channel_backbone(recipe.weights, num_channels)(fields), name="encoder")
+        return keras.Model(fields, _channel_backbone(recipe, num_channels)(fields), name="encoder")
     adapted = keras.layers.Conv2D(
         recipe.adapter_filters, 3, padding="same", activation="relu", name="stain_adapter_mix"
     )(fields)
     adapted = keras.layers.Conv2D(3, 1, name="stain_adapter")(adapted)
-    return keras.Model(fields, _backbone(recipe.weights)(adapted), name="encoder")
+    return keras.Model(fields, _backbone(recipe)(adapted), name="encoder")
 
 
 def weights_identity(recipe: EncoderRecipe) -> str:
@@ -78,16 +80,17 @@ def batch_normalisations(model: keras.Model) -> list[Any]:
     return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def _backbone(weights: str) -> keras.Model:
+def _backbone(recipe: EncoderRecipe) -> keras.Model:
+    weights = recipe.weights
     if weights == "none":
-        return _densenet(None, input_shape=_COLOURS)
+        return _densenet(recipe.blocks, None, input_shape=_COLOURS)
     if weights != "imagenet" and not Path(weights).is_file():
         raise WeightsUnavailableError(
             f"No DenseNet121 weights at {weights!r}: expected `imagenet`, `none`, or the path of a weights file "
             "without top."
         )
     try:
-        return _densenet(weights, input_shape=_COLOURS)
+        return _densenet(recipe.blocks, weights, input_shape=_COLOURS)
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise WeightsUnavailableError(
             f"DenseNet121 weights {weights!r} could not be loaded ({error}). Without a network, pass `--weights none` "
@@ -95,13 +98,13 @@ def _backbone(weights: str) -> keras.Model:
         ) from error
 
 
-def _channel_backbone(weights: str, num_channels: int) -> keras.Model:
+def _channel_backbone(recipe: EncoderRecipe, num_channels: int) -> keras.Model:
     """DenseNet121 whose first convolution takes the stains; ImageNet's kernel for colours is averaged and spread."""
     # Given as a tensor: for a shape of other than 1 or 3 channels Keras warns of what is meant here.
     stains = keras.Input((None, None, num_channels))
-    backbone = _densenet(None, input_tensor=stains)
-    if weights != "none":
-        for layer, initial in zip(backbone.layers, _backbone(weights).layers, strict=True):
+    backbone = _densenet(recipe.blocks, None, input_tensor=stains)
+    if recipe.weights != "none":
+        for layer, initial in zip(backbone.layers, _backbone(recipe).layers, strict=True):
             values = initial.get_weights()
             if layer.name == "conv1_conv":
                 # A stain carries 3 / channels of a colour's weight, so the sum over the input keeps its size.
@@ -111,5 +114,9 @@ def _channel_backbone(weights: str, num_channels: int) -> keras.Model:
     return backbone
 
 
-def _densenet(weights: Any, **inputs: Any) -> keras.Model:
-    return keras.applications.DenseNet121(include_top=False, weights=weights, **inputs)
+def _densenet(blocks: tuple[int, ...], weights: Any, **inputs: Any) -> keras.Model:
+    network: keras.Model = DenseNet(list(blocks), include_top=False, weights=weights, **inputs)
+    if blocks == DENSENET121:
+        return network
+    widened = keras.layers.Conv2D(EMBEDDING_SIZE, 1, activation="relu", name="conv5_width")(network.output)
+    return keras.Model(network.input, widened)

@@ -3,6 +3,7 @@
 * PhenotrainError
   x RecipeError
   x ScreenError
+    x SplitError
 """
 
 
@@ -16,3 +17,16 @@ class RecipeError(PhenotrainError):
 
 class ScreenError(PhenotrainError):
     """Raised when a screen cannot be split, learned from or scored as asked."""
+
+
+class SplitError(ScreenError):
+    """Raised when a protocol is not possible on a screen.
+
+    Args:
+        reason: Why not, as a clause that follows the protocol's name.
+        message: What to show instead, with the way out; the reason itself when None.
+    """
+
+    def __init__(self, reason: str, message: str | None = None) -> None:
+        super().__init__(message or reason)
+        self.reason = reason

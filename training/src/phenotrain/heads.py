@@ -1,6 +1,5 @@
 """The classifier head over all treatments and one binary head a treatment, on frozen embeddings."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import keras
@@ -8,25 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from phenoserve.answers import EMBEDDING_SIZE
+from phenotrain.labelled import HeadData
 from phenotrain.recipe import HeadsRecipe
 
 _BATCH_SIZE: Final = 256
-
-
-@dataclass(frozen=True)
-class HeadData:
-    """Sites that a head learns from, or is watched on.
-
-    Attributes:
-        embeddings: `(site, 1024)` float32.
-        targets: Integer class of each site, `(site,)`, for a softmax head; or 0/1 for each binary head,
-            `(site, output)`.
-        weights: Of the targets' shape; 0 leaves a site out (of that binary head).
-    """
-
-    embeddings: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray
 
 
 def build_head(num_outputs: int, recipe: HeadsRecipe, *, name: str) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Which sites the heads and the forest learn from, with what targets and weights."""
+"""Which sites SimCLR, heads and forest learn from, with what targets and weights; all from the table alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,28 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from phenotrain.batches import Batches
 from phenotrain.doses import top_doses
-from phenotrain.heads import HeadData
 from phenotrain.matching import balanced_rows, class_weights, plate_matched_weights
-from phenotrain.recipe import HeadsRecipe
+from phenotrain.recipe import HeadsRecipe, Recipe
+from phenotrain.splits import learnable_roles
 from phenotrain.task import Task as Task  # where its users have always found it
+
+
+@dataclass(frozen=True)
+class HeadData:
+    """Sites that a head learns from, or is watched on.
+
+    Attributes:
+        embeddings: `(site, 1024)` float32.
+        targets: Integer class of each site, `(site,)`, for a softmax head; or 0/1 for each binary head,
+            `(site, output)`.
+        weights: Of the targets' shape; 0 leaves a site out (of that binary head).
+    """
+
+    embeddings: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -112,3 +129,42 @@ def versus_control_data(
     targets = np.stack([names == treatment for treatment in task.treated], axis=1)
     weights = plate_matched_weights(sites, rows, task.treated, task.control)
     return HeadData(embeddings[rows], targets, weights * len(rows) / weights.sum(axis=0))
+
+
+def unlabelled_rows(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> np.ndarray:
+    """Pick the sites that SimCLR learns from: those of training and validation, as many a class as the recipe says.
+
+    Args:
+        sites: Sites table.
+        roles: `train`, `validation`, `test` or `unused` of every site.
+        task: Treatments and control.
+        recipe: `simclr.sites_per_class` and the seed.
+
+    Returns:
+        Integer positions into `sites`, ascending.
+    """
+    rows = np.flatnonzero(np.isin(roles, ("train", "validation")))
+    if recipe.simclr.sites_per_class == 0:
+        return rows
+    num_wanted = recipe.simclr.sites_per_class
+    return balanced_rows(sites, rows, task.treatments, task.control, num_wanted, recipe.seed)
+
+
+def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
+    """Find out from the table alone whether everything that is learned can be: SimCLR's steps, heads, calibration.
+
+    Arguments as of `unlabelled_rows`.
+
+    Raises:
+        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR.
+        phenotrain.errors.ScreenError: If a role misses a class, or treated sites have no control beside them.
+    """
+    roles = learnable_roles(sites, roles, task)
+    labelled, nothing = (
+        Labelled.of(sites, roles, task, recipe.heads, seed=recipe.seed),
+        np.empty((len(sites), 0)),
+    )
+    for rows in labelled.rows.values():
+        classifier_data(sites, rows, nothing, task)
+        versus_control_data(sites, rows, nothing, task)
+    Batches(sites, unlabelled_rows(sites, roles, task, recipe), recipe.simclr, seed=recipe.seed)

@@ -1,16 +1,15 @@
 """From cached fields to trained networks, heads and forest, in the reference project's order of steps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from rich.console import Console
 from sklearn.ensemble import RandomForestClassifier
 
 from phenoserve.bundle import Calibration
 from phenotrain.baselines import Baselines
-from phenotrain.batches import Batches
 from phenotrain.cache import FieldCache
 from phenotrain.calibrate import calibrate
 from phenotrain.cross_fit import cross_fit_folds
@@ -18,12 +17,13 @@ from phenotrain.embed import FieldEncoder, settle_head_statistics
 from phenotrain.evaluate import ModelPredictions, Predictions
 from phenotrain.forest import fit_forest
 from phenotrain.graph import ServedGraph
-from phenotrain.labelled import Labelled, Task, classifier_data, versus_control_data
-from phenotrain.matching import balanced_rows
+from phenotrain.labelled import Labelled, Task, unlabelled_rows
+from phenotrain.pace import paced, steps_text
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.recipe import Recipe
-from phenotrain.simclr import pretrain
+from phenotrain.simclr import batches_of, known_text, pretrain, pretraining_folder
 from phenotrain.splits import learnable_roles
+from phenotrain.training_log import EpochRow, read_log
 from phenotrain.two_heads import fit_two_heads
 
 
@@ -37,6 +37,7 @@ class Learned:
         calibration: Prediction sets and the distance to what was seen in training.
         predictions: Of every site, by the classifier, the forest and every baseline.
         embeddings: Of every site, `(num_sites, 1024)` float32.
+        training_log: SimCLR's epochs.
     """
 
     graph: ServedGraph
@@ -44,6 +45,7 @@ class Learned:
     calibration: Calibration
     predictions: Predictions
     embeddings: np.ndarray
+    training_log: Sequence[EpochRow]
 
 
 def learn(
@@ -55,7 +57,6 @@ def learn(
     console: Console,
     *,
     with_baselines: bool = True,
-    pretraining: Path | None = None,
 ) -> Learned:
     """SimCLR, then the frozen encoder's embeddings, then heads, forest, calibration and the baselines.
 
@@ -67,10 +68,10 @@ def learn(
         roles: `train`, `validation`, `test` or `unused` of every site.
         task: Treatments and control.
         recipe: All numbers.
-        work: Folder of checkpoints and logs; a killed run goes on from there.
+        work: Folder of checkpoints and logs; a killed run goes on from there, and what was learned there before from
+            the same sites with the same numbers, in another fold or by another command, is taken from it.
         console: Where progress is shown.
         with_baselines: Whether to fit the baselines too.
-        pretraining: Folder of SimCLR's checkpoint and log, where several runs share it; `work / "simclr"` by default.
 
     Returns:
         The trained parts and their predictions for every site.
@@ -83,8 +84,13 @@ def learn(
     roles = learnable_roles(cache.sites, roles, task)
     labelled = Labelled.of(cache.sites, roles, task, recipe.heads, seed=seed)
     unlabelled = unlabelled_rows(cache.sites, roles, task, recipe)
-    with step_bar("SimCLR", console) as on_step:
-        networks = pretrain(cache, unlabelled, recipe, pretraining or work / "simclr", on_step=on_step)
+    batches = batches_of(cache, unlabelled, recipe)
+    folder = pretraining_folder(cache, unlabelled, recipe, work)
+    steps = steps_text(batches, len(unlabelled)) + known_text(folder, batches.num_epochs)
+    console.print(f"SimCLR: {steps}", markup=False, highlight=False)
+    with step_bar("SimCLR", console) as bar:
+        on_step = paced("SimCLR", console, bar)
+        networks = pretrain(cache, unlabelled, recipe, folder, on_step=on_step)
     with uncounted_step("Batch statistics of whole fields", console):
         fields = FieldEncoder(networks.encoder)
         fields.settle(cache, unlabelled, seed=seed)
@@ -107,46 +113,8 @@ def learn(
     by_classifier = heads.predict(embeddings, labelled.rows["validation"])
     own = Predictions({"classifier": by_classifier, "forest": by_forest})
     others = baselines.predict() if with_baselines else {}
-    return Learned(graph, forest, calibration, own.joined(Predictions(others)), embeddings)
-
-
-def unlabelled_rows(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> np.ndarray:
-    """Pick the sites that SimCLR learns from: those of training and validation, as many a class as the recipe says.
-
-    Args:
-        sites: Sites table.
-        roles: `train`, `validation`, `test` or `unused` of every site.
-        task: Treatments and control.
-        recipe: `simclr.sites_per_class` and the seed.
-
-    Returns:
-        Integer positions into `sites`, ascending.
-    """
-    rows = np.flatnonzero(np.isin(roles, ("train", "validation")))
-    if recipe.simclr.sites_per_class == 0:
-        return rows
-    num_wanted = recipe.simclr.sites_per_class
-    return balanced_rows(sites, rows, task.treatments, task.control, num_wanted, recipe.seed)
-
-
-def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
-    """Find out from the table alone whether everything that is learned can be: SimCLR's steps, heads, calibration.
-
-    Arguments as of `unlabelled_rows`.
-
-    Raises:
-        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR.
-        phenotrain.errors.ScreenError: If a role misses a class, or treated sites have no control beside them.
-    """
-    roles = learnable_roles(sites, roles, task)
-    labelled, nothing = (
-        Labelled.of(sites, roles, task, recipe.heads, seed=recipe.seed),
-        np.empty((len(sites), 0)),
-    )
-    for rows in labelled.rows.values():
-        classifier_data(sites, rows, nothing, task)
-        versus_control_data(sites, rows, nothing, task)
-    Batches(sites, unlabelled_rows(sites, roles, task, recipe), recipe.simclr, seed=recipe.seed)
+    predictions = own.joined(Predictions(others))
+    return Learned(graph, forest, calibration, predictions, embeddings, read_log(folder))
 
 
 def _forest(

@@ -6,7 +6,7 @@ A key that a file leaves out is that of the recipe `default`, which is written h
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -19,6 +19,9 @@ NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+DENSENET121: Final = (6, 12, 24, 16)
+"""Layers of DenseNet121's dense blocks (Huang et al. 2017, table 1)."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,10 +32,21 @@ class EncoderRecipe(_Section):
 
     weights: str = "imagenet"
     """`imagenet` (Keras downloads them), `none` (random), or the path of a DenseNet121 weights file."""
+    blocks: tuple[Count, Count, Count, Count] = DENSENET121
+    """Layers of the four dense blocks; others than DenseNet121's learn from random weights, for quick trials."""
     stem: Literal["adapter", "channels"] = "channels"
     """How the stains enter: by two convolutions down to three channels, or straight into DenseNet121's first."""
     adapter_filters: Count = 16
     """Filters of the adapter's first convolution; its second has three."""
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Self:
+        if self.blocks != DENSENET121 and self.weights != "none":
+            raise ValueError(
+                f"blocks is {list(self.blocks)} and weights {self.weights!r}, which are DenseNet121's of blocks "
+                f'{list(DENSENET121)}; set `weights = "none"` to start from random weights, or leave `blocks` out'
+            )
+        return self
 
 
 class ProjectionHeadRecipe(_Section):
@@ -53,6 +67,8 @@ class SimclrRecipe(_Section):
     """Side of a view, in pooled pixels."""
     epochs: Count = 200
     """Passes over the sites."""
+    steps: Annotated[int, Field(ge=0)] = 0
+    """Least number of optimiser steps; where `epochs` passes make fewer, more passes are made."""
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Sites a step; each gives two views."""
     batches: Literal["mixed", "plate"] = "plate"
@@ -189,8 +205,12 @@ class Recipe(_Section):
     split: SplitRecipe = SplitRecipe()
 
     def changed(self, **top_level: Any) -> "Recipe":
-        """The same recipe with some top-level values replaced (and checked again)."""
-        return Recipe.model_validate({**self.model_dump(), **top_level})
+        """The same recipe with some top-level values replaced.
+
+        Raises:
+            RecipeError: If the values cannot be used, alone or together.
+        """
+        return _checked({**self.model_dump(), **top_level}, f"The recipe {self.name!r}, changed so,")
 
 
 def shipped_recipes() -> list[str]:
@@ -225,11 +245,17 @@ def load_recipe(name_or_path: str) -> Recipe:
 def _parsed(content: bytes, origin: str) -> Recipe:
     try:
         # Some editors begin a file with a byte-order mark.
-        return Recipe.model_validate(tomllib.loads(content.decode("utf-8-sig")))
+        values = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise RecipeError(f"{origin} is not UTF-8: {error}. Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{origin} is not valid TOML: {error}.") from error
+    return _checked(values, origin)
+
+
+def _checked(values: dict[str, Any], origin: str) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
     except ValidationError as error:
         wrong = "; ".join(
             ": ".join(filter(None, (".".join(map(str, found["loc"])), _reason(found))))

@@ -1,11 +1,9 @@
 """The whole line: plates in, a verified bundle out."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
@@ -13,18 +11,19 @@ from rich.console import Console
 from phenoserve.bundle import Bundle, InputSpec
 from phenoserve.bundle.manifest import Identifier
 from phenotrain.baselines.published import published_embeddings
-from phenotrain.cache import FieldCache, build_cache
+from phenotrain.cache import build_cache
 from phenotrain.datasets import Description
 from phenotrain.encoder import build_encoder
 from phenotrain.errors import ScreenError
 from phenotrain.evaluate import Metrics, evaluate
 from phenotrain.export import Export, export
 from phenotrain.labelled import Task
-from phenotrain.learn import Learned, check_learning, learn
+from phenotrain.learn import learn
 from phenotrain.plates import read_sites
+from phenotrain.protocols.choose import Asked, sites_text, split_of
+from phenotrain.protocols.held_out import held_out_table
 from phenotrain.recipe import Recipe
-from phenotrain.splits import Split, split_sites
-from phenotrain.training_log import read_log
+from phenotrain.splits import Split
 
 SMALLEST_FIELD_PX: Final = 32
 """Side of a pooled field that makes one cell of DenseNet121's feature map."""
@@ -44,7 +43,7 @@ class RunRequest:
         name: Name of the bundle.
         version: Version of the bundle.
         treatments: Treatments to learn besides the control; the description's own when empty.
-        test_experiment: Experiment to test on; the last by name when not given.
+        asked: What to hold out.
         skip_incomplete: Leave out sites with an unusable file, and list them in the report.
         num_workers: Processes that decode images; one a core when not given.
     """
@@ -58,7 +57,7 @@ class RunRequest:
     version: str = "1"
     cache: Path | None = None
     treatments: tuple[str, ...] = ()
-    test_experiment: str | None = None
+    asked: Asked = Asked()
     skip_incomplete: bool = False
     num_workers: int | None = None
 
@@ -70,8 +69,7 @@ class RunResult:
     Attributes:
         bundle: The bundle as read back.
         metrics: Results on the held-out sites.
-        held_out: The test sites that carry a learned treatment or the control: the sites table's columns, `files`
-            (a JSON list, one a channel or the one of the stack) and `predicted`.
+        held_out: The test sites, as `phenotrain.protocols.held_out.held_out_table` has them.
     """
 
     bundle: Bundle
@@ -111,7 +109,10 @@ def run(request: RunRequest, console: Console) -> RunResult:
     split = plan(request, cache.sites)
     check_field(cache.field_shape, recipe.downsample)
     console.print(
-        f"{len(cache)} sites of {len(cache.stains)} stains; {split.protocol}: {_counts(split.roles)}"
+        f"{len(cache)} sites of {len(cache.stains)} stains; {split.protocol}: {sites_text(split.roles)}. "
+        f"{split.description['rule']}",
+        markup=False,
+        highlight=False,
     )
     learned = learn(cache, split.roles, task, recipe, request.work, console)
     metrics = evaluate(
@@ -135,22 +136,25 @@ def run(request: RunRequest, console: Console) -> RunResult:
             metrics=metrics,
             name=request.name,
             version=request.version,
-            training_log=read_log(request.work / "simclr"),
+            training_log=learned.training_log,
         ),
         request.bundle,
         console,
     )
-    return RunResult(bundle, metrics, _held_out(cache, split, task, learned))
+    return RunResult(bundle, metrics, held_out_table(cache, split.roles, task, learned.predictions.classifier))
 
 
-def check(request: RunRequest) -> None:
+def check(request: RunRequest) -> Split:
     """Finds within seconds what would otherwise end a run after hours.
 
     Args:
         request: What to learn from what.
 
+    Returns:
+        How the screen is split where no site is left out for its files.
+
     Raises:
-        ValueError: If the name, the version, a folder, a stain's name, the treatments, the test experiment, the
+        ValueError: If the name, the version, a folder, a stain's name, the treatments, what to test on, the
             protocol, the recipe's batches or `embeddings.csv` cannot be used, or a role lacks what heads learn from;
             the message says which.
         FileExistsError: If the bundle's folder exists.
@@ -174,10 +178,11 @@ def check(request: RunRequest) -> None:
             require_outside(what, path, request.bundle)
     InputSpec.of(request.description.stains, request.recipe.downsample)
     sites = read_sites(request.description, request.data)
-    plan(request, sites)
+    split = plan(request, sites)
     published_embeddings(request.data, sites)
     if request.recipe.encoder.weights != "none":
         build_encoder(len(request.description.stains), request.recipe.encoder)
+    return split
 
 
 def require_outside(option: str, path: Path, bundle: Path) -> None:
@@ -207,20 +212,8 @@ def plan(request: RunRequest, sites: pd.DataFrame) -> Split:
         phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR.
         phenotrain.errors.ScreenError: If the screen cannot be split or learned from so.
     """
-    recipe, task = request.recipe, Task.of(request.description, request.treatments)
-    split = split_sites(
-        sites,
-        control=task.control,
-        treatments=task.treatments,
-        seed=recipe.seed,
-        test_fraction=recipe.split.test_share,
-        validation_fraction=recipe.split.validation_share,
-        test_experiment=request.test_experiment,
-        protocol=recipe.split.protocol,
-        num_top_doses=recipe.heads.num_top_doses,
-    )
-    check_learning(sites, split.roles, task, recipe)
-    return split
+    task = Task.of(request.description, request.treatments)
+    return split_of(sites, task, request.recipe, request.asked)
 
 
 def check_field(field_shape: tuple[int, ...], downsample: int) -> None:
@@ -239,16 +232,3 @@ def check_field(field_shape: tuple[int, ...], downsample: int) -> None:
             f"Expected fields of {SMALLEST_FIELD_PX} px or more on each side after pooling by {downsample}; these are "
             f"{height} x {width}. Lower `downsample` in the recipe."
         )
-
-
-def _held_out(cache: FieldCache, split: Split, task: Task, learned: Learned) -> pd.DataFrame:
-    known = cache.sites["treatment"].isin(task.treatments).to_numpy(dtype=bool)
-    rows = np.flatnonzero((split.roles == "test") & known)
-    table = cache.sites.iloc[rows].reset_index(drop=True)
-    predicted = np.array(task.treatments)[learned.predictions.classifier.probabilities[rows].argmax(axis=1)]
-    files = [json.dumps([str(path.resolve()) for path in cache.files(int(row))]) for row in rows]
-    return table.assign(predicted=predicted, files=files)
-
-
-def _counts(roles: np.ndarray) -> str:
-    return ", ".join(f"{int((roles == role).sum())} {role}" for role in ("train", "validation", "test"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -21,6 +21,9 @@ from phenotrain.ntxent import contrastive_accuracy, ntxent_loss
 from phenotrain.recipe import Recipe, SimclrRecipe
 from phenotrain.standardise import standardise
 from phenotrain.training_log import EpochRow, TrainingLog
+
+_CHECKPOINT_INTERVAL_S: Final = 30.0
+"""Least time between checkpoints, which are written after whole epochs."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def pretrain(
     on_step: Callable[[int, int, float], None] | None = None,
     precision: str | None = None,
 ) -> SimclrNetworks:
-    """Trains the encoder, or goes on from the last whole epoch found in `folder`.
+    """Trains the encoder, or goes on from the last epoch kept in `folder`.
 
     Every draw is a function of the recipe's seed and the step alone, so on a CPU a run that was killed and resumed
     ends with the weights of one that was not. On a GPU, sums in another order make any two runs differ a little.
@@ -62,44 +65,88 @@ def pretrain(
         The trained networks.
 
     Raises:
-        ValueError: If there are fewer than two sites.
+        phenotrain.batches.BatchError: If there are too few sites or wells for a step.
         phenotrain.checkpoint.CheckpointMismatchError: If the checkpoint is another run's.
         phenotrain.encoder.WeightsUnavailableError: If the initial weights cannot be had.
     """
-    if len(rows) < 2:
-        raise ValueError(
-            f"SimCLR needs at least 2 sites to contrast; received {len(rows)}. Give it more sites."
-        )
-    if precision is None:
-        precision = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
+    precision = precision or _precision()
     trainer = _Trainer(cache, np.asarray(rows), recipe, precision)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint_path = folder / "checkpoint.npz"
-    # What comes after SimCLR may change without throwing its weights away.
-    depends_on = recipe.model_dump_json(exclude={"name", "heads", "forest", "baselines", "calibration"})
-    seen = hashlib.sha256(np.sort(np.asarray(rows, np.int64)).tobytes()).hexdigest()
-    identity = f"{cache.fingerprint} {depends_on} {precision} {seen} {weights_identity(recipe.encoder)}"
+    identity = _identity(cache, rows, recipe, precision)
     first_epoch = checkpoint.restore(checkpoint_path, trainer.variables, identity)
     with TrainingLog(folder, first_epoch=first_epoch) as log:
-        for epoch in range(first_epoch, recipe.simclr.epochs):
+        saved = -np.inf
+        for epoch in range(first_epoch, trainer.batches.num_epochs):
             log.write(trainer.run_epoch(epoch, on_step))
-            checkpoint.save(checkpoint_path, trainer.variables, identity, num_done=epoch + 1)
+            is_last = epoch + 1 == trainer.batches.num_epochs
+            # A pass over few sites takes less time than its checkpoint of 90 MB.
+            if is_last or time.monotonic() - saved >= _CHECKPOINT_INTERVAL_S:
+                checkpoint.save(checkpoint_path, trainer.variables, identity, num_done=epoch + 1)
+                saved = time.monotonic()
     return trainer.networks()
 
 
-def num_steps_of(cache: FieldCache, rows: np.ndarray, recipe: Recipe) -> int:
-    """Counts the steps that `pretrain` takes on these rows."""
-    return Batches(cache.sites, rows, recipe.simclr, seed=recipe.seed).num_steps * recipe.simclr.epochs
+def pretraining_folder(cache: FieldCache, rows: np.ndarray, recipe: Recipe, work: Path) -> Path:
+    """Names a folder after all that the training depends on, so that whoever asks for the same one finds it.
+
+    Args:
+        cache: Pooled fields.
+        rows: Rows of the cache to learn from.
+        recipe: As of `pretrain`.
+        work: Folder that holds the checkpoints of all trainings.
+
+    Returns:
+        The folder for `pretrain`, on this machine's default precision.
+    """
+    identity = _identity(cache, rows, recipe, _precision())
+    return work / "simclr" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def known_text(folder: Path, num_epochs: int) -> str:
+    """Say what of a training is done already.
+
+    Args:
+        folder: As given to `pretrain`.
+        num_epochs: Passes of the whole training.
+
+    Returns:
+        A clause to follow the number of steps; empty where nothing is done.
+    """
+    done = checkpoint.num_done(folder / "checkpoint.npz")
+    if done == 0:
+        return ""
+    if done < num_epochs:
+        return f"; goes on after pass {done} of {num_epochs} in {folder}"
+    return f"; learned before, taken from {folder}"
+
+
+def _precision() -> str:
+    return "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
+
+
+def _identity(cache: FieldCache, rows: np.ndarray, recipe: Recipe, precision: str) -> str:
+    # What comes after SimCLR may change without throwing its weights away, and so may what chose the rows.
+    after = {"name", "heads", "forest", "baselines", "calibration", "split"}
+    depends_on = recipe.model_dump_json(exclude={*after, "encoder"})
+    encoder = recipe.encoder.model_dump_json(exclude={"weights"})
+    seen = hashlib.sha256(np.sort(np.asarray(rows, np.int64)).tobytes()).hexdigest()
+    start = weights_identity(recipe.encoder)
+    return f"{cache.fingerprint} {depends_on} {encoder} {precision} {seen} {start}"
+
+
+def batches_of(cache: FieldCache, rows: np.ndarray, recipe: Recipe) -> Batches:
+    """Deals out the steps that `pretrain` takes on these rows."""
+    return Batches(cache.sites, rows, recipe.simclr, seed=recipe.seed)
 
 
 class _Trainer:
     def __init__(self, cache: FieldCache, rows: np.ndarray, recipe: Recipe, precision: str) -> None:
         self._cache, self._recipe = cache, recipe
-        self._batches = Batches(cache.sites, rows, recipe.simclr, seed=recipe.seed)
-        self._num_steps_epoch = self._batches.num_steps
+        self.batches = batches_of(cache, rows, recipe)
         self._encoder, self._head = _build(len(cache.stains), recipe, precision)
         self._trainable = self._encoder.trainable_variables + self._head.trainable_variables
-        self._optimizer = optimizer_of(recipe.simclr, self._num_steps_epoch * recipe.simclr.epochs, precision)
+        self._optimizer = optimizer_of(recipe.simclr, self.batches.num_steps_in_all, precision)
         self._optimizer.build(self._trainable)
         self._step = tf.function(self._train_step)
 
@@ -111,13 +158,13 @@ class _Trainer:
     def run_epoch(self, epoch: int, on_step: Callable[[int, int, float], None] | None) -> EpochRow:
         started, losses, accuracies = time.perf_counter(), [], []
         for batch, fields in enumerate(self._read_ahead(epoch)):
-            step = epoch * self._num_steps_epoch + batch
+            step = epoch * self.batches.num_steps + batch
             seed = tf.constant([self._recipe.seed, step], tf.int32)
             loss, accuracy = self._step(tf.constant(fields[0]), tf.constant(fields[1]), seed)
             losses.append(float(loss))
             accuracies.append(float(accuracy))
             if on_step is not None:
-                on_step(step + 1, self._num_steps_epoch * self._recipe.simclr.epochs, losses[-1])
+                on_step(step + 1, self.batches.num_steps_in_all, losses[-1])
         if not np.isfinite(losses).all():
             raise FloatingPointError(
                 f"The loss became {losses[-1]} in epoch {epoch}; lower `simclr.learning_rate` or raise `clip_norm`."
@@ -138,7 +185,7 @@ class _Trainer:
 
     def _read_ahead(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Fields of the first and of the second views; the very same array where pairs show one site."""
-        steps = self._batches.epoch(epoch)
+        steps = self.batches.epoch(epoch)
         # One batch is read ahead. (A tf.data generator stalled for ten seconds at a time on two cores.)
         with ThreadPoolExecutor(max_workers=1) as reader:
             ahead = reader.submit(self._read, steps[0])

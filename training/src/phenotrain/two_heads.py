@@ -10,8 +10,8 @@ import tensorflow as tf
 from scipy.special import expit, softmax
 
 from phenotrain.evaluate import ModelPredictions
-from phenotrain.heads import HeadData, build_head, fit_head
-from phenotrain.labelled import Labelled, classifier_data, versus_control_data
+from phenotrain.heads import build_head, fit_head
+from phenotrain.labelled import HeadData, Labelled, classifier_data, versus_control_data
 from phenotrain.recipe import HeadsRecipe
 from phenotrain.task import Task
 from phenotrain.temperature import divide_logits, fit_binary_temperatures, fit_temperature

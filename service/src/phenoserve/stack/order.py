@@ -49,7 +49,9 @@ def find_order(stack: Stack, stains: Sequence[str]) -> FileOrder:
     told: dict[NamesFrom, tuple[tuple[str, ...], StainMatch]] = {
         source: (names, match_stains(names, stains)) for source, names in _names(stack)
     }
-    orders = {source: match.order for source, (_, match) in told.items() if match.order is not None}
+    orders: dict[NamesFrom, tuple[str, ...]] = {
+        source: match.order for source, (_, match) in told.items() if match.order is not None
+    }
     if len({*orders.values()}) > 1:
         readings = "; ".join(
             f"by {WRITERS[source]} they are {', '.join(names)}" for source, names in orders.items()

@@ -17,9 +17,10 @@ from phenotrain.encoder import build_encoder
 from phenotrain.evaluate import ModelPredictions
 from phenotrain.evaluate.predictions import INTENSITY, MAJORITY, RXRX2_EMBEDDINGS, SUPERVISED, UNTRAINED
 from phenotrain.labelled import Labelled
+from phenotrain.pace import paced
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.recipe import Recipe
-from phenotrain.simclr import num_steps_of
+from phenotrain.simclr import batches_of
 from phenotrain.supervised import train_supervised
 from phenotrain.two_heads import fit_two_heads
 
@@ -108,7 +109,9 @@ class Baselines:
         # Not on the sites "fitted": the validation sites stop and calibrate the heads, so no part of what answers them
         # may have seen their labels.
         train = self.labelled.classes("train", np.empty((len(self.cache), 0)))
-        with step_bar(f"{SUPERVISED.capitalize()} (baseline)", self.console) as on_step:
+        title, num_steps = f"{SUPERVISED.capitalize()} (baseline)", self._num_steps
+        self.console.print(f"{title}: {num_steps} steps", highlight=False)
+        with step_bar(title, self.console) as bar:
             return train_supervised(
                 self.cache,
                 self.labelled.rows["train"],
@@ -116,9 +119,13 @@ class Baselines:
                 train.weights,
                 self.recipe,
                 self.work / "supervised",
-                num_steps=num_steps_of(self.cache, self.unlabelled, self.recipe),
-                on_step=on_step,
+                num_steps=num_steps,
+                on_step=paced(title, self.console, bar),
             )
+
+    @property
+    def _num_steps(self) -> int:
+        return batches_of(self.cache, self.unlabelled, self.recipe).num_steps_in_all
 
     def _measure(self, rows: np.ndarray, on_site: Callable[[int, int], None]) -> np.ndarray:
         return measure_sites(self.cache, rows, on_site)

@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from phenotrain.heads import HeadData
+from phenotrain.labelled import HeadData
 
 STRENGTHS: Final = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse penalties that are tried."""

@@ -1,8 +1,15 @@
-"""When two labels are one thing spelled twice."""
+"""When two labels are one thing spelled twice, and which ones a misspelt label may have meant."""
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from typing import Final
+
+_MAX_NEAREST: Final = 3
+_MAX_LISTED: Final = 6
+_LEAST_LIKENESS: Final = 0.5
+"""`difflib`'s ratio from which on a label is near another."""
 
 
 def spelling_key(text: str) -> str:
@@ -65,3 +72,32 @@ def two_spellings(labels: Iterable[str], key: Callable[[str], str] = spelling_ke
         if other != label:
             return other, label
     return None
+
+
+def not_among(what: str, received: str, labels: Iterable[str]) -> str:
+    """Say that a label is not one of the table's, with the ones that may have been meant.
+
+    Args:
+        what: What the labels are, in the singular, such as `treatment`.
+        received: The label that was asked for.
+        labels: Labels of the table, repeats allowed.
+
+    Returns:
+        One sentence or two: all labels where they are few, else their number and the nearest by spelling.
+    """
+    known = sorted({str(label) for label in labels}, key=spelling_key)
+    if not known:
+        return f"The table has no {what} {received!r}, and no other."
+    first = f"The table has no {what} {received!r}."
+    if len(known) <= _MAX_LISTED:
+        return f"{first} It has {', '.join(map(repr, known))}."
+    of_key: dict[str, list[str]] = {}
+    for label in known:
+        of_key.setdefault(spelling_key(label), []).append(label)
+    keys = difflib.get_close_matches(spelling_key(received), of_key, _MAX_NEAREST, _LEAST_LIKENESS)
+    nearest = [label for key in keys for label in of_key[key]]
+    if not nearest:
+        return (
+            f"{first} None of its {len(known)} is like it; they begin with {', '.join(map(repr, known[:3]))}."
+        )
+    return f"{first} Nearest of its {len(known)}: {', '.join(map(repr, nearest))}."

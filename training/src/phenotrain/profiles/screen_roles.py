@@ -2,13 +2,22 @@
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from phenoserve.bundle import Bundle
 from phenotrain.grouping import plate_names
-from phenotrain.splits import split_sites
+from phenotrain.splits import NOTED, Protocol, split_sites
+
+_DRAWING: Final[dict[str, Protocol]] = {
+    "leave-well-out": "leave-well-out",
+    "leave-one-plate-out": "leave-one-plate-out",
+}
+"""Protocols that may draw wells."""
+_UNUSED_FRACTION: Final = 0.1
+"""Of wells to test on, where a plate is tested on."""
 
 
 def roles_of(bundle: Bundle, sites: pd.DataFrame) -> tuple[np.ndarray, str]:
@@ -26,10 +35,6 @@ def roles_of(bundle: Bundle, sites: pd.DataFrame) -> tuple[np.ndarray, str]:
         tell: it names no plates, a plate lies on two sides, or a plate or well is not among those it was made from.
     """
     recorded = bundle.manifest.provenance.split
-    if recorded.get("protocol") == "leave-well-out":
-        roles = _redrawn(bundle, sites)
-        if roles is not None:
-            return roles, "The correction is fitted on the controls of the bundle's training wells."
     plates, named = plate_names(sites), recorded.get("plates")
     role_of: dict[str, str] = {}
     if isinstance(named, Mapping):
@@ -39,6 +44,9 @@ def roles_of(bundle: Bundle, sites: pd.DataFrame) -> tuple[np.ndarray, str]:
         if len(role_of) == len(pairs) and set(plates) <= set(role_of):
             roles = np.array([role_of[plate] for plate in plates])
             return roles, "The correction is fitted on the controls of the bundle's training plates."
+    roles = _redrawn(bundle, sites)
+    if roles is not None:
+        return roles, "The correction is fitted on the controls of the bundle's training wells."
     why = (
         "holds out wells of plates it trained on"
         if set(plates) <= set(role_of)
@@ -54,18 +62,30 @@ def _redrawn(bundle: Bundle, sites: pd.DataFrame) -> np.ndarray | None:
     """The roles of a split that held out wells; None where the sites are not those that it was made from."""
     provenance = bundle.manifest.provenance
     recorded, heads = provenance.split, provenance.recipe.get("heads")
+    test_plate = recorded.get("test_plate")
+    tested_on = test_plate if isinstance(test_plate, str) else None
     try:
         drawn = split_sites(
             sites,
             control=bundle.manifest.control,
             treatments=bundle.manifest.treatments,
             seed=int(str(recorded["seed"])),
-            test_fraction=float(str(recorded["test_fraction"])),
+            test_fraction=float(str(recorded["test_fraction"])) if tested_on is None else _UNUSED_FRACTION,
             validation_fraction=float(str(recorded["validation_fraction"])),
-            protocol="leave-well-out",
+            protocol=_DRAWING[str(recorded["protocol"])],
+            tested_on=tested_on,
             num_top_doses=int(str(heads.get("num_top_doses", 0))) if isinstance(heads, Mapping) else 0,
+            left_out=_names(recorded.get("left_out_plates")),
         )
     except (KeyError, ValueError):  # the record is of another form, or the sites are those of another screen
         return None
-    is_the_same = json.loads(json.dumps(drawn.description)) == json.loads(json.dumps(recorded))
-    return drawn.roles if is_the_same else None
+    return drawn.roles if _counted(drawn.description) == _counted(recorded) else None
+
+
+def _counted(description: Mapping[str, object]) -> object:
+    """What a description says of the roles, without what it only notes."""
+    return json.loads(json.dumps({key: value for key, value in description.items() if key not in NOTED}))
+
+
+def _names(recorded: object) -> list[str]:
+    return [str(name) for name in recorded] if isinstance(recorded, list) else []

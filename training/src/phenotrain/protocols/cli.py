@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from phenotrain.protocols.options import Controls
 from phenotrain.splits import Protocol
 
 _Dataset = Annotated[str, typer.Argument(help="Name of a shipped description, or the path of a .toml file.")]
@@ -23,8 +24,9 @@ def splits(
         Path, typer.Argument(help="Folder of the table; images are not read.", exists=True, file_okay=False)
     ],
     protocol: Annotated[
-        Protocol | None, typer.Option(help="One protocol only.", show_default="all that the screen allows")
+        Protocol | None, typer.Option(help="One protocol only.", show_default="all that are possible")
     ] = None,
+    without_controls: Controls = "refuse",
     treatment: _Treatments = None,
     recipe: Annotated[
         str, typer.Option(help="Recipe whose seed and shares are used; see `run`.")
@@ -40,6 +42,7 @@ def splits(
             dataset=dataset,
             data=data,
             protocol=protocol,
+            without_controls=without_controls,
             treatments=tuple(treatment or ()),
             recipe=recipe,
         )
@@ -56,15 +59,19 @@ def evaluate(
         Protocol | None,
         typer.Option(
             help="What to hold out; `reference` shows the reference project's leaking split beside an honest one.",
-            show_default="what the screen allows",
+            show_default="the first that is possible",
         ),
     ] = None,
+    without_controls: Controls = "refuse",
     recipe: Annotated[
         str, typer.Option(help="default, reference, laptop, demo, or the path of a .toml file.")
     ] = "default",
     work: Annotated[
         Path | None,
-        typer.Option(help="Folder of cache and checkpoints, to go on after a kill.", show_default="OUT.work"),
+        typer.Option(
+            help="Folder of cache and checkpoints, to go on after a kill, or from what `run` learned there.",
+            show_default="OUT.work",
+        ),
     ] = None,
     cache: Annotated[
         Path | None,
@@ -83,9 +90,16 @@ def evaluate(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that decode images.", show_default="one a core")
     ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the test sites of every fold, their files and probabilities to this CSV file."
+        ),
+    ] = None,
 ) -> None:
     """Learn and score every fold of a protocol; write a report, no bundle."""
     # TensorFlow takes seconds to import, too long for `--help`.
+    from phenotrain.protocols.choose import Asked
     from phenotrain.protocols.evaluate_command import evaluate_command
 
     raise typer.Exit(
@@ -94,7 +108,7 @@ def evaluate(
             dataset=dataset,
             data=data,
             out=out,
-            protocol=protocol,
+            asked=Asked(protocol, without_controls=without_controls),
             recipe=recipe,
             work=work or out.with_name(f"{out.name}.work"),
             cache=cache,
@@ -102,5 +116,6 @@ def evaluate(
             weights=weights,
             skip_incomplete=skip_incomplete,
             num_workers=workers,
+            held_out=held_out,
         )
     )

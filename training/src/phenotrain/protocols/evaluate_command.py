@@ -1,5 +1,6 @@
 """What `phenotrain evaluate` does with its arguments, and how it says what went wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -8,12 +9,11 @@ from phenotrain.baselines.published import published_embeddings
 from phenotrain.command import MENDABLE
 from phenotrain.datasets import load_description
 from phenotrain.encoder import build_encoder
-from phenotrain.learn import check_learning
 from phenotrain.plates import read_sites
-from phenotrain.protocols.choose import fitting, folds_of
+from phenotrain.protocols.choose import Asked, folds_of, honest_protocol, notes_of
 from phenotrain.protocols.evaluation import EvaluateRequest, run_evaluation
 from phenotrain.recipe import load_recipe
-from phenotrain.splits import Protocol
+from phenotrain.splits import Split
 from phenotrain.task import Task
 
 
@@ -23,7 +23,7 @@ def evaluate_command(
     dataset: str,
     data: Path,
     out: Path,
-    protocol: Protocol | None,
+    asked: Asked,
     recipe: str,
     work: Path,
     cache: Path | None,
@@ -31,6 +31,7 @@ def evaluate_command(
     weights: str | None,
     skip_incomplete: bool,
     num_workers: int | None,
+    held_out: Path | None,
 ) -> int:
     """Learns, scores, and writes `report.html` and `metrics.json`.
 
@@ -39,7 +40,7 @@ def evaluate_command(
         dataset: Name or path of the dataset's description.
         data: Root folder of the dataset.
         out: Folder to write to; must not hold a report yet.
-        protocol: What to hold out.
+        asked: What to hold out.
         recipe: Name or path of the recipe.
         work: Folder of cache and checkpoints.
         cache: Folder of the cache; inside `work` when not given.
@@ -47,6 +48,7 @@ def evaluate_command(
         weights: Replaces the recipe's initial weights when given.
         skip_incomplete: Leave out unusable sites.
         num_workers: Processes that decode images.
+        held_out: CSV file for the test sites of every fold.
 
     Returns:
         The command's exit code: 0, or 1 after an error that the user can mend.
@@ -61,42 +63,50 @@ def evaluate_command(
             data=data,
             recipe=chosen,
             task=Task.of(description, treatments),
-            protocol=protocol,
+            asked=asked,
             work=work,
             cache=cache,
             skip_incomplete=skip_incomplete,
             num_workers=num_workers,
         )
-        _check(request, out)
+        splits = _check(request, out)
+        if held_out is not None:
+            held_out.parent.mkdir(parents=True, exist_ok=True)
+            held_out.touch()
     except (*MENDABLE, ValueError) as error:
         return _fail(console, error)
+    protocols = dict.fromkeys(split.protocol for split in splits)
+    console.print(f"{' and '.join(protocols)}; {len(splits)} to learn", markup=False, highlight=False)
+    for note in dict.fromkeys(note for split in splits for note in notes_of(split.description)):
+        console.print(note, markup=False, highlight=False)
     try:
-        files = run_evaluation(request, console)
+        found = run_evaluation(request, console)
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
+        for name, content in found.files.items():
             (out / name).write_bytes(content)
+        if held_out is not None:
+            found.held_out.to_csv(held_out, index=False)
     except MENDABLE as error:
         return _fail(console, error)
     console.print(f"Report {out / 'report.html'}", markup=False, highlight=False)
     return 0
 
 
-def _check(request: EvaluateRequest, out: Path) -> None:
-    """Find within seconds what would otherwise end an evaluation after hours."""
+def _check(request: EvaluateRequest, out: Path) -> list[Split]:
+    """Find within seconds what would otherwise end an evaluation after hours; return all that is to be learned."""
     if (out / "report.html").exists():
         raise FileExistsError(
             f"{out / 'report.html'} exists. Choose another folder, or delete the report to write a new one."
         )
-    sites, recipe = read_sites(request.description, request.data), request.recipe
-    folds = folds_of(sites, request.task, recipe, request.protocol)
+    sites, recipe, asked = read_sites(request.description, request.data), request.recipe, request.asked
+    folds = folds_of(sites, request.task, recipe, asked)
     if any(split.protocol == "reference" for _, split in folds):
-        honest = fitting(sites, request.task)
+        honest = replace(asked, protocol=honest_protocol(sites, request.task, recipe, asked))
         folds += [fold for task, _ in folds for fold in folds_of(sites, task, recipe, honest)]
-    for task, split in folds:
-        check_learning(sites, split.roles, task, recipe)
     published_embeddings(request.data, sites)
     if request.recipe.encoder.weights != "none":
         build_encoder(len(request.description.stains), request.recipe.encoder)
+    return [split for _, split in folds]
 
 
 def _fail(console: Console, error: Exception) -> int:

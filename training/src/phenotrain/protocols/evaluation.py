@@ -1,8 +1,7 @@
 """Every fold of a protocol learned and scored, and the report of it."""
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,19 @@ from phenotrain.cache import FieldCache, build_cache
 from phenotrain.datasets import Description
 from phenotrain.evaluate import Predictions, dose_probability, evaluate
 from phenotrain.evaluate.predictions import CLASSIFIER, FOREST
-from phenotrain.learn import learn, unlabelled_rows
-from phenotrain.protocols.choose import fitting, folds_of
-from phenotrain.protocols.folds import Fold, learn_folds, pooled, pooled_description
+from phenotrain.learn import learn
+from phenotrain.protocols.choose import Asked, folds_of, honest_protocol, sites_text
+from phenotrain.protocols.folds import Fold, learn_folds, pooled, pooled_description, tested_in_turn
+from phenotrain.protocols.held_out import held_out_table
 from phenotrain.protocols.reference_table import ReferenceRow, reference_row
 from phenotrain.provenance import package_versions, provenance_of
 from phenotrain.recipe import Recipe
 from phenotrain.report import ReportContext, build_report
 from phenotrain.report.folds import folds_section
 from phenotrain.report.reference import build_reference_report, reference_headline
-from phenotrain.splits import Protocol, learnable_roles
+from phenotrain.splits import Protocol
 from phenotrain.task import Task
-from phenotrain.training_log import EpochRow, read_log
+from phenotrain.training_log import EpochRow
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class EvaluateRequest:
         data: Its root folder.
         recipe: All numbers.
         task: Treatments and control.
-        protocol: What to hold out; the recipe's, or what the screen allows, when None.
-        work: Folder of checkpoints, one folder a fold in it, and of the cache.
+        asked: What to hold out.
+        work: Folder of checkpoints and of the cache; what a run or a fold has learned there from the same sites is
+            taken from it.
         cache: Folder of the cache, when it lies elsewhere.
         skip_incomplete: Leave out sites with an unusable file.
         num_workers: Processes that decode images; one a core when not given.
@@ -48,14 +49,27 @@ class EvaluateRequest:
     data: Path
     recipe: Recipe
     task: Task
-    protocol: Protocol | None
+    asked: Asked
     work: Path
     cache: Path | None = None
     skip_incomplete: bool = False
     num_workers: int | None = None
 
 
-def run_evaluation(request: EvaluateRequest, console: Console) -> Mapping[str, bytes]:
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation gives.
+
+    Attributes:
+        files: Content of `report.html` and `metrics.json`.
+        held_out: The test sites of every fold, as `phenotrain.protocols.held_out.held_out_table` has them.
+    """
+
+    files: Mapping[str, bytes]
+    held_out: pd.DataFrame
+
+
+def run_evaluation(request: EvaluateRequest, console: Console) -> Evaluated:
     """Caches, then learns and scores every fold.
 
     Args:
@@ -63,7 +77,7 @@ def run_evaluation(request: EvaluateRequest, console: Console) -> Mapping[str, b
         console: Where progress and findings are shown.
 
     Returns:
-        Content of `report.html` and `metrics.json`.
+        The report and the test sites.
 
     Raises:
         phenotrain.cache.CacheError: If the cache folder holds another dataset's cache.
@@ -79,36 +93,65 @@ def run_evaluation(request: EvaluateRequest, console: Console) -> Mapping[str, b
         skip_incomplete=request.skip_incomplete,
         progress=console.is_terminal,
     )
-    protocol = request.protocol or request.recipe.split.protocol
+    protocol = request.asked.protocol or request.recipe.split.protocol
     if protocol == "reference":
         return _beside_reference(request, cache, console)
-    return _report(request, cache, _folds(request, cache, request.task, protocol, console))
-
-
-def _folds(
-    request: EvaluateRequest, cache: FieldCache, task: Task, protocol: Protocol | None, console: Console
-) -> list[Fold]:
-    splits = [split for _, split in folds_of(cache.sites, task, request.recipe, protocol)]
-
-    def learn_fold(roles: np.ndarray, name: str) -> Predictions:
-        work = _fold_folder(request, task, splits[0].protocol, name)
-        # Under `reference` folds of several treatments may have the same unlabelled sites: one SimCLR serves them.
-        shared = None if task == request.task else _shared_pretraining(request, cache, roles, task)
-        return learn(cache, roles, task, request.recipe, work, console, pretraining=shared).predictions
-
-    return learn_folds(
-        cache.sites,
-        splits,
-        task,
-        learn_fold,
-        num_top_doses=request.recipe.heads.num_top_doses,
-        seed=request.recipe.seed,
-        simulated=cache.simulated,
-        on_fold=lambda fold: console.print(f"{fold.name}: {fold.metrics.headline}", markup=False),
+    learning = _Learning(request, cache, console)
+    folds = learning.folds(request.task, protocol)
+    return Evaluated(
+        _report(request, cache, folds, learning.training_log()), _held_out(cache, request.task, folds)
     )
 
 
-def _report(request: EvaluateRequest, cache: FieldCache, folds: list[Fold]) -> dict[str, bytes]:
+class _Learning:
+    """Learns the folds of protocols, and keeps what SimCLR reported of each."""
+
+    def __init__(self, request: EvaluateRequest, cache: FieldCache, console: Console) -> None:
+        self._request, self._cache, self._console = request, cache, console
+        self._logs: list[pd.DataFrame] = []
+
+    def folds(self, task: Task, protocol: Protocol | None) -> list[Fold]:
+        request, cache, console = self._request, self._cache, self._console
+        asked = replace(request.asked, protocol=protocol)
+        splits = [split for _, split in folds_of(cache.sites, task, request.recipe, asked)]
+
+        def learn_fold(roles: np.ndarray, name: str) -> Predictions:
+            console.print(f"{name}: {sites_text(roles)}", markup=False, highlight=False)
+            learned = learn(cache, roles, task, request.recipe, request.work, console)
+            log = pd.DataFrame(learned.training_log, columns=list(EpochRow._fields))
+            self._logs.append(log.assign(fold=name))
+            return learned.predictions
+
+        return learn_folds(
+            cache.sites,
+            splits,
+            task,
+            learn_fold,
+            num_top_doses=request.recipe.heads.num_top_doses,
+            seed=request.recipe.seed,
+            simulated=cache.simulated,
+            on_fold=lambda fold: console.print(f"{fold.name}: {fold.metrics.headline}", markup=False),
+        )
+
+    def training_log(self) -> pd.DataFrame:
+        return pd.concat(self._logs, ignore_index=True)
+
+
+def _held_out(cache: FieldCache, task: Task, folds: list[Fold], prefix: str = "") -> pd.DataFrame:
+    return pd.concat(
+        [
+            held_out_table(
+                cache, fold.split.roles, task, fold.predictions.classifier, fold=f"{prefix}{fold.name}"
+            )
+            for fold in folds
+        ],
+        ignore_index=True,
+    )
+
+
+def _report(
+    request: EvaluateRequest, cache: FieldCache, folds: list[Fold], training_log: pd.DataFrame
+) -> dict[str, bytes]:
     task, recipe = request.task, request.recipe
     several = len(folds) > 1
     if several:
@@ -123,6 +166,9 @@ def _report(request: EvaluateRequest, cache: FieldCache, folds: list[Fold]) -> d
             seed=recipe.seed,
             simulated=cache.simulated,
         )
+        held_out = tested_in_turn(folds)
+        if held_out is not None:
+            metrics = replace(metrics, test=replace(metrics.test, held_out=held_out))
         description = pooled_description(folds)
     else:
         (fold,) = folds
@@ -139,7 +185,7 @@ def _report(request: EvaluateRequest, cache: FieldCache, folds: list[Fold]) -> d
         simulated=cache.simulated,
         split=description,
         left_out=cache.left_out,
-        training_log=_training_log(request, folds),
+        training_log=training_log,
         recipe=provenance.recipe,
         overlays=[],
         packages=package_versions(),
@@ -155,23 +201,18 @@ def _report(request: EvaluateRequest, cache: FieldCache, folds: list[Fold]) -> d
     return build_report(context)
 
 
-def _training_log(request: EvaluateRequest, folds: list[Fold]) -> pd.DataFrame:
-    logs = []
-    for fold in folds:
-        rows = read_log(_fold_folder(request, request.task, fold.split.protocol, fold.name) / "simclr")
-        logs.append(pd.DataFrame(rows, columns=list(EpochRow._fields)).assign(fold=fold.name))
-    return pd.concat(logs, ignore_index=True)
-
-
-def _beside_reference(request: EvaluateRequest, cache: FieldCache, console: Console) -> dict[str, bytes]:
-    honest = fitting(cache.sites, request.task)
+def _beside_reference(request: EvaluateRequest, cache: FieldCache, console: Console) -> Evaluated:
+    honest = honest_protocol(cache.sites, request.task, request.recipe, request.asked)
+    learning = _Learning(request, cache, console)
+    held_out: list[pd.DataFrame] = []
     rows: list[ReferenceRow] = []
     descriptions: list[dict[str, Any]] = []
     for treatment in request.task.treated:
         task = Task(request.task.control, (request.task.control, treatment))
         made: dict[Protocol, list[Fold]] = {}
         for protocol in ("reference", honest):
-            made[protocol] = _folds(request, cache, task, protocol, console)
+            made[protocol] = learning.folds(task, protocol)
+            held_out.append(_held_out(cache, task, made[protocol], f"{treatment}, "))
         descriptions += [fold.split.description for folds in made.values() for fold in folds]
         rows += [
             reference_row(
@@ -187,7 +228,7 @@ def _beside_reference(request: EvaluateRequest, cache: FieldCache, console: Cons
         ]
     provenance = provenance_of(cache, request.recipe, {"protocol": "reference"})
     console.print(reference_headline(rows, simulated=cache.simulated), markup=False)
-    return build_reference_report(
+    report = build_reference_report(
         rows,
         descriptions,
         dataset_name=provenance.dataset.name,
@@ -195,19 +236,4 @@ def _beside_reference(request: EvaluateRequest, cache: FieldCache, console: Cons
         recipe=provenance.recipe,
         simulated=cache.simulated,
     )
-
-
-def _shared_pretraining(request: EvaluateRequest, cache: FieldCache, roles: np.ndarray, task: Task) -> Path:
-    """The folder of the SimCLR that learns from these sites, whatever the treatment that is told apart afterwards."""
-    rows = unlabelled_rows(cache.sites, learnable_roles(cache.sites, roles, task), task, request.recipe)
-    return request.work / "simclr" / hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()[:16]
-
-
-def _fold_folder(request: EvaluateRequest, task: Task, protocol: Protocol, fold: str) -> Path:
-    """One folder a fold: a killed evaluation goes on where it stopped."""
-    folder = request.work if task == request.task else request.work / _slug(task.treated[0])
-    return folder / _slug(protocol if fold == protocol else f"{protocol}-{fold}")
-
-
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in name)
+    return Evaluated(report, pd.concat(held_out, ignore_index=True))

@@ -20,7 +20,7 @@ class Fold:
     """One fold, what its models say, and how good that is.
 
     Attributes:
-        name: The experiment tested on, or the protocol where it has one fold.
+        name: The experiment or plate tested on, or the protocol where it draws one fold.
         split: Role of every site.
         predictions: Of every site, by models that have not seen the fold's test sites.
         metrics: On the fold's own test and validation sites.
@@ -57,7 +57,7 @@ def learn_folds(
     """
     folds: list[Fold] = []
     for split in splits:
-        name = str(split.description.get("test_experiment", split.protocol))
+        name = split.tested_on or split.protocol
         predictions = learn_fold(split.roles, name)
         metrics = evaluate(
             sites,
@@ -106,6 +106,17 @@ def _pooled(parts: list[ModelPredictions], tested: list[np.ndarray]) -> ModelPre
         if versus_control is not None:
             versus_control[is_test] = binary[number][is_test]
     return ModelPredictions(probabilities, versus_control)
+
+
+def tested_in_turn(folds: Sequence[Fold]) -> str | None:
+    """Say what the pooled test sites of plates are: not an experiment held out, though they may be all of one.
+
+    Returns:
+        Such as `4 plates, each held out in turn`; None where the folds are not of plates.
+    """
+    if folds[0].split.protocol != "leave-one-plate-out":
+        return None
+    return f"{len(folds)} plates, each held out in turn"
 
 
 def pooled_description(folds: Sequence[Fold]) -> dict[str, Any]:

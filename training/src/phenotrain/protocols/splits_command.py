@@ -41,6 +41,7 @@ def splits_command(
         description = load_description(dataset)
         task, chosen = Task.of(description, treatments), load_recipe(recipe)
         sites = read_sites(description, data)
+        task.require_in(sites)
         asked: list[Protocol] = [protocol] if protocol else list(PROTOCOLS)
         found: dict[Protocol, list[tuple[Task, Split]] | ValueError] = {}
         for name in asked:

@@ -21,6 +21,7 @@ from phenoserve.bundle import (
 from phenoserve.engine import Engine, EngineError, Graph
 from phenotrain.bundle_screen import ScreenMismatchError, open_screen, require_fit
 from phenotrain.datasets import DescriptionError, load_description
+from phenotrain.datasets.spelling import not_among
 from phenotrain.doses import top_doses
 from phenotrain.plates import PlateError
 from phenotrain.profiles.screen_roles import roles_of
@@ -123,6 +124,9 @@ def _rows(
 ) -> tuple[list[int], list[int]]:
     """Training sites to calibrate on, and held-out sites to measure on, at the doses that were learned from."""
     recipe = bundle.manifest.provenance.recipe
+    if not (sites["treatment"] == control).any():
+        found = not_among("control", control, sites["treatment"])
+        raise QuantizeError(f"{found} Pass the screen that the bundle learned from, with its description.")
     roles, _ = roles_of(bundle, sites)
     known = np.flatnonzero(sites["treatment"].isin(bundle.manifest.treatments).to_numpy(dtype=bool))
     heads = recipe.get("heads")

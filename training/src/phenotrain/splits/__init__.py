@@ -4,20 +4,34 @@ A random split by site puts sites of one well on both sides and lets a model rec
 or the staining batch; what it scores then says little about the treatment.
 """
 
+from phenotrain.splits.controls import (
+    WithoutControls,
+    controls_only_plates,
+    left_out_plates,
+    plates_without_controls,
+    some_plates,
+)
 from phenotrain.splits.dealing import ROLES, UNUSED, Role
 from phenotrain.splits.learnable import learnable_roles
-from phenotrain.splits.protocols import MIN_PLATES_TO_LEAVE_OUT, PROTOCOLS, Protocol
-from phenotrain.splits.split import Split, fold_splits, split_sites
+from phenotrain.splits.protocols import DEFAULT_ORDER, MIN_PLATES_TO_LEAVE_OUT, PROTOCOLS, Protocol
+from phenotrain.splits.split import NOTED, Split, fold_splits, split_sites
 
 __all__ = [
+    "DEFAULT_ORDER",
     "MIN_PLATES_TO_LEAVE_OUT",
+    "NOTED",
     "PROTOCOLS",
     "ROLES",
     "UNUSED",
     "Protocol",
     "Role",
     "Split",
+    "WithoutControls",
+    "controls_only_plates",
     "fold_splits",
     "learnable_roles",
+    "left_out_plates",
+    "plates_without_controls",
+    "some_plates",
     "split_sites",
 ]

@@ -48,8 +48,10 @@ def at_top_doses(
     return marked
 
 
-def missing_classes(screen: Screen, roles: np.ndarray, is_top: np.ndarray, num_top_doses: int) -> list[str]:
-    """Say which class each role lacks.
+def missing_classes(
+    screen: Screen, roles: np.ndarray, is_top: np.ndarray, num_top_doses: int
+) -> dict[Role, list[str]]:
+    """Say which classes each role lacks.
 
     Args:
         screen: What was split.
@@ -58,29 +60,22 @@ def missing_classes(screen: Screen, roles: np.ndarray, is_top: np.ndarray, num_t
         num_top_doses: How many doses those are, for the words; 0 is all.
 
     Returns:
-        Such as `IFN-a in test`; empty where everything can be learned and scored.
+        Classes by role; empty where everything can be learned and scored. Where every role has every class, such as
+        `IFN-a at the top dose beside a control of its plate`.
     """
-    absent = [
-        f"{name} in {role}"
-        for role in ROLES
-        for name in screen.classes
-        if not ((roles == role) & (screen.labels == name)).any()
-    ]
-    if absent:
-        return absent
+    absent = {role: screen.lacking(roles == role) for role in ROLES}
+    if any(absent.values()):
+        return {role: names for role, names in absent.items() if names}
     doses = f" at the top {num_top_doses} dose{'s' * (num_top_doses > 1)}" if num_top_doses else ""
     is_control = screen.labels == screen.control
-    return [
-        f"{name}{doses} beside a control of its plate in {role}"
-        for role in _LEARNED_FROM
-        for name in screen.treated
-        if not (
-            (roles == role)
-            & is_top
-            & (screen.labels == name)
-            & _beside(screen.plates, (roles == role) & is_control)
-        ).any()
-    ]
+    found: dict[Role, list[str]] = {}
+    for role in _LEARNED_FROM:
+        is_learned = (roles == role) & is_top & _beside(screen.plates, (roles == role) & is_control)
+        learned = set(screen.labels[is_learned])
+        names = [name for name in screen.treated if name not in learned]
+        if names:
+            found[role] = [f"{name}{doses} beside a control of its plate" for name in names]
+    return found
 
 
 def _beside(plates: np.ndarray, controls: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from phenotrain.errors import ScreenError
+from phenotrain.errors import SplitError
 from phenotrain.splits.dealing import UNUSED
 from phenotrain.splits.request import Request
 from phenotrain.splits.screen import Screen
@@ -25,21 +25,20 @@ def reference(screen: Screen, request: Request) -> tuple[np.ndarray, dict[str, A
         The roles, `unused` for the sites that were not drawn, and a description that says `leaks`.
 
     Raises:
-        ScreenError: If there is not exactly one treatment, or a class has too few sites to deal out.
+        SplitError: If there is not exactly one treatment, or a class has too few sites to deal out.
     """
     if len(screen.treated) != 1:
-        raise ScreenError(
-            "Expected one treatment beside the control, as the reference project had it. Received: "
-            f"{', '.join(screen.treated)}. Run `phenotrain evaluate --protocol reference`, which takes one "
-            "after the other."
+        raise SplitError(
+            f"it takes one treatment at a time, and these are {len(screen.treated)}: {', '.join(screen.treated)}. "
+            "`phenotrain evaluate --protocol reference` takes one after the other, `--treatment` names one"
         )
     by_site = np.argsort(screen.sites, kind="stable")
     members = [by_site[screen.labels[by_site] == name] for name in (screen.control, screen.treated[0])]
     num_sites = min(SITES_PER_CLASS, *(len(rows) for rows in members))
     if num_sites < _FEWEST_SITES:
-        raise ScreenError(
-            f"Expected {_FEWEST_SITES} sites or more of {screen.treated[0]!r} and of {screen.control!r}. "
-            f"Received: {len(members[1])} and {len(members[0])}."
+        raise SplitError(
+            f"it takes {_FEWEST_SITES} sites or more of a class, and {screen.treated[0]} and {screen.control} have "
+            f"{len(members[1])} and {len(members[0])}"
         )
     rng, random_state = request.rng(), request.seed + request.deal
     drawn = np.concatenate([rng.choice(rows, num_sites, replace=False) for rows in members])

@@ -12,7 +12,8 @@ class Request:
     seed: int
     test_fraction: float
     validation_fraction: float
-    test_experiment: str | None
+    tested_on: str | None = None
+    """The experiment or the plate that is tested on, where the rule names one."""
     deal: int = 0
     """Which of the rule's deals: 0 is spread evenly over doses and plates, those after it are drawn."""
 

@@ -1,6 +1,6 @@
 """What the splitting rules look at, and which plates carry the same doses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,25 @@ class Screen:
     def classes(self) -> tuple[str, ...]:
         """The control and the treatments to learn."""
         return class_names(self.treated, self.control)
+
+    @property
+    def treated_plates(self) -> list[str]:
+        """Plates that carry a treatment to learn, in natural order."""
+        return natural_order(self.plates[np.isin(self.labels, self.treated)])
+
+    def lacking(self, chosen: np.ndarray) -> list[str]:
+        """Name the classes without a site among the chosen, `(num_sites,)`."""
+        present = set(self.labels[chosen])
+        return [name for name in self.classes if name not in present]
+
+    def taken(self, kept: np.ndarray) -> "Screen":
+        """Return the screen without the sites that `kept`, `(num_sites,)`, does not mark."""
+        columns = ("sites", "wells", "plates", "experiment_of", "labels", "doses", "series")
+        return replace(
+            self,
+            **{name: getattr(self, name)[kept] for name in columns},
+            experiments=natural_order(self.experiment_of[kept]),
+        )
 
     def same_dose_plates(self, experiments: list[str]) -> list[list[str]]:
         """Group plates of one experiment that carry the same doses, groups and plates in natural order."""
