@@ -1,4 +1,4 @@
-"""The command `phenoclient`: answers on standard output, as JSON lines where it is piped, all else on standard error."""
+"""The command `phenoclient`: answers on standard output, as JSON lines where piped; all else on standard error."""
 
 import io
 import json

@@ -87,7 +87,9 @@ class Calibration:
             return None
         thresholds = self.spec.prediction_sets.thresholds
         return tuple(
-            name for name, probability in probabilities.items() if probability >= (thresholds[name] or 0.0)
+            name
+            for name, probability in probabilities.items()
+            if probability >= (thresholds[name] or 0.0)
         )
 
     def distance(self, embedding: Float[np.ndarray, " embedding"]) -> float:

@@ -77,10 +77,7 @@ class PredictionSets(Part):
 
     @model_validator(mode="after")
     def _is_about_the_same_treatments(self) -> "PredictionSets":
-        counted = {
-            "num_sites": self.num_sites,
-            **({} if self.num_wells is None else {"num_wells": self.num_wells}),
-        }
+        counted = {"num_sites": self.num_sites, **({} if self.num_wells is None else {"num_wells": self.num_wells})}
         for name, counts in counted.items():
             if set(self.thresholds) != set(counts):
                 raise ValueError(

@@ -47,9 +47,7 @@ class StainOrderSpec(Part):
     @model_validator(mode="after")
     def _says_what_it_was_chosen_on(self) -> "StainOrderSpec":
         if (self.num_validation_sites is None) == (self.num_control_sites is None):
-            raise ValueError(
-                "Expected one of num_validation_sites and num_control_sites. Received: none or both"
-            )
+            raise ValueError("Expected one of num_validation_sites and num_control_sites. Received: none or both")
         return self
 
 

@@ -61,9 +61,7 @@ def split_of(sites: pd.DataFrame, task: Task, recipe: Recipe, asked: Asked) -> S
     """
     named, tested_on = _tested_on(sites, asked)
     return split_sites(
-        sites,
-        tested_on=tested_on,
-        **_arguments(sites, task, recipe, asked, named or _protocol(recipe, asked)),
+        sites, tested_on=tested_on, **_arguments(sites, task, recipe, asked, named or _protocol(recipe, asked))
     )
 
 
@@ -106,9 +104,7 @@ def notes_of(description: Mapping[str, Any]) -> list[str]:
         description: As `phenotrain.splits.Split.description`.
     """
     notes = [f"Not {name}: {reason}." for name, reason in description.get("passed_over", {}).items()]
-    notes += [
-        f"Not tested on {name}: {reason}." for name, reason in description.get("not_tested", {}).items()
-    ]
+    notes += [f"Not tested on {name}: {reason}." for name, reason in description.get("not_tested", {}).items()]
     left_out = description.get("left_out_plates", [])
     if left_out:
         notes.append(f"Left out for want of controls beside treated wells: {some_plates(left_out)}.")

@@ -150,9 +150,7 @@ class PlateDrawing:
             _text(_LEFT - 11, _TOP + (row - 1) * self._size + middle + _FONT / 3, row_letters(row))
             for row in range(1, self._num_rows + 1, every)
         ]
-        path = (
-            f'<path fill="none" stroke="currentColor" stroke-width="0.5" opacity="0.6" d="{outline}{wells}"/>'
-        )
+        path = f'<path fill="none" stroke="currentColor" stroke-width="0.5" opacity="0.6" d="{outline}{wells}"/>'
         return f"{path}{''.join(columns)}{''.join(rows)}"
 
     def _bar(self, scale: Scale, name: str) -> str:
