@@ -67,7 +67,7 @@ def test_what_is_said_of_a_plate_does_not_depend_on_its_labels():
     )
     changed["treatment_conc"] = np.where(changed["treatment"] == "EMPTY", np.nan, 0.1)
     # With one pass the number of passes does not depend on the labels, and a ratio not on the temperature.
-    recipe = HeadsRecipe(num_top_doses=0, epochs=1)
+    recipe = HeadsRecipe(num_top_doses=0, epochs=1, steps=0)
     ratios = []
     for table in (sites, changed):
         labelled = Labelled.of(table, roles, TASK, recipe, seed=0)

@@ -9,7 +9,7 @@ from phenotrain.recipe import HeadsRecipe
 
 pytestmark = pytest.mark.training
 
-RECIPE = HeadsRecipe(epochs=60, learning_rate=0.01, weight_decay=1e-3)
+RECIPE = HeadsRecipe(epochs=60, steps=0, learning_rate=0.01, weight_decay=1e-3)
 
 
 def blobs(num_sites: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +54,25 @@ def test_sites_of_weight_zero_teach_nothing():
     data = HeadData(np.concatenate([x, x]), wrong, weights)
     fit_head(head, data, data, RECIPE, seed=0)
     assert (head.predict(x, verbose=0).argmax(axis=1) == y).mean() > 0.97
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs", "patience", "expected"),
+    [(0, 60, 3, 4), (40, 60, 3, 40), (80, 60, 3, 80), (0, 6, 30, 6)],
+)
+def test_early_stopping_waits_for_the_steps(steps, epochs, patience, expected):
+    """A loss that only rises stops a head after its patience, but not before the recipe's least number of steps."""
+    (x, y), recipe = (
+        blobs(60, 1),
+        RECIPE.model_copy(
+            update={"steps": steps, "epochs": epochs, "patience": patience, "learning_rate": 0.1}
+        ),
+    )
+    opposite = HeadData(x, (y + 1) % 3, np.ones(60))
+    history = fit_head(
+        build_head(3, recipe, name="logits"), HeadData(x, y, np.ones(60)), opposite, recipe, seed=0
+    )
+    assert len(history) == expected
 
 
 def test_same_seed_same_head():

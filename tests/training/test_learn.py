@@ -21,7 +21,7 @@ RECIPE = Recipe.model_validate(
         "encoder": {"weights": "none"},
         "projection_head": {"hidden_units": [8]},
         "simclr": {"crop_px": 32, "epochs": 1, "batch_size": 8, "batches": "mixed", "positives": "site"},
-        "heads": {"num_top_doses": 0, "epochs": 5},
+        "heads": {"num_top_doses": 0, "epochs": 5, "steps": 0},
         "forest": {"num_trees": 5},
     }
 )
@@ -174,7 +174,7 @@ def test_no_model_answers_validation_sites_with_labels_that_only_they_could_have
     recipe = RECIPE.changed(
         simclr={**RECIPE.simclr.model_dump(), "epochs": 40, "learning_rate": 3e-3, "weight_decay": 0.0},
         augmentation={"rotations": False, "flips": False},
-        heads={"num_top_doses": 0, "epochs": 40, "weight_decay": 0.01},
+        heads={"num_top_doses": 0, "epochs": 40, "steps": 0, "weight_decay": 0.01},
     )
     screen = RandomlyLabelled(tmp_path)
     learned = learn(screen, screen.roles, TASK, recipe, tmp_path, Console(quiet=True))

@@ -31,6 +31,7 @@ batches = "mixed"
 [heads]
 num_top_doses = 1
 epochs = 5
+steps = 0
 [forest]
 num_trees = 5
 [baselines]

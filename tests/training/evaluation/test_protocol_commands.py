@@ -166,6 +166,7 @@ name = "tiny"
 downsample = 1
 [encoder]
 weights = "none"
+blocks = [1, 1, 1, 1]
 [projection_head]
 hidden_units = [16]
 [simclr]
@@ -176,6 +177,7 @@ batches = "mixed"
 [heads]
 num_top_doses = 1
 epochs = 3
+steps = 0
 [forest]
 num_trees = 5
 [baselines]

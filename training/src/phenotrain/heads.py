@@ -75,9 +75,9 @@ def fit_head(
         head: A model of `build_head`, changed in place.
         train: Sites to learn from.
         validation: Sites to stop on; None trains for `num_epochs`.
-        recipe: Rate, decay, epochs and patience.
+        recipe: Rate, decay, epochs, steps and patience.
         seed: Seed of the shuffling.
-        num_epochs: Passes to make; at most the recipe's when not given.
+        num_epochs: Passes to make; when not given at most the recipe's, and no fewer than make its steps.
 
     Returns:
         One row an epoch: `loss`, with the L2 penalty, and `val_loss`, without it, where there are sites to stop on.
@@ -89,7 +89,8 @@ def fit_head(
     history: list[dict[str, float]] = []
     best_loss, best_weights, since_best = np.inf, head.get_weights(), 0
     watched = None if validation is None else fitter.tensors(validation)
-    for _ in range(num_epochs or recipe.epochs):
+    least = -(-recipe.steps // fitter.num_steps)
+    for epoch in range(num_epochs or max(recipe.epochs, least)):
         row = {"loss": fitter.run_epoch(rng)}
         if watched is not None:
             row["val_loss"] = float(fitter.loss(*watched))
@@ -97,7 +98,7 @@ def fit_head(
             if row["val_loss"] < best_loss:
                 best_loss, best_weights, since_best = row["val_loss"], head.get_weights(), 0
         history.append(row)
-        if since_best >= recipe.patience:
+        if since_best >= recipe.patience and epoch + 1 >= least:
             break
     if watched is not None:
         head.set_weights(best_weights)
@@ -125,6 +126,11 @@ class _Fitter:
         """Standardised embeddings, and targets with their weights."""
         standardised = (data.embeddings - self._mean) / self._deviation
         return tf.constant(standardised, tf.float32), tf.constant(_joined(data))
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of a pass."""
+        return -(-len(self._embeddings) // _BATCH_SIZE)
 
     def run_epoch(self, rng: np.random.Generator) -> float:
         """One shuffled pass; the mean loss over its sites."""

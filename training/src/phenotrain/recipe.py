@@ -141,6 +141,8 @@ class HeadsRecipe(_Section):
     """Largest number of passes; training stops early on the validation loss."""
     patience: Count = 30
     """Passes without a better validation loss before it stops."""
+    steps: Annotated[int, Field(ge=0)] = 600
+    """Least number of optimiser steps before it stops; where `epochs` passes make fewer, more passes are made."""
     refit: bool = True
     """Fit once more on training and validation sites together, for as many passes as were best."""
 

@@ -103,7 +103,7 @@ def run(request: RunRequest, console: Console) -> RunResult:
         downsample=recipe.downsample,
         num_workers=request.num_workers,
         skip_incomplete=request.skip_incomplete,
-        progress=console.is_terminal,
+        console=console,
     )
     # Sites that were left out for their files are not in the table that `check` saw.
     split = plan(request, cache.sites)
@@ -125,7 +125,6 @@ def run(request: RunRequest, console: Console) -> RunResult:
         seed=recipe.seed,
         simulated=cache.simulated,
     )
-    console.print(metrics.headline)
     bundle = export(
         Export(
             cache=cache,
@@ -141,7 +140,9 @@ def run(request: RunRequest, console: Console) -> RunResult:
         request.bundle,
         console,
     )
-    return RunResult(bundle, metrics, held_out_table(cache, split.roles, task, learned.predictions.classifier))
+    return RunResult(
+        bundle, metrics, held_out_table(cache, split.roles, task, learned.predictions.classifier)
+    )
 
 
 def check(request: RunRequest) -> Split:

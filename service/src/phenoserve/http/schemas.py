@@ -94,14 +94,14 @@ class PredictAnswer(Answer):
     prediction_set: PredictionSet | None = Field(
         description="null where the bundle was calibrated on too few wells, or not at all"
     )
-    prediction_set_reason: str | None = Field(description="why there is no prediction set; null where there is")
+    prediction_set_reason: str | None = Field(
+        description="why there is no prediction set; null where there is"
+    )
     in_distribution: bool | None = Field(
         description="whether the stack is like what the model learned from; null where the bundle was calibrated on too"
         " few wells, or not at all"
     )
-    distribution_reason: str | None = Field(
-        description="why in_distribution is null; null where it is not"
-    )
+    distribution_reason: str | None = Field(description="why in_distribution is null; null where it is not")
     distance: Distance | None = Field(description="null where the bundle has no calibration")
 
 
@@ -127,7 +127,10 @@ class StainAttribution(_Body):
     """What each stain adds to the logit of the treatment explained: exact Shapley values."""
 
     values: dict[str, float] = Field(description="by stain; they sum to logit - baseline_logit")
-    baseline_logit: float = Field(description="with every stain set to zero after standardisation")
+    baseline: Literal["field_mean"] = Field(
+        description="what a removed stain is: its own mean in this field, everywhere"
+    )
+    baseline_logit: float = Field(description="with every stain removed so")
     logit: float = Field(description="with every stain as it is")
 
 

@@ -22,6 +22,7 @@ from phenotrain.profiles.findings import ProfileFindings, find_profiles
 from phenotrain.profiles.screen_roles import roles_of
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.report.profiles import profiles_page
+from phenotrain.terminal import fail, show_result
 
 MENDABLE = (
     BundleError,
@@ -54,12 +55,13 @@ class ProfileRequest:
     device: Device
 
 
-def profile_command(console: Console, request: ProfileRequest) -> int:
+def profile_command(console: Console, request: ProfileRequest, *, as_json: bool) -> int:
     """Embed, correct, look and write.
 
     Args:
         console: Where progress, findings and errors go.
         request: The arguments.
+        as_json: Print the result as JSON.
 
     Returns:
         The command's exit code: 0, or 1 after an error that the user can mend.
@@ -67,11 +69,20 @@ def profile_command(console: Console, request: ProfileRequest) -> int:
     try:
         findings, origin = _profile(console, request)
     except MENDABLE as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        return 1
-    for line in (findings.headline, *origin, *findings.notes):
-        console.print(line, markup=False, highlight=False)
-    console.print(f"Profiles, tables and report.html in {request.out}", markup=False, highlight=False)
+        return fail(console, error)
+    show_result(
+        {
+            "profiles": str(request.out),
+            "report": str(request.out / "report.html"),
+            "headline": findings.headline,
+            "notes": [*origin, *findings.notes],
+        },
+        findings.headline,
+        *origin,
+        *findings.notes,
+        f"Profiles, tables and report.html in {request.out}",
+        as_json=as_json,
+    )
     return 0
 
 

@@ -7,10 +7,12 @@ from rich.console import Console
 from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.plates import PlateError, read_sites
 from phenotrain.protocols.choose import folds_of
+from phenotrain.protocols.split_json import splits_json
 from phenotrain.protocols.split_tables import print_nesting, split_tables
 from phenotrain.recipe import load_recipe
 from phenotrain.splits import PROTOCOLS, Protocol, Split
 from phenotrain.task import Task
+from phenotrain.terminal import fail, show_result, wants_json
 
 
 def splits_command(
@@ -22,6 +24,7 @@ def splits_command(
     protocol: Protocol | None,
     treatments: tuple[str, ...],
     recipe: str,
+    as_json: bool,
 ) -> int:
     """Prints every protocol's groups and counts.
 
@@ -33,6 +36,7 @@ def splits_command(
         protocol: One protocol only; all that the screen allows when None.
         treatments: Treatments to learn; the description's when empty.
         recipe: Name or path of the recipe whose seed and shares are used.
+        as_json: Print JSON.
 
     Returns:
         The exit code: 0, or 1 after an error that the user can mend.
@@ -52,8 +56,10 @@ def splits_command(
                     raise
                 found[name] = error
     except (DescriptionError, OSError, PlateError, ValueError) as error:
-        errors.print(str(error), style="red", markup=False, highlight=False)
-        return 1
+        return fail(errors, error)
+    if wants_json(as_json):
+        show_result(splits_json(sites, found), as_json=True)
+        return 0
     out.print(f"{len(sites)} sites, {sites['well_id'].nunique()} wells", highlight=False)
     nesting = next(
         (made[0][1].description["dose_nesting"] for made in found.values() if isinstance(made, list)), None
