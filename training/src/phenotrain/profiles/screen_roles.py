@@ -9,6 +9,7 @@ import pandas as pd
 
 from phenoserve.bundle import Bundle
 from phenotrain.grouping import plate_names
+from phenotrain.learned_wells import LEARNED_WELLS
 from phenotrain.splits import NOTED, Protocol, split_sites
 
 _DRAWING: Final[dict[str, Protocol]] = {
@@ -84,7 +85,8 @@ def _redrawn(bundle: Bundle, sites: pd.DataFrame) -> np.ndarray | None:
 
 def _counted(description: Mapping[str, object]) -> object:
     """What a description says of the roles, without what it only notes."""
-    return json.loads(json.dumps({key: value for key, value in description.items() if key not in NOTED}))
+    noted = {*NOTED, LEARNED_WELLS}
+    return json.loads(json.dumps({key: value for key, value in description.items() if key not in noted}))
 
 
 def _names(recorded: object) -> list[str]:
