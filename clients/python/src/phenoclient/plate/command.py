@@ -14,6 +14,7 @@ from phenoclient.client import AsyncClient
 from phenoclient.console import DEFAULT_URL, ApiKey, Timeout, Url, client_of, errors_as_exit_codes, tell
 from phenoclient.exit_codes import ExitCode
 from phenoclient.plate.layouts import LAYOUTS, Layout, layout_of_pattern
+from phenoclient.plate.learned import LearnedWells
 from phenoclient.plate.pacing import LARGEST_WINDOW
 from phenoclient.plate.plate_map import PlateMap, columns_of, read_plate_map
 from phenoclient.plate.predicting import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
@@ -219,8 +220,9 @@ def _tell_of_the_plate(plate: Plate, plate_map: PlateMap | None) -> None:
         tell(
             f"{len(found.file_failures)} files belong to no site: {next(iter(found.file_failures.values())).reason}"
         )
-    for remark in plate_map.remarks(found.sites) if plate_map is not None else ():
-        tell(remark)
+    for told in (plate_map, LearnedWells.of(plate.bundle.manifest)):
+        for remark in told.remarks(found.sites) if told is not None else ():
+            tell(remark)
 
 
 def _tell_of_the_end(outcome: PlateOutcome) -> None:
