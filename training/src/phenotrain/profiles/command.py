@@ -147,6 +147,7 @@ def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings
             subtitle=f"{description.title or description.name} · licence of the data: {description.licence}",
             notes=origin,
             simulated=dataset.simulated,
+            unit_of=description.table.unit_of,
         )
         written(request.out / "report.html", lambda path: path.write_text(page, "utf-8"))
     return findings, origin

@@ -1,4 +1,4 @@
-"""The report's figures: training curve, models compared, confusion matrices, scores and probability per dose."""
+"""The report's figures: training curve, models compared, confusion matrices, scores and response per dose."""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from phenotrain.doses import UnitOf, as_recorded
 from phenotrain.evaluate import Classification
 from phenotrain.report.svg import (
     CLASSIFIER_COLOUR,
@@ -22,6 +23,14 @@ from phenotrain.report.svg import (
 MAX_PANELS: Final = 12
 WIDTH_IN: Final = 4.7
 _PANEL_WIDTH_IN: Final = 3.1
+_MAX_TICKS: Final = 9
+_MAX_PROBABILITIES: Final = 7
+_PROBABILITIES: Final = (
+    *((1e-9, "1e-9"), (1e-6, "1e-6"), (1e-4, "0.0001"), (0.001, "0.001"), (0.01, "0.01"), (0.1, "0.1")),
+    *((0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (0.9, "0.9"), (0.99, "0.99"), (0.999, "0.999")),
+    *((1 - 1e-4, "0.9999"), (1 - 1e-6, "1 - 1e-6"), (1 - 1e-9, "1 - 1e-9")),
+)
+"""Probabilities that a right axis may show, and how."""
 
 
 def training_curve(log: pd.DataFrame) -> str:
@@ -76,20 +85,22 @@ def confusion_matrix(found: Classification, classes: Sequence[str], name: str) -
         return inline_svg(figure, name, f"Confusion matrix of the {found.model}, rows true. {rows}.")
 
 
-def probability_per_dose(table: pd.DataFrame) -> list[str]:
-    """Draw, one panel a treatment and series, the mean probability of "treated" at every dose."""
+def response_per_dose(table: pd.DataFrame, unit_of: UnitOf = as_recorded) -> list[str]:
+    """Draw, one panel a treatment and series, the mean log odds of "treated" at every dose, probabilities beside."""
     panels: list[str] = []
     ordered = table.sort_values("treatment_conc", kind="stable")
     for number, (key, group) in enumerate(list(ordered.groupby(["treatment", "series"]))[:MAX_PANELS]):
+        treatment, series = map(str, key)
         with page_style():
             figure, axes = panel()
             positions = range(len(group))
-            axes.plot(positions, group["probability"], "o-", color=CLASSIFIER_COLOUR, markersize=4)
-            axes.plot(positions, group["control_probability"], "s--", color=CONTROL_COLOUR, markersize=3.5)
-            axes.set_ylim(-0.03, 1.05)
-            title = " · ".join(str(part) for part in key if part)
-            finish_dose_axis(axes, title, list(group["treatment_conc"]), "mean P(treated)")
-            description = f"Mean probability of treated for {title}, by dose, beside same-plate controls."
+            axes.plot(positions, group["log_odds"], "o-", color=CLASSIFIER_COLOUR, markersize=4)
+            axes.plot(positions, group["control_log_odds"], "s--", color=CONTROL_COLOUR, markersize=3.5)
+            title = " · ".join(part for part in (treatment, series) if part)
+            unit = unit_of(treatment, series)
+            finish_dose_axis(axes, title, list(group["treatment_conc"]), "log odds of treated", unit)
+            probability_axis(axes)
+            description = f"Mean log odds of treated for {title}, by dose, beside same-plate controls."
             panels.append(inline_svg(figure, f"dose-{number}", description))
     return panels
 
@@ -100,15 +111,56 @@ def panel() -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def finish_dose_axis(axes: Axes, title: str, doses: Sequence[float | None], label: str) -> None:
-    """Give a panel over doses its title, doses and labels."""
+def finish_dose_axis(
+    axes: Axes, title: str, doses: Sequence[float | None], label: str, unit: str = ""
+) -> None:
+    """Give a panel over doses its title, doses with their unit, and labels."""
     axes.set_title(title, loc="left")
-    axes.set_xticks(range(len(doses)), [dose_text(dose) for dose in doses], rotation=35, ha="right")
+    shown = _thinned(len(doses))
+    axes.set_xticks(shown, [dose_text(doses[place]) for place in shown], rotation=35, ha="right")
     axes.set_xlim(-0.4, max(len(doses) - 0.6, 0.4))
-    axes.set_xlabel("dose, as recorded")
+    axes.set_xlabel(dose_label(unit))
     axes.set_ylabel(label)
+
+
+def log_dose_axis(axes: Axes, doses: np.ndarray, unit: str) -> None:
+    """Make the axis of doses logarithmic, with its ticks at the doses that were given."""
+    levels = np.unique(doses)
+    shown = [levels[place] for place in _thinned(len(levels))]
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.set_xticks(shown, [dose_text(dose) for dose in shown], rotation=35, ha="right")
+    axes.set_xlim(levels[0] / 1.6, levels[-1] * 1.6)
+    axes.set_xlabel(dose_label(unit))
+
+
+def probability_axis(axes: Axes) -> None:
+    """Put the probabilities that belong to the log odds of the left axis on a right one."""
+    low, high = axes.get_ylim()
+    right = axes.secondary_yaxis("right")
+    places: list[float] = []
+    labels: list[str] = []
+    for probability, label in _PROBABILITIES:
+        place = float(np.log(probability) - np.log1p(-probability))
+        far_enough = not places or place - places[-1] >= (high - low) / _MAX_PROBABILITIES
+        if low <= place <= high and far_enough:
+            places.append(place)
+            labels.append(label)
+    right.set_yticks(places, labels)
+    right.minorticks_off()
+    right.set_ylabel("P(treated)")
+
+
+def dose_label(unit: str) -> str:
+    """Name an axis or a column of doses."""
+    return f"dose ({unit})" if unit else "dose, as recorded"
 
 
 def dose_text(dose: float | None) -> str:
     """Write a concentration shortly; an unknown one as a question mark."""
     return "?" if dose is None or math.isnan(dose) else f"{dose:g}"
+
+
+def _thinned(num: int) -> list[int]:
+    """Places of the ticks where all would run into each other: every second, third, … the last among them."""
+    return list(range(num - 1, -1, -math.ceil(num / _MAX_TICKS)))[::-1]

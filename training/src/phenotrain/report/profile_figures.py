@@ -11,11 +11,12 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from phenotrain.doses import UnitOf, as_recorded
 from phenotrain.grouping import natural_order
 from phenotrain.profiles.activity import SIGNIFICANCE
 from phenotrain.profiles.findings import ProfileFindings
 from phenotrain.profiles.similarity import Similarity
-from phenotrain.report.figures import dose_text
+from phenotrain.report.figures import dose_label, dose_text
 from phenotrain.report.svg import (
     CLASSIFIER_COLOUR,
     CONTROL_COLOUR,
@@ -34,7 +35,7 @@ _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f
 _SPACE_COLOURS: Final = {"raw": FOREST_COLOUR, "corrected": CLASSIFIER_COLOUR}
 
 
-def activity_panels(activity: pd.DataFrame) -> list[str]:
+def activity_panels(activity: pd.DataFrame, unit_of: UnitOf = as_recorded) -> list[str]:
     """Draw, one panel a treatment, the normalised mAP at every dose; filled where it is significant."""
     panels: list[str] = []
     known = activity[activity["normalised_map"].notna()]
@@ -60,7 +61,7 @@ def activity_panels(activity: pd.DataFrame) -> list[str]:
             doses = [dose_text(dose) for dose in ordered["treatment_conc"]]
             axes.set_xticks(positions, doses, rotation=35, ha="right")
             axes.set_xlim(-0.4, max(len(doses) - 0.6, 0.4))
-            axes.set_xlabel("dose, as recorded")
+            axes.set_xlabel(dose_label(unit_of(*map(str, key))))
             axes.set_ylabel("normalised mAP")
             active = (
                 ", ".join(dose for dose, is_active in zip(doses, filled, strict=True) if is_active) or "none"

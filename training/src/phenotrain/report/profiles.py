@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from phenotrain.doses import UnitOf, as_recorded
 from phenotrain.grouping import natural_order
 from phenotrain.profiles.findings import ProfileFindings
 from phenotrain.report import profile_figures as figures
@@ -16,11 +17,12 @@ MAX_ROWS: Final = 40
 NUM_NEAREST: Final = 3
 
 
-def profiles_section(findings: ProfileFindings) -> Section:
+def profiles_section(findings: ProfileFindings, unit_of: UnitOf = as_recorded) -> Section:
     """Render the findings.
 
     Args:
         findings: What `phenotrain.profiles.findings.find_profiles` found.
+        unit_of: Gives the unit of a treatment's and series' doses.
 
     Returns:
         The section `profiles`, its numbers those of `findings.to_json()`.
@@ -33,7 +35,7 @@ def profiles_section(findings: ProfileFindings) -> Section:
     doses = findings.activity.drop_duplicates(["treatment", "series"])
     html = render(
         "profiles.html.j2",
-        activity=figures.activity_panels(findings.activity),
+        activity=figures.activity_panels(findings.activity, unit_of),
         activity_rows=_records(findings.activity[findings.activity["treatment"].isin(shown)]),
         batch_effect=figures.batch_effect_figure(findings.batch_effect)
         if len(findings.batch_effect)
@@ -53,12 +55,19 @@ def profiles_section(findings: ProfileFindings) -> Section:
         else None,
         reasons=_reasons(findings),
         settings=findings.to_json()["correction"],
+        unit_of=unit_of,
     )
     return Section("profiles", "Profiles: activity, batch effect and similarity", html, findings.to_json())
 
 
 def profiles_page(
-    findings: ProfileFindings, *, title: str, subtitle: str, notes: Sequence[str], simulated: bool
+    findings: ProfileFindings,
+    *,
+    title: str,
+    subtitle: str,
+    notes: Sequence[str],
+    simulated: bool,
+    unit_of: UnitOf = as_recorded,
 ) -> str:
     """Render the section as a self-contained page.
 
@@ -68,8 +77,9 @@ def profiles_page(
         subtitle: Line below it: data and licence.
         notes: Sentences on the data, shown above the section.
         simulated: Whether the images are simulated; the page then says so.
+        unit_of: Gives the unit of a treatment's and series' doses.
     """
-    section = profiles_section(findings)
+    section = profiles_section(findings, unit_of)
     return render(
         "profiles_page.html.j2",
         headline=findings.headline,
