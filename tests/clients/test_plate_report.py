@@ -1,5 +1,6 @@
 """The page that shows a plate's results."""
 
+import json
 import re
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from phenoclient.plate.report.wells import confusions, strongest, well_lines
 from phenoclient.plate.tables import read_table, write_table
 
 DOSES = (None, 0.5, 5.0)
+CONFOUNDED = json.loads((Path(__file__).parents[1] / "cases" / "confounding.json").read_text())["cases"]
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +264,7 @@ def results_of(tmp_path):
 
 @pytest.mark.parametrize("logits", [(1.5, -2.0, 0.25), (80.0, 3.0, -40.0), (-90.0, -20.0, 60.0)])
 def test_log_odds_are_those_of_the_logits_however_saturated_the_probabilities(results_of, logits):
-    """From probabilities the log-odds of a treatment are its logit less the log-sum-exp of the other logits."""
+    """From probabilities the log odds of a treatment are its logit less the log-sum-exp of the other logits."""
     results = results_of([row_of("A01", logits)])
     row, (a, b, control) = results.rows[0], logits
     assert log_odds(row, results, "A") == pytest.approx(a - np.logaddexp(b, control))
@@ -273,7 +275,7 @@ def test_log_odds_are_those_of_the_logits_however_saturated_the_probabilities(re
 
 
 def test_wells_are_ranked_by_logit_where_probabilities_are_all_one(results_of):
-    """Of wells whose probability prints as 1.000 the one of the larger log-odds comes first; failed wells come last."""
+    """Of wells whose probability prints as 1.000 the one of the larger log odds comes first; failed wells come last."""
     rows = [row_of(f"A{index:02d}", (10.0 * index, 0.0, -20.0), **given("A")) for index in (2, 4, 1, 3)]
     failed = [
         {"Metadata_experiment": None, "Metadata_Plate": "1", "Metadata_Well": well}
@@ -309,30 +311,19 @@ def test_given_and_predicted_are_counted_apart_by_what_the_bundle_learned_from(r
     assert seen.words == "This is no test of the bundle: it has seen these wells."
 
 
-@pytest.mark.parametrize(
-    ("layout", "clauses"),
-    [
-        (
-            {"1 A01": "ctrl", "1 B02": "A"},
-            ("no row holds both ctrl and A", "no column holds both ctrl and A"),
-        ),
-        ({"1 A01": "ctrl", "1 A02": "A"}, ("no column holds both ctrl and A",)),
-        ({"1 A01": "ctrl", "1 A02": "A", "1 B02": "ctrl", "1 B01": "A"}, ()),
-        (
-            {"1 A01": "ctrl", "1 B02": "ctrl", "1 A02": "A", "1 B01": "A", "2 A01": "ctrl", "2 A02": "A"},
-            ("no position holds both ctrl and A",),
-        ),
-        ({"1 A01": "ctrl", "2 A01": "A"}, ("no plate holds both ctrl and A",)),
-        (
-            {"1 A01": "ctrl", "1 A02": "A", "1 A03": "B", "1 A04": None},
-            ("no column holds both ctrl and any of A, B", "no column holds two treatments"),
-        ),
-    ],
-)
-def test_treatments_that_never_share_a_place_are_told(results_of, layout, clauses):
-    """Plates, rows, columns and repeated positions that no two classes share are named; a shared one is not."""
-    rows = [row_of(name.split()[1], plate=name.split()[0], **given(told)) for name, told in layout.items()]
-    assert confounding(results_of(rows)) == clauses
+@pytest.mark.parametrize("case", CONFOUNDED, ids=[case["why"] for case in CONFOUNDED])
+def test_places_are_told_as_the_table_of_cases_has_it(results_of, page_of, case):
+    """Of a plate map the clauses are those that `phenotrain` says of a table, and the page says them."""
+    rows = [row_of(well, plate=plate, **given(told)) for plate, well, told in case["wells"]]
+    assert list(confounding(results_of(rows))) == case["clauses"]
+    unknown = [row_of("H12", plate=plate, **given(None)) for plate in ("1", "2")]
+    assert list(confounding(results_of([*rows, *unknown]))) == case["clauses"]
+
+
+def test_a_map_without_treated_wells_is_confounded_with_nothing(results_of):
+    """Where all wells are untreated, or nobody has told what any holds, there is nothing to tell apart."""
+    for told in (given("ctrl"), given(None)):
+        assert confounding(results_of([row_of(well, **told) for well in ("A01", "B02")])) == ()
 
 
 @pytest.mark.parametrize(
@@ -380,10 +371,10 @@ def test_why_there_is_no_dose_response_is_told_by_its_cause(page_of, rows, why):
 
 
 def test_doses_stand_on_the_axis_with_their_unit(page_of):
-    """Every dose that has room is a number on the axis, its unit beside; log-odds and probabilities are both drawn."""
+    """Every dose that has room is a number on the axis, its unit beside; log odds and probabilities are both drawn."""
     told = [given("A", dose) | {"Metadata_treatment_conc_unit": "nM"} for dose in (0.3, 3.0, 30.0)]
     page = page_of(map_of(*told, given("ctrl")))
-    for text in ("0.3", "3", "30", "dose / nM", "P(A)", "log-odds of", "A"):
+    for text in ("0.3", "3", "30", "dose / nM", "P(A)", "log odds of", "A"):
         assert re.search(
             rf"<text[^>]*>{re.escape(text)}</text>|<tspan[^>]*>{re.escape(text)}</tspan>", page
         ), text
@@ -469,7 +460,7 @@ def small_screens(draw) -> list[tuple[str, str, str]]:
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given_screen(wells=small_screens().filter(bool))
 def test_a_small_screen_has_a_report_that_tells_what_it_is_confounded_with(tmp_path, wells):
-    """Whatever a pilot's layout, the page is drawn, and a class that shares no row with the control is named."""
+    """Whatever a pilot's layout, the page is drawn, and a treatment on no plate with a control is named."""
     text = "".join(f"{plate},{well},{name}\n" for plate, well, name in wells)
     (tmp_path / "map.csv").write_text(f"plate,well,treatment\n{text}")
     plate_map = read_plate_map(tmp_path / "map.csv", "ctrl")
@@ -477,10 +468,12 @@ def test_a_small_screen_has_a_report_that_tells_what_it_is_confounded_with(tmp_p
     rows = [row_of(one.well, plate=one.plate, **plate_map.row(one)) for one in sites]
     write_table(tmp_path / "rows.csv", rows, list(rows[0]))
     page = write_report(tmp_path / "rows.csv", tmp_path / "page.html").read_text()
-    clauses = "; ".join(confounding(read_results(tmp_path / "rows.csv")))
-    rows_of_class = {name: {well[0] for _, well, other in wells if other == name} for _, _, name in wells}
-    for name, own in rows_of_class.items():
-        is_apart = name != "ctrl" and "ctrl" in rows_of_class and own.isdisjoint(rows_of_class["ctrl"])
-        said = re.search(rf"no row holds both ctrl and (any of )?[ABC, ]*\b{name}\b", clauses)
-        assert bool(said) == is_apart
+    clauses = confounding(read_results(tmp_path / "rows.csv"))
+    plates = {name: {plate for plate, _, other in wells if other == name} for _, _, name in wells}
+    for name, own in plates.items():
+        is_apart = name != "ctrl" and "ctrl" in plates and own.isdisjoint(plates["ctrl"])
+        assert is_apart == any(
+            re.match(rf"no plate holds both ctrl and .*\b{name}\b", one) for one in clauses
+        )
     assert ("treatments are confounded" in page) == bool(clauses)
+    assert all(clause in page for clause in clauses)

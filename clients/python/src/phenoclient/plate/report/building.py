@@ -188,7 +188,7 @@ def _choices(found: Results, chosen: Sequence[str], drawings: dict[str, PlateDra
         return lambda well: mean_log_odds(well, found, name)
 
     values: list[tuple[str, str, Callable[[Well], float], Callable[..., Scale]]] = [
-        (subject(found, name), f"log-odds of {subject(found, name)}", of(name), Scale.around_zero)
+        (subject(found, name), f"log odds of {subject(found, name)}", of(name), Scale.around_zero)
         for name in (None, *chosen)
     ]
     if any(isfinite(distance(well)) for well in found.wells):
@@ -223,7 +223,7 @@ def _extremes(found: Results, chosen: Sequence[str], folder: Path, stains: Seque
         return -inf if value is None else value
 
     kinds: list[tuple[str, str, Callable[[Row], float], str | None]] = [
-        (f"Most like {name}", "log-odds", of(name), name) for name in chosen[:MAX_EXTREME_ROWS]
+        (f"Most like {name}", "log odds", of(name), name) for name in chosen[:MAX_EXTREME_ROWS]
     ]
     kinds.append(("Farthest from what the model learned from", "distance", distance, None))
     rows = list[Extremes]()

@@ -83,7 +83,7 @@ def _panel(results: Results, name: str, wells: Sequence[Well], figure_name: str)
     what = subject(results, known)
     doses = [well.dose for well in wells if well.dose is not None]
     scales = (
-        (f"log-odds of {what}", [mean_log_odds(well, results, known) for well in (*wells, *controls)]),
+        (f"log odds of {what}", [mean_log_odds(well, results, known) for well in (*wells, *controls)]),
         (f"P({what})", [results.probability(well, known) for well in (*wells, *controls)]),
     )
     figure = dose_response(doses, scales, f"dose / {unit}" if unit else "dose, unit not told", figure_name)

@@ -76,5 +76,5 @@ def _labels(steps: Sequence[float]) -> list[str]:
 
 
 def _wrapped(label: str) -> str:
-    """A label of log-odds on two lines."""
-    return label.replace("log-odds of ", "log-odds of\n")
+    """A label of log odds on two lines."""
+    return label.replace("log odds of ", "log odds of\n")

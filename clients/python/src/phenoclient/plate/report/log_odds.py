@@ -11,7 +11,7 @@ _LEAST = 1e-300
 
 
 def log_odds(row: Row, results: Results, name: str | None) -> float:
-    """The log-odds of a treatment for one site: ln P(it) - ln P(any other), the logit of its probability.
+    """The log odds of a treatment for one site: ln P(it) - ln P(any other), the logit of its probability.
 
     Args:
         row: Row of the site.
@@ -31,7 +31,7 @@ def mean_log_odds(well: Well, results: Results, name: str | None) -> float:
 
 
 def subject(results: Results, name: str | None) -> str:
-    """What the log-odds and the probability of a name are of."""
+    """What the log odds and the probability of a name are of."""
     return name if name is not None and name in results.treatments else f"anything but {results.control}"
 
 

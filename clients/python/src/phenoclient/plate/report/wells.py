@@ -104,7 +104,7 @@ def write_well_table(path: Path, lines: Sequence[WellLine]) -> None:
 
 
 def strongest(lines: Iterable[WellLine], control: str) -> list[WellLine]:
-    """The lines in the order of the log-odds of anything but the control, the largest first; those without last."""
+    """The lines in the order of the log odds of anything but the control, the largest first; those without last."""
 
     def rank(line: WellLine) -> float:
         return line.row.get(f"{LOG_ODDS}{control}", float("inf"))
