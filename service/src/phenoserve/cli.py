@@ -65,11 +65,12 @@ JsonOption = Annotated[
 InheritedOption = Annotated[int | None, typer.Option(hidden=True, help="Set by the supervisor.")]
 
 
-def _print_version(asked: bool) -> None:
+def _print_version(asked: bool) -> bool:
     if asked:
         runtime = f"onnxruntime {RUNTIME_VERSION}, Python {platform.python_version()}"
         typer.echo(f"phenoserve {metadata.version('phenoserve')} ({runtime})")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

@@ -75,10 +75,11 @@ OneStack: TypeAlias = Annotated[
 ]
 
 
-def _print_version(asked: bool) -> None:
+def _print_version(asked: bool) -> bool:
     if asked:
         typer.echo(f"phenoclient {metadata.version('phenoserve-client')}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

@@ -64,7 +64,7 @@ def _prediction(name: str, answer: Prediction) -> RenderableType:
     else:
         is_like = "like" if answer.in_distribution else "UNLIKE"
         parts.append(f"{is_like} what the model learned from")
-    return Group(Text(name, style="bold"), Text("; ".join(parts)), table)
+    return Group(Text(name, style="bold"), *map(Text, parts), table)
 
 
 def _embedding(name: str, answer: Embedding) -> RenderableType:
