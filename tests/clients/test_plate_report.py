@@ -436,10 +436,13 @@ def test_a_whole_stack_has_the_picture_of_its_channel_files(tmp_path, write):
 
 def test_what_the_service_does_not_give_is_told_with_its_reason(page_of):
     """Sets and flags that are not given are blank in the table, and the page says why."""
-    reasons = {"prediction_set_reason": "only 4 wells of A", "distribution_reason": "only 7 wells of ctrl"}
+    reasons = {
+        "prediction_set_reason": "No set: 4 wells of A.",
+        "distribution_reason": "No word: 7 wells of ctrl.",
+    }
     page = page_of([row_of("A01", prediction_set=None, in_distribution=None, **reasons)])
-    assert "Prediction sets are not given: only 4 wells of A" in page
-    assert "Whether sites are like what the model learned from is not given: only 7 wells of ctrl" in page
+    for reason in reasons.values():
+        assert f"Not given for 1 of 1 sites: {reason}" in page
     assert "out of distribution</" not in page
 
 

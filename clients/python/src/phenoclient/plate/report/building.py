@@ -154,12 +154,10 @@ def _chosen(found: Results, treatments: Sequence[str] | None) -> list[str]:
     return [name for name in found.treatments if name in kept]
 
 
-def _reasons(found: Results) -> dict[str, list[str]]:
-    """Why the service gave no set, or did not say whether sites are in distribution; each reason once."""
-    return {
-        column: list(dict.fromkeys(str(row[column]) for row in found.rows if row.get(column)))
-        for column in ("prediction_set_reason", "distribution_reason")
-    }
+def _reasons(found: Results) -> Counter[str]:
+    """Why the service gave no set, or did not say whether sites are in distribution, and of how many sites."""
+    columns = ("prediction_set_reason", "distribution_reason")
+    return Counter(str(row[column]) for row in found.rows for column in columns if row.get(column))
 
 
 def _drawings(found: Results) -> dict[str, PlateDrawing]:
