@@ -9,7 +9,6 @@ import pandas as pd
 
 from phenoserve.bundle import Bundle
 from phenotrain.grouping import plate_names
-from phenotrain.learned_wells import LEARNED_WELLS
 from phenotrain.splits import NOTED, Protocol, split_sites
 
 _DRAWING: Final[dict[str, Protocol]] = {
@@ -80,13 +79,10 @@ def _redrawn(bundle: Bundle, sites: pd.DataFrame) -> np.ndarray | None:
         )
     except (KeyError, ValueError):  # the record is of another form, or the sites are those of another screen
         return None
-    return drawn.roles if _counted(drawn.description) == _counted(recorded) else None
-
-
-def _counted(description: Mapping[str, object]) -> object:
-    """What a description says of the roles, without what it only notes."""
-    noted = {*NOTED, LEARNED_WELLS}
-    return json.loads(json.dumps({key: value for key, value in description.items() if key not in noted}))
+    told = json.loads(
+        json.dumps({key: drawn.description[key] for key in drawn.description if key not in NOTED})
+    )
+    return drawn.roles if all(recorded.get(key) == value for key, value in told.items()) else None
 
 
 def _names(recorded: object) -> list[str]:
