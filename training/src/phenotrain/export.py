@@ -25,7 +25,7 @@ from phenotrain.explain.collect import explain_findings
 from phenotrain.gallery import gallery, golden_rows
 from phenotrain.labelled import Task
 from phenotrain.learn import Learned
-from phenotrain.learned_wells import LEARNED_WELLS, learned_wells
+from phenotrain.learned_wells import learned_wells
 from phenotrain.onnx_export import check_parity, to_onnx
 from phenotrain.profiles.errors import ProfileError
 from phenotrain.profiles.findings import find_profiles
@@ -113,7 +113,7 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
     with uncounted_step("Findings", console):
         sections = _sections(made, model_onnx, console)
     with uncounted_step("Report and bundle", console):
-        learned_from = {LEARNED_WELLS: learned_wells(cache.sites, made.split.roles)}
+        learned_from = {"learned_wells": learned_wells(cache.sites, made.split.roles)}
         provenance = provenance_of(cache, made.recipe, {**made.split.description, **learned_from})
         overlays: list[Overlay] = []
 

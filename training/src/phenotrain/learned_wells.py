@@ -9,9 +9,6 @@ import pandas as pd
 
 from phenotrain.grouping import natural_order
 
-LEARNED_WELLS: Final = "learned_wells"
-"""What a manifest calls them, in its description of the split."""
-
 _LEARNED_ROLES: Final = ("train", "validation")
 _WELL: Final = re.compile(r"([A-Z]{1,2})([0-9]{2})")
 
