@@ -179,6 +179,8 @@ def test_a_map_with_experiments_fits_images_that_tell_none(tmp_path):
     plate_map = read_plate_map(write(tmp_path, text), "EMPTY")
     fitted = plate_map.fitted([site("B01", "1"), site("B01", "2")])
     assert [fitted.row(site("B01", plate))["Metadata_treatment"] for plate in "12"] == ["x", "y"]
+    for again in (fitted, fitted.fitted([site("B01", "1")])):
+        assert [again.named(site("B01", plate)).experiment for plate in "123"] == ["H", "G", None]
     two = read_plate_map(write(tmp_path, f"{text}G,1,B01,y\n"), "EMPTY")
     with pytest.raises(PlateError, match=r"of the experiments G, H.*\{experiment\}"):
         two.fitted([site("B01", "1")])

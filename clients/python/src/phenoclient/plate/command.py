@@ -220,9 +220,12 @@ def _tell_of_the_plate(plate: Plate, plate_map: PlateMap | None) -> None:
         tell(
             f"{len(found.file_failures)} files belong to no site: {next(iter(found.file_failures.values())).reason}"
         )
-    for told in (plate_map, LearnedWells.of(plate.bundle.manifest)):
-        for remark in told.remarks(found.sites) if told is not None else ():
-            tell(remark)
+    for remark in plate_map.remarks(found.sites) if plate_map is not None else ():
+        tell(remark)
+    learned = LearnedWells.of(plate.bundle.manifest)
+    named = found.sites if plate_map is None else map(plate_map.named, found.sites)
+    for remark in learned.remarks(named) if learned is not None else ():
+        tell(remark)
 
 
 def _tell_of_the_end(outcome: PlateOutcome) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -49,6 +49,7 @@ class PlateMap:
         control: What untreated wells are called.
         left_out: Columns of the file that are of sites, not of wells, and are not joined.
         has_treatments: Whether a column tells treatments.
+        experiments: By well, the one experiment that the file tells of it, where `wells` do without.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class PlateMap:
     control: str
     left_out: tuple[str, ...] = ()
     has_treatments: bool = True
+    experiments: Mapping[_Place, str] = field(default_factory=dict[_Place, str])
 
     def row(self, site: Site) -> dict[str, Any]:
         """The site's `Metadata_` columns; blank (None) where the map does not hold its well."""
@@ -122,6 +124,10 @@ class PlateMap:
             said.append(f"not joined, as they are of sites and not of wells: {', '.join(self.left_out)}")
         return said
 
+    def named(self, site: Site) -> Site:
+        """The site with the experiment that the map tells of its well, where the images tell none."""
+        return replace(site, experiment=site.experiment or self.experiments.get(self.place(site)))
+
     def place(self, site: Site) -> _Place:
         """Where the map would hold a site's well."""
         experiment, plate, _ = next(iter(self.wells))
@@ -136,13 +142,14 @@ class PlateMap:
         for (experiment, plate, well), values in self.wells.items():
             wells.setdefault((None, plate, well), values)
             experiments.setdefault((None, plate, well), set()).add(experiment or "")
-        fitting = replace(self, wells=wells)
+        only = {place: next(iter(named)) for place, named in experiments.items() if named != {""}}
+        fitting = replace(self, wells=wells, experiments={**self.experiments, **only})
         for place in map(fitting.place, sites):
             if len(named := experiments.get(place, set())) > 1:
                 raise PlateError(
                     f"{self.path}: holds {_told([place])} of the experiments {', '.join(sorted(named))}, and the names "
-                    "of images tell no experiment. Expected to know which: say with --pattern where their paths tell "
-                    "{experiment}, or give a map of one experiment."
+                    "of images tell no experiment. Expected to know which: pass the folder above that of the "
+                    "experiment, say with --pattern where paths tell {experiment}, or give a map of one experiment."
                 )
         return fitting
 
