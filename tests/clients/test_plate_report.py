@@ -440,9 +440,13 @@ def test_what_the_service_does_not_give_is_told_with_its_reason(page_of):
         "prediction_set_reason": "No set: 4 wells of A.",
         "distribution_reason": "No word: 7 wells of ctrl.",
     }
-    page = page_of([row_of("A01", prediction_set=None, in_distribution=None, **reasons)])
+    without = row_of("A01", prediction_set=None, in_distribution=None, **reasons)
+    page = page_of([without])
     for reason in reasons.values():
-        assert f"Not given for 1 of 1 sites: {reason}" in page
+        assert f'<p class="warn">{reason}</p>' in page
+    assert "No set: 4 wells of A. This is of 1 of the 2 sites." in page_of(
+        [without, without | dict.fromkeys(reasons)]
+    )
     assert "out of distribution</" not in page
 
 
