@@ -484,3 +484,10 @@ def test_a_small_screen_has_a_report_that_tells_what_it_is_confounded_with(tmp_p
         )
     assert ("treatments are confounded" in page) == bool(clauses)
     assert all(clause in page for clause in clauses)
+
+
+def test_results_without_an_answer_say_where_the_reasons_are(tmp_path):
+    """Of a plate whose sites all failed there is nothing to draw, and the sentence names the list of failures."""
+    write_table(tmp_path / "r.csv", [], ["Metadata_Plate", "Metadata_Well"])
+    with pytest.raises(PlateError, match=r"has no rows.*r\.failed\.csv beside it says why"):
+        write_report(tmp_path / "r.csv", tmp_path / "r.html")

@@ -125,7 +125,7 @@ def write_report(
         min_wells=MIN_WELLS,
         max_robust_z=MAX_ROBUST_Z,
         extremes=_extremes(found, chosen, folder, stains),
-        images=folder.name,
+        images=folder.resolve().name,
         stains=list(zip(stains, colour_names(len(stains)), strict=True)),
         failed=failed,
     )
