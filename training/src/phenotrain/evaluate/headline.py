@@ -74,6 +74,12 @@ def interval_text(interval: Interval | None) -> str:
     return "[too few wells]" if interval is None else f"[{interval.low:.2f}, {interval.high:.2f}]"
 
 
-def p_text(p_value: float) -> str:
-    """Write a p-value to the precision that permutations give."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+def p_text(p_value: float, smallest_p: float = 0.0) -> str:
+    """Write a p-value to the precision that permutations give.
+
+    Args:
+        p_value: The p.
+        smallest_p: The smallest that any answers could reach; said where it is no verdict that p is not below it.
+    """
+    text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return f"{text} (smallest possible {smallest_p:.2f})" if smallest_p > SIGNIFICANCE else text

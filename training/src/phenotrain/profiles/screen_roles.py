@@ -16,8 +16,6 @@ _DRAWING: Final[dict[str, Protocol]] = {
     "leave-one-plate-out": "leave-one-plate-out",
 }
 """Protocols that may draw wells."""
-_UNUSED_FRACTION: Final = 0.1
-"""Of wells to test on, where a plate is tested on."""
 
 
 def roles_of(bundle: Bundle, sites: pd.DataFrame) -> tuple[np.ndarray, str]:
@@ -70,7 +68,7 @@ def _redrawn(bundle: Bundle, sites: pd.DataFrame) -> np.ndarray | None:
             control=bundle.manifest.control,
             treatments=bundle.manifest.treatments,
             seed=int(str(recorded["seed"])),
-            test_fraction=float(str(recorded["test_fraction"])) if tested_on is None else _UNUSED_FRACTION,
+            test_fraction=float(str(recorded["test_fraction"])),
             validation_fraction=float(str(recorded["validation_fraction"])),
             protocol=_DRAWING[str(recorded["protocol"])],
             tested_on=tested_on,
