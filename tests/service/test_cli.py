@@ -1,8 +1,10 @@
 """The command line: settings from flags and environment, and clear endings."""
 
+import json
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -124,13 +126,35 @@ def test_a_bad_bundle_ends_in_a_sentence(command: str, altered) -> None:
     assert not result.stdout
 
 
-def test_verify_prints_every_difference(tiny_bundle) -> None:
-    """`verify` prints a row for each output of each golden stack, and ends with 0."""
-    result = runner.invoke(cli.app, ["verify", str(tiny_bundle), "--device", "cpu"])
-    assert result.exit_code == 0
-    for output in ("embedding", "projection", "logits", "versus_control", "heatmap", "forest"):
+OUTPUTS = {"embedding", "projection", "logits", "versus_control", "heatmap", "forest"}
+
+
+def test_verify_prints_every_difference(tiny_bundle, on_terminal) -> None:
+    """On a terminal `verify` prints a row for each output of each golden stack, and ends with 0."""
+    result = on_terminal("phenoserve", "verify", tiny_bundle, "--device", "cpu")
+    assert result.returncode == 0
+    for output in OUTPUTS:
         assert result.stdout.count(f" {output} ") == 2
     assert " ok " in result.stdout
+
+
+def test_a_piped_result_is_json(tiny_bundle, on_terminal) -> None:
+    """`verify` prints JSON where its output is piped, and on a terminal with --json."""
+    arguments = ["verify", str(tiny_bundle), "--device", "cpu"]
+    piped = json.loads(runner.invoke(cli.app, arguments).stdout)
+    assert piped == json.loads(on_terminal("phenoserve", *arguments, "--json").stdout)
+    (replay,) = piped["replays"]
+    assert piped["is_ok"]
+    assert replay["is_ok"]
+    assert {found["output"] for found in replay["differences"]} == OUTPUTS
+
+
+def test_the_version_names_the_runtime() -> None:
+    """`--version` prints the package's version and ONNX Runtime's in one line."""
+    result = runner.invoke(cli.app, ["--version"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"phenoserve {metadata.version('phenoserve')} (onnxruntime ")
+    assert result.stdout.count("\n") == 1
 
 
 def test_a_mismatch_fails_verify(tiny_bundle, monkeypatch) -> None:
@@ -140,7 +164,7 @@ def test_a_mismatch_fails_verify(tiny_bundle, monkeypatch) -> None:
     monkeypatch.setattr(cli, "verify_bundle", lambda *_: (report.__class__(report.bundle, "cpu", wrong),))
     result = runner.invoke(cli.app, ["verify", str(tiny_bundle)])
     assert result.exit_code == 1
-    assert " OFF " in result.stdout
+    assert not json.loads(result.stdout)["is_ok"]
     assert "golden stacks" in result.stderr
 
 

@@ -21,11 +21,12 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
+def _print_version(asked: bool) -> bool:
     if asked:
         versions = (metadata.version(name) for name in ("phenoserve-training", "tensorflow"))
         typer.echo("phenotrain {} (tensorflow {})".format(*versions))
         raise typer.Exit
+    return asked
 
 
 @app.callback()
