@@ -182,7 +182,9 @@ def test_a_treatment_of_too_few_wells_leaves_every_stack_without_a_set(first, se
         assert (num < 9) == (sets.reason is not None and f"{name} on {4 * num} site" in sets.reason)
 
 
-@pytest.mark.parametrize(("num_sites", "threshold", "is_given"), [(8, 0.5, False), (9, 0.5, True), (9, 0.0, False)])
+@pytest.mark.parametrize(
+    ("num_sites", "threshold", "is_given"), [(8, 0.5, False), (9, 0.5, True), (9, 0.0, False)]
+)
 def test_an_older_bundle_is_judged_by_its_sites(num_sites, threshold, is_given):
     """Formats before 6 count sites, and wrote 0 where they were too few: no set then either."""
     sets = PredictionSets(coverage=0.9, thresholds={"EMPTY": threshold}, num_sites={"EMPTY": num_sites})

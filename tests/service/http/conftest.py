@@ -11,8 +11,8 @@ import anyio
 import httpx
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
 import tifffile
+from scipy.ndimage import gaussian_filter
 
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine

@@ -114,7 +114,7 @@ def test_findings_are_json_and_the_section_carries_them(findings):
 
 
 def test_plates_with_too_few_controls_keep_raw_profiles_and_are_named(make_screen, tmp_path):
-    """Wells of a plate with three controls are in the raw file with a reason, not in the corrected one; a note tells."""
+    """Wells of a plate with three controls are in the raw file with a reason, not in the corrected one, and noted."""
     made = make_screen()
     here = ((made.sites["experiment"] == "E2") & (made.sites["plate"] == "1")).to_numpy()
     dropped = here & (made.sites["treatment"] == "EMPTY").to_numpy()

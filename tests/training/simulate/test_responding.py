@@ -65,9 +65,7 @@ def test_a_screen_without_effect_names_its_treatments_and_says_that_they_do_noth
 
 def test_a_screen_that_uses_no_option_says_nothing_of_options(tmp_path):
     """All cells responding is what a screen does unless told otherwise: asking for it changes no file."""
-    simulate_screen(
-        tmp_path / "asked", ScreenSpec(**SMALL, responding_share=1.0), num_workers=1
-    )
+    simulate_screen(tmp_path / "asked", ScreenSpec(**SMALL, responding_share=1.0), num_workers=1)
     simulate_screen(tmp_path / "not", ScreenSpec(**SMALL), num_workers=1)
     assert files(tmp_path / "asked") == files(tmp_path / "not")
     assert b"respond" not in (tmp_path / "not" / STATEMENT_FILE).read_bytes()

@@ -11,9 +11,10 @@ from phenotrain.encoder import WeightsUnavailableError
 from phenotrain.errors import PhenotrainError
 from phenotrain.onnx_export import ExportError
 from phenotrain.plates import PlateError
-from phenotrain.protocols.choose import Asked, notes_of
+from phenotrain.protocols.choose import Asked
 from phenotrain.recipe import load_recipe
 from phenotrain.run import RunRequest, check, require_outside, run
+from phenotrain.splits import notes_of
 from phenotrain.terminal import fail, show_result
 
 MENDABLE = (

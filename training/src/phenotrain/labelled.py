@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from phenotrain.batches import Batches
+from phenotrain.batches import BatchError, Batches
 from phenotrain.doses import top_doses
+from phenotrain.errors import PhenotrainError
 from phenotrain.matching import balanced_rows, class_weights, plate_matched_weights
-from phenotrain.recipe import HeadsRecipe, Recipe
+from phenotrain.recipe import HeadsRecipe, Recipe, load_recipe, shipped_recipes
 from phenotrain.splits import learnable_roles
 from phenotrain.task import Task as Task  # where its users have always found it
 
@@ -150,13 +151,12 @@ def unlabelled_rows(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: 
     return balanced_rows(sites, rows, task.treatments, task.control, num_wanted, recipe.seed)
 
 
-def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
-    """Find out from the table alone whether everything that is learned can be: SimCLR's steps, heads, calibration.
+def check_labels(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
+    """Find out from the table alone whether heads, forest and calibration have what they learn from.
 
     Arguments as of `unlabelled_rows`.
 
     Raises:
-        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR.
         phenotrain.errors.ScreenError: If a role misses a class, or treated sites have no control beside them.
     """
     roles = learnable_roles(sites, roles, task)
@@ -167,4 +167,39 @@ def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: R
     for rows in labelled.rows.values():
         classifier_data(sites, rows, nothing, task)
         versus_control_data(sites, rows, nothing, task)
-    Batches(sites, unlabelled_rows(sites, roles, task, recipe), recipe.simclr, seed=recipe.seed)
+
+
+def check_steps(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
+    """Find out from the table alone whether SimCLR's steps can be filled.
+
+    Arguments as of `unlabelled_rows`.
+
+    Raises:
+        phenotrain.batches.BatchError: If there are too few sites or wells for a step, on a plate or at all; names the
+            shipped recipes with which these very roles can be learned from.
+    """
+    try:
+        _batches(sites, roles, task, recipe)
+    except BatchError as error:
+        # The one that is meant for few sites is named first.
+        names = sorted(shipped_recipes(), key=lambda name: name != "laptop")
+        fitting = [name for name in names if _can_learn(sites, roles, task, load_recipe(name))]
+        if not fitting:
+            raise
+        raise BatchError(
+            f"{error} Shipped recipes that fit these plates: {', '.join(fitting)} (such as `--recipe {fitting[0]}`)."
+        ) from error
+
+
+def _can_learn(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> bool:
+    try:
+        check_labels(sites, roles, task, recipe)
+        _batches(sites, roles, task, recipe)
+    except PhenotrainError:
+        return False
+    return True
+
+
+def _batches(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> Batches:
+    rows = unlabelled_rows(sites, learnable_roles(sites, roles, task), task, recipe)
+    return Batches(sites, rows, recipe.simclr, seed=recipe.seed)

@@ -180,11 +180,14 @@ class SplitRecipe(_Section):
     """What is held out, and how much of it where wells or plates are drawn."""
 
     protocol: Protocol | None = None
-    """`leave-experiment-out`, `leave-plate-out`, `leave-well-out` (by default the first that fits) or `reference`."""
+    """`leave-experiment-out`, `leave-plate-out`, `leave-one-plate-out`, `leave-well-out` or `reference`.
+
+    By default the first that is possible, never `reference`.
+    """
     test_share: Share = 0.4
-    """Share of the groups that are tested on when there is one experiment."""
+    """Share of the plates or wells that are tested on where they are drawn."""
     validation_share: Share = 0.2
-    """Share of the groups that early stopping looks at."""
+    """Share of the plates or wells that early stopping looks at where they are drawn."""
 
 
 class Recipe(_Section):

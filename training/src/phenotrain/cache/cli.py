@@ -7,8 +7,10 @@ import typer
 
 from phenotrain.cache.build import build_cache
 from phenotrain.cache.errors import CacheError
-from phenotrain.datasets import DescriptionError, load_description
-from phenotrain.plates import PlateError
+from phenotrain.datasets import Description, DescriptionError, load_description
+from phenotrain.plates import PlateError, read_sites
+from phenotrain.splits import without_controls_text
+from phenotrain.task import Task
 from phenotrain.terminal import AsJson, fail, messages, show_result
 
 
@@ -32,8 +34,12 @@ def cache(
     """Read every site of a screen once and store its pooled field for training."""
     console = messages()
     try:
+        description = load_description(dataset)
+        warning = _missing_controls(description, data)
+        if warning is not None:
+            console.print(warning, style="yellow")
         made = build_cache(
-            load_description(dataset),
+            description,
             data,
             out,
             downsample=downsample,
@@ -56,3 +62,11 @@ def cache(
         f"{len(made)} sites of {num_channels} x {height} x {width} in {out}{left_out}",
         as_json=as_json,
     )
+
+
+def _missing_controls(description: Description, data: Path) -> str | None:
+    """What learning will say of treated plates without controls, said before their images are read."""
+    sites, task = read_sites(description, data), description.task
+    present = [str(name) for name in sites["treatment"].unique()]
+    treated = [name for name in task.treatments or present if name != task.control]
+    return without_controls_text(sites, Task(task.control, (task.control, *treated)))

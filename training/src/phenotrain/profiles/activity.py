@@ -121,6 +121,7 @@ def phenotypic_activity(
         (1 + counts[design] * (null[design] >= value).mean()) / (1 + counts[design]) if not why else np.nan
         for design, value, why in zip(designs, found["normalised_map"], found["why_no_p"], strict=True)
     ]
+    found["random_order_p_value"] = found["random_order_p_value"].where(found["why_no_p"] == "")
     found["q_value"] = adjusted(found["p_value"].to_numpy(dtype=float))
     found["random_order_q_value"] = adjusted(found["random_order_p_value"].to_numpy(dtype=float))
     found["is_active"] = found["q_value"] < SIGNIFICANCE

@@ -177,11 +177,12 @@ def find_profiles(
         )
     activity = phenotypic_activity(wells, correction, corrected, judged, num_draws=num_draws, seed=seed)
     notes = notes_on_correction(wells, control, batch, why_uncorrected, correction)
-    notes += notes_on_activity(activity, num_draws)
-    if correction is not None and "corrected" not in set(effect["profiles"]):
-        notes.append(
-            "How well the batch is told from corrected profiles needs more batches, or more controls in each."
-        )
+    if correction is not None:
+        notes += notes_on_activity(activity, num_draws)
+        if "corrected" not in set(effect["profiles"]):
+            notes.append(
+                "How well the batch is told from corrected profiles needs more batches, or more controls in each."
+            )
     return ProfileFindings(
         control=control,
         treatments=judged,

@@ -150,5 +150,12 @@ def _on_poor_batches(
 
 
 def _counted(names: Sequence[str], count_of: dict[str, int]) -> str:
-    shown = ", ".join(f"{name} ({count_of[name]})" for name in names[:_MAX_NAMED])
-    return shown + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
+    some = [f"{name} ({count_of[name]})" for name in names if count_of[name]]
+    bare = [name for name in names if not count_of[name]]
+    return ", and ".join([_listed(some)] * bool(some) + [f"none at all {_listed(bare)}"] * bool(bare))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MAX_NAMED]) + (
+        f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    )

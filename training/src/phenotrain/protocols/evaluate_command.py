@@ -10,11 +10,12 @@ from phenotrain.baselines.published import published_embeddings
 from phenotrain.command import MENDABLE
 from phenotrain.datasets import load_description
 from phenotrain.encoder import build_encoder
+from phenotrain.labelled import check_steps
 from phenotrain.plates import read_sites
-from phenotrain.protocols.choose import Asked, folds_of, honest_protocol, notes_of
+from phenotrain.protocols.choose import Asked, folds_of, honest_protocol
 from phenotrain.protocols.evaluation import EvaluateRequest, run_evaluation
 from phenotrain.recipe import load_recipe
-from phenotrain.splits import Split
+from phenotrain.splits import Split, notes_of
 from phenotrain.task import Task
 from phenotrain.terminal import fail, show_result
 
@@ -80,7 +81,8 @@ def evaluate_command(
     except (*MENDABLE, ValueError) as error:
         return fail(console, error)
     protocols = dict.fromkeys(split.protocol for split in splits)
-    console.print(f"{' and '.join(protocols)}; {len(splits)} to learn", markup=False, highlight=False)
+    num_folds = f"{len(splits)} fold{'s' * (len(splits) > 1)}"
+    console.print(f"{' and '.join(protocols)}, {num_folds} to learn", markup=False, highlight=False)
     for note in dict.fromkeys(note for split in splits for note in notes_of(split.description)):
         console.print(note, markup=False, highlight=False)
     try:
@@ -114,6 +116,8 @@ def _check(request: EvaluateRequest, out: Path) -> list[Split]:
     if any(split.protocol == "reference" for _, split in folds):
         honest = replace(asked, protocol=honest_protocol(sites, request.task, recipe, asked))
         folds += [fold for task, _ in folds for fold in folds_of(sites, task, recipe, honest)]
+    for task, split in folds:
+        check_steps(sites, split.roles, task, recipe)
     published_embeddings(request.data, sites)
     if request.recipe.encoder.weights != "none":
         build_encoder(len(request.description.stains), request.recipe.encoder)

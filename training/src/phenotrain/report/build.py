@@ -19,6 +19,7 @@ from phenotrain.report import figures, score_figures
 from phenotrain.report.context import ReportContext
 from phenotrain.report.section import render
 from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR
+from phenotrain.splits import notes_of
 
 _SIDES: Final = ("test", "validation")
 _METRIC_NAMES: Final[tuple[tuple[MetricName, str, str], ...]] = (
@@ -121,6 +122,7 @@ def _shared(context: ReportContext) -> dict[str, Any]:
         "number": _number_text,
         "p_text": p_text,
         "simulated": context.simulated,
+        "split_notes": notes_of(context.split),
         "sides": [(side, role) for side in _SIDES if (role := getattr(context.metrics, side)) is not None],
     }
 

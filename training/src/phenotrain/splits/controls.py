@@ -21,6 +21,22 @@ def plates_without_controls(sites: pd.DataFrame, task: Task) -> list[str]:
     return natural_order(plates[np.isin(plates, treated) & ~np.isin(plates, controls)])
 
 
+def without_controls_text(sites: pd.DataFrame, task: Task) -> str | None:
+    """Say which treated plates have no control, and which option of the commands that split leaves them out.
+
+    Returns:
+        A sentence; None where there are none.
+    """
+    bare = plates_without_controls(sites, task)
+    if not bare:
+        return None
+    those = "that plate" if len(bare) == 1 else "those plates"
+    return (
+        f"No {task.control} on {some_plates(bare)} beside treated wells, which cannot be compared with controls of "
+        f"their plate: leave {those} out with `--without-controls leave-out`, or add the controls to the table."
+    )
+
+
 def controls_only_plates(sites: pd.DataFrame, task: Task) -> list[str]:
     """Name the plates that carry the control and no treatment to learn, in natural order."""
     plates, treated, controls = _plates(sites, task)
@@ -41,7 +57,7 @@ def left_out_plates(sites: pd.DataFrame, task: Task, without_controls: WithoutCo
     Raises:
         ScreenError: If there are some and they are refused, or no plate with treated wells would be left.
     """
-    plates, treated, controls = _plates(sites, task)
+    _, treated, controls = _plates(sites, task)
     bare = plates_without_controls(sites, task)
     if bare and not len(np.intersect1d(treated, controls)):
         raise ScreenError(
@@ -49,12 +65,9 @@ def left_out_plates(sites: pd.DataFrame, task: Task, without_controls: WithoutCo
             "nothing can tell a treatment from its plate: put control wells on every treated plate, or name another "
             "control under [task] control of the description."
         )
-    if bare and without_controls == "refuse":
-        raise ScreenError(
-            f"No {task.control} on {some_plates(bare)} beside treated wells, which cannot be compared with controls of "
-            f"their plate: leave {'that plate' if len(bare) == 1 else 'those plates'} out with "
-            "`--without-controls leave-out`, or add the controls to the table."
-        )
+    refusal = without_controls_text(sites, task)
+    if refusal is not None and without_controls == "refuse":
+        raise ScreenError(refusal)
     return bare
 
 
