@@ -179,7 +179,8 @@ def test_a_treatment_of_too_few_wells_leaves_every_stack_without_a_set(first, se
     )
     assert (sets.reason is None) == (min(counts.values()) >= 9)
     for name, num in counts.items():
-        assert (num < 9) == (sets.reason is not None and f"{name} on {4 * num} site" in sets.reason)
+        named = f"{4 * num} sites of {num} well{'' if num == 1 else 's'} of {name}"
+        assert (num < 9) == (named in (sets.reason or ""))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_an_older_bundle_is_judged_by_its_sites(num_sites, threshold, is_given):
     sets = PredictionSets(coverage=0.9, thresholds={"EMPTY": threshold}, num_sites={"EMPTY": num_sites})
     assert (sets.reason is None) == is_given
     if not is_given:
-        assert f"EMPTY on {num_sites} sites," in sets.reason
+        assert f"there were {num_sites} sites of EMPTY." in sets.reason
         assert "takes 9 sites of every treatment" in sets.reason
 
 

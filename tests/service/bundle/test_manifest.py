@@ -242,9 +242,7 @@ def test_an_impossible_calibration_is_refused_and_named(tiny_bundle, part, field
 
 
 def test_each_version_holds_what_it_has_and_nothing_else(tiny_bundle):
-    """Formats from 2 on need a calibration, from 3 on its components, from 5 on alone it may hold the stains' order, from
-    6 on alone it counts wells.
-    """
+    """Formats from 2 on have a calibration, from 3 on components, from 5 on the stains' order, from 6 on wells."""
     manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
     assert manifest.pop("variants") == {}
     with pytest.raises(ValidationError, match="from format 6 on"):

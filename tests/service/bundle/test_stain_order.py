@@ -83,7 +83,7 @@ def test_the_mismatch_is_worked_out_by_hand():
 
 
 def test_a_stain_that_a_treatment_changes_is_not_swapped():
-    """Under a treatment that makes two stains alike in turn, the order is wrong only where it is under every treatment."""
+    """Under a treatment that exchanges two stains' looks, their order is not called wrong, and that of others is."""
     [mean] = stains(4).mean
     treated = mean.copy()
     treated[1] = mean[3] + mean[1] / 3

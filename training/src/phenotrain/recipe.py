@@ -173,7 +173,7 @@ class CalibrationRecipe(_Section):
     max_references: Count = 2000
     """Most training sites kept for the distance; drawn when there are more."""
     false_positive_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """Share of the validation controls that lie beyond the largest distance of a site like them."""
+    """Share of the validation sites that are called out of distribution, though they are like those learned from."""
 
 
 class SplitRecipe(_Section):

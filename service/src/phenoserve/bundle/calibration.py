@@ -71,7 +71,7 @@ class Calibration:
             _require("stain_whitening", self.stain_order.whitening, "float64", square)
 
     def prediction_set(self, probabilities: Mapping[str, float]) -> tuple[str, ...] | None:
-        """Return the treatments that a stack is compatible with at the stated coverage; None without a threshold of each.
+        """Return the treatments that a stack is compatible with at the stated coverage.
 
         A treatment is in the set if its probability is at least its threshold (LAC, Sadinle et al. 2019, "Least
         ambiguous set-valued classifiers with bounded error levels"). The set may be empty: the stack is then
@@ -81,15 +81,13 @@ class Calibration:
             probabilities: Softmax of the logits, by treatment.
 
         Returns:
-            Treatments in the order of `probabilities`.
+            Treatments in the order of `probabilities`; None where one of them has too few wells for a threshold.
         """
         if self.spec.prediction_sets.reason is not None:
             return None
         thresholds = self.spec.prediction_sets.thresholds
         return tuple(
-            name
-            for name, probability in probabilities.items()
-            if probability >= (thresholds[name] or 0.0)
+            name for name, probability in probabilities.items() if probability >= (thresholds[name] or 0.0)
         )
 
     def distance(self, embedding: Float[np.ndarray, " embedding"]) -> float:
@@ -125,8 +123,9 @@ class Calibration:
         Never where too few sites were there to tell.
         """
         spec = self.spec.stain_order
-        is_known = spec is not None and self.spec.out_of_distribution.reason is None
-        return is_known and mismatch is not None and bool(mismatch.value > spec.max_mismatch)
+        if spec is None or mismatch is None or self.spec.out_of_distribution.reason is not None:
+            return False
+        return bool(mismatch.value > spec.max_mismatch)
 
     @property
     def false_positive_rate(self) -> float:

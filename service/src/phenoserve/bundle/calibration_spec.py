@@ -56,18 +56,19 @@ class PredictionSets(Part):
     @property
     def reason(self) -> str | None:
         """Why no set is given: the treatments with too few wells, in a sentence; None where sets are given."""
-        units, counts = ("wells", self.num_wells) if self.num_wells else ("sites", self.num_sites)
+        units, counts = ("sites", self.num_sites) if self.num_wells is None else ("wells", self.num_wells)
         few = [name for name in self.thresholds if counts[name] < self.least or not self._is_set(name)]
         if not few:
             return None
         found = ", ".join(
-            f"{name} on {_sites(self.num_sites[name], None if self.num_wells is None else self.num_wells[name])}"
+            f"{_sites(self.num_sites[name], None if self.num_wells is None else self.num_wells[name])} of {name}"
             for name in few[:_MAX_NAMED]
         )
         more = f", and {len(few) - _MAX_NAMED} more" if len(few) > _MAX_NAMED else ""
         return (
-            f"No prediction set: calibrated were {found}{more}, and a coverage of {self.coverage:g} takes {self.least} "
-            f"{units} of every treatment. Learn from more wells, or set a lower calibration.coverage in the recipe."
+            f"No prediction set: a coverage of {self.coverage:g} takes {self.least} {units} of every treatment to "
+            f"calibrate on, and there were {found}{more}. Learn from more wells, or set a lower calibration.coverage "
+            "in the recipe."
         )
 
     def _is_set(self, name: str) -> bool:
@@ -77,7 +78,10 @@ class PredictionSets(Part):
 
     @model_validator(mode="after")
     def _is_about_the_same_treatments(self) -> "PredictionSets":
-        counted = {"num_sites": self.num_sites, **({} if self.num_wells is None else {"num_wells": self.num_wells})}
+        counted = {
+            "num_sites": self.num_sites,
+            **({} if self.num_wells is None else {"num_wells": self.num_wells}),
+        }
         for name, counts in counted.items():
             if set(self.thresholds) != set(counts):
                 raise ValueError(
@@ -142,9 +146,9 @@ class OutOfDistribution(Part):
         else:
             found, units = _sites(self.num_validation_sites, self.num_validation_wells), "wells"
         return (
-            f"Not said whether the stack is in distribution: calibrated on {found}, and a false-positive rate of "
-            f"{self.false_positive_rate:g} takes {self.least} {units}. Validate on more wells, or set a higher "
-            "calibration.false_positive_rate in the recipe."
+            "Not said whether the stack is in distribution: a false-positive rate of "
+            f"{self.false_positive_rate:g} takes {self.least} {units} to calibrate on, and there were {found}. "
+            "Validate on more wells, or set a higher calibration.false_positive_rate in the recipe."
         )
 
     @model_validator(mode="after")

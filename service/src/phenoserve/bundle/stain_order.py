@@ -1,9 +1,9 @@
 """Whether every channel looks like its stain: a stack with two channels swapped gets a plausible, wrong answer.
 
 A channel is described by numbers that neither its gain nor its offset changes: quantiles, skewness and kurtosis of
-its standardised intensities, and how alike pixels some way apart are. Under each treatment a stain has
-a mean description over training sites. All stains share one covariance, as in linear discriminant analysis (Hastie, Tibshirani and Friedman 2009,
-section 4.3).
+its standardised intensities, and how alike pixels some way apart are. Under each treatment a stain has a mean
+description over training sites. All of them share one covariance, as in linear discriminant analysis (Hastie,
+Tibshirani and Friedman 2009, section 4.3).
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,9 @@ class StainOrderSpec(Part):
     @model_validator(mode="after")
     def _says_what_it_was_chosen_on(self) -> "StainOrderSpec":
         if (self.num_validation_sites is None) == (self.num_control_sites is None):
-            raise ValueError("Expected one of num_validation_sites and num_control_sites. Received: none or both")
+            raise ValueError(
+                "Expected one of num_validation_sites and num_control_sites. Received: none or both"
+            )
         return self
 
 

@@ -91,8 +91,8 @@ def find_notices(array: Shaped[np.ndarray, "channel y x"], stains: Sequence[str]
         Notice(
             "noise_channel",
             (stains[index],),
-            f"The pixels of {stains[index]} are nothing but noise: neighbours hardly agree (correlation"
-            f" {correlation:.2f}, and at least {NOISE_CORRELATION} in an image). Was it imaged, and is it the right file?",
+            f"{stains[index]} is nothing but noise: neighbouring pixels hardly agree (correlation {correlation:.2f},"
+            f" and at least {NOISE_CORRELATION} in an image). Was it imaged, and is it the right file?",
             is_unusable=True,
         )
         for index in lit
@@ -128,8 +128,8 @@ def _saturation(channel: Shaped[np.ndarray, " pixel"], highest: np.generic, stai
 def _neighbour_correlation(channel: Shaped[np.ndarray, "y x"]) -> float:
     """Correlation of pixels with the next along x and along y, over rows spread evenly; 1 where those are all alike."""
     height, width = channel.shape
-    rows = np.arange(0, height - 1, max(1, height * width // NOISE_SAMPLE_PX))
-    here, below = channel[rows].astype(np.float64), channel[rows + 1].astype(np.float64)
+    step = max(1, height * width // NOISE_SAMPLE_PX)
+    here, below = channel[:-1:step].astype(np.float64), channel[1::step].astype(np.float64)
     mean = here.mean()
     here, below = here - mean, below - mean
     variance = float(np.square(here).mean())

@@ -29,11 +29,10 @@ def headline_of(metrics: Metrics) -> str:
     verdict = ""
     if metrics.confounded:
         verdict = f"classes confounded with where their wells lie ({'; '.join(metrics.confounded)}), "
-    if metrics.at_chance:
-        verdict += "not distinguishable from chance"
-        if found.smallest_p > SIGNIFICANCE:
-            verdict += f" (no answers on these wells could be: their smallest p is {found.smallest_p:.2f})"
-        verdict += ", "
+    if found.smallest_p > SIGNIFICANCE:
+        verdict += f"{cannot_tell_text(found.smallest_p)}, "
+    elif metrics.at_chance:
+        verdict += "not distinguishable from chance, "
     after = ""
     is_few = found.smallest_class < FEW_WELLS
     if lead is not None and is_few:
@@ -58,6 +57,11 @@ def headline_of(metrics: Metrics) -> str:
 def wells_text(num_wells: int) -> str:
     """Count wells."""
     return "1 well" if num_wells == 1 else f"{num_wells} wells"
+
+
+def cannot_tell_text(smallest_p: float) -> str:
+    """Say that a test has too few wells for any answers to differ from chance; there is no verdict then."""
+    return f"this test set cannot tell the result from chance (smallest possible p {smallest_p:.2f})"
 
 
 def doses_text(num_top_doses: int) -> str:
