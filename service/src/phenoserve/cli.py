@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
 BundleArgument = Annotated[
