@@ -78,7 +78,7 @@ def on_terminal() -> Callable[..., subprocess.CompletedProcess[str]]:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         command = [str(Path(sys.executable).with_name(program)), *map(str, arguments)]
-        plain = {"TERM": "xterm", "NO_COLOR": "1"}
+        plain = {"TERM": "dumb"}  # no colours
         with subprocess.Popen(
             command, stdout=theirs, stderr=subprocess.PIPE, env=os.environ | plain | environment
         ) as process:

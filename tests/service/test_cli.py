@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -147,6 +148,30 @@ def test_a_piped_result_is_json(tiny_bundle, on_terminal) -> None:
     assert piped["is_ok"]
     assert replay["is_ok"]
     assert {found["output"] for found in replay["differences"]} == OUTPUTS
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_taken_port_is_one_line(tiny_bundle, workers) -> None:
+    """A port that somebody listens on ends `serve` with one line that names it and what to do, and no result."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = runner.invoke(cli.app, ["serve", str(tiny_bundle), "--port", str(port), "--workers", workers])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"phenoserve: 127.0.0.1, port {port}, cannot be listened on (Address already in use). "
+        "Pass another --port or --host, or end what listens there.\n"
+    )
+    assert not result.stdout
+
+
+def test_tune_looks_at_its_file_before_it_measures(tiny_bundle, tmp_path) -> None:
+    """A file that cannot be written is named at once, in one line."""
+    out = tmp_path / "absent" / "phenoserve.env"
+    result = runner.invoke(cli.app, ["tune", str(tiny_bundle), "--out", str(out)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        f"phenoserve: --out {out} cannot be written. Expected a file in a folder that exists."
+    ]
 
 
 def test_the_version_names_the_runtime() -> None:

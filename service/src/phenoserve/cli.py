@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
 BundleArgument = Annotated[
@@ -130,6 +131,9 @@ def serve(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     if settings.workers > 1 and not is_worker:
         raise typer.Exit(_supervise(bundle, settings))
+    if not is_worker:
+        # Found out now rather than after the bundle was read; the server itself opens it again.
+        _door(settings).close()
     supervisor_pid = os.getppid() if is_worker else None
     try:
         engines = load_engines(read_bundle(bundle), settings)
@@ -153,11 +157,24 @@ def serve(
     server.run(None if door_fd is None else [socket.socket(fileno=door_fd)])
 
 
+def _door(settings: Settings) -> socket.socket:
+    """The socket that is listened on, or the command's end."""
+    try:
+        return open_door(settings.host, settings.port)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # Python repeats the address
+        _fail(
+            f"{settings.host or 'every interface'}, port {settings.port}, cannot be listened on ({reason}). "
+            "Pass another --port or --host, or end what listens there.",
+            FAILURE,
+        )
+
+
 def _supervise(bundle: Path, settings: Settings) -> int:
     """Keep several processes of `serve` on one port; the exit code."""
     try:
         manifest = read_bundle(bundle).manifest
-        door = open_door(settings.host, settings.port)
+        door = _door(settings)
         shared = TemporaryDirectory(prefix="phenoserve-metrics-")
     except (BundleError, OSError) as error:
         _fail(str(error), FAILURE)
@@ -201,6 +218,8 @@ def tune(
     as_json: JsonOption = False,
 ) -> None:
     """Measure on an idle machine how a bundle runs fastest, and write it as settings for `serve --env-file`."""
+    if not out.absolute().parent.is_dir() or out.is_dir():
+        _fail(f"--out {out} cannot be written. Expected a file in a folder that exists.", USAGE_ERROR)
     try:
         report = tune_bundle(bundle, device, seconds)
         out.write_text(report.env_file(), "utf-8")
@@ -294,7 +313,7 @@ def _print_report(report: VerifyReport) -> None:
 
 def _settings(env_file: Path | None, flags: dict[str, Any]) -> Settings:
     if env_file is not None and not env_file.is_file():
-        _fail(f"The env file {env_file} is not there. Write it with `phenoserve tune`.", USAGE_ERROR)
+        _fail(f"The env file {env_file} is no file. Write one with `phenoserve tune`.", USAGE_ERROR)
     try:
         return Settings(_env_file=env_file, **flags)  # pyright: ignore[reportCallIssue] (pydantic-settings takes it)
     except ValidationError as error:
