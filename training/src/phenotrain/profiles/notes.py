@@ -139,8 +139,8 @@ def _on_poor_batches(
     gained = is_poor & (num_wider >= MIN_CONTROLS) & ~wells.is_control
     if batch == "plate" and gained.any():
         return (
-            f"{text} `phenotrain profile --batch experiment` corrects {wells_text(int(gained.sum()))} more with a treatment, and leaves "
-            "what differs between plates of one experiment."
+            f"{text} `phenotrain profile --batch experiment` corrects {wells_text(int(gained.sum()))} more with a "
+            "treatment, and leaves what differs between plates of one experiment."
         )
     treated = is_poor & ~wells.is_control
     if treated.any() and not counts[treated].any():
