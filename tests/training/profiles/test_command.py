@@ -195,7 +195,8 @@ def test_roles_follow_the_plates_of_the_manifest(make_screen):
 
     def split_of(split):
         provenance = SimpleNamespace(split=split, recipe={})
-        return SimpleNamespace(manifest=SimpleNamespace(provenance=provenance))
+        manifest = SimpleNamespace(provenance=provenance, control="EMPTY", treatments=("EMPTY", "A"))
+        return SimpleNamespace(manifest=manifest)
 
     made = make_screen()
     train, test = ([f"E{e} plate {p}" for p in range(1, 5)] for e in (1, 2))

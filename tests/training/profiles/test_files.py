@@ -140,7 +140,7 @@ def test_plates_with_too_few_controls_keep_raw_profiles_and_are_named(make_scree
         found.wells.wells["well_id"][poor]
     )
     assert list(raw["Metadata_is_corrected"]) == list(~poor)
-    assert set(raw.loc[poor, "Metadata_why_uncorrected"]) == {"3 control wells on its plate, 4 needed"}
+    assert set(raw.loc[poor, "Metadata_why_uncorrected"]) == {"3 wells of the control on its plate, 4 needed"}
     read = anndata.read_h5ad(tmp_path / "profiles.h5ad")
     np.testing.assert_array_equal(np.isnan(read.obsm["X_tvn"]).all(axis=1), poor)
     assert "E2 plate 1" in profiles_section(found).html

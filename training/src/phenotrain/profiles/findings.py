@@ -221,7 +221,8 @@ def _fitted(
     """Fit the correction on the wells that it can correct; say of all others why not, `(num_wells,)`."""
     counts = num_controls(wells, batch)
     few = np.array(
-        [f"{count} control wells on its {batch}, {MIN_CONTROLS} needed" for count in counts], dtype=object
+        [f"{wells_text(count)} of the control on its {batch}, {MIN_CONTROLS} needed" for count in counts],
+        dtype=object,
     )
     reasons = np.where(counts < MIN_CONTROLS, few, "")
     if (reasons != "").all():

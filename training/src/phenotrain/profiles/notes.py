@@ -52,7 +52,7 @@ def notes_on_correction(
         notes.append(
             f"Corrected profiles rest on {wells_text(correction.num_training_controls)} of {control} and have "
             f"{dimensions_text(correction.num_components)}, one for every {CONTROLS_PER_COMPONENT} wells "
-            "(`--components` sets another number): unlike treatments can look alike."
+            "(`phenotrain profile --components` sets another number): unlike treatments can look alike."
         )
     return notes
 
@@ -104,9 +104,11 @@ def notes_on_draws(activity: pd.DataFrame, num_draws: int) -> list[str]:
     if num_needed > num_judged:
         what = f"no q can fall below {SIGNIFICANCE}"
     if smallest <= 1 / (1 + num_draws):
-        return [f"With {num_draws} pseudo-treatments {what}; draw more (`--draws`)."]
+        return [f"With {num_draws} pseudo-treatments {what}; draw more (`phenotrain profile --draws`)."]
     few = f"With so few controls on these plates (smallest possible p {smallest:.3f}) {what}"
-    return [f"{few}; judge fewer at a time (`--treatment`), or put more controls on a plate."]
+    return [
+        f"{few}; judge fewer at a time (`phenotrain profile --treatment`), or put more controls on a plate."
+    ]
 
 
 def wells_text(num_wells: int) -> str:
@@ -137,8 +139,8 @@ def _on_poor_batches(
     gained = is_poor & (num_wider >= MIN_CONTROLS) & ~wells.is_control
     if batch == "plate" and gained.any():
         return (
-            f"{text} `--batch experiment` corrects {wells_text(int(gained.sum()))} more with a treatment, and leaves "
-            "what differs between plates of one experiment."
+            f"{text} `phenotrain profile --batch experiment` corrects {wells_text(int(gained.sum()))} more with a "
+            "treatment, and leaves what differs between plates of one experiment."
         )
     treated = is_poor & ~wells.is_control
     if treated.any() and not counts[treated].any():
