@@ -1,5 +1,6 @@
 """The whole line: a simulated screen in, a killed and resumed run, a bundle that the service's own code verifies."""
 
+import json
 import os
 import signal
 import subprocess
@@ -89,7 +90,7 @@ def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
     assert "Simulated" in manifest.provenance.dataset.name
     assert manifest.provenance.split["protocol"] == "leave-experiment-out"
     assert set(manifest.provenance.split["learned_wells"]) == {"HUVEC-1"}
-    assert "simulated" in done.stderr
+    assert "simulated" in json.loads(done.stdout)["headline"]
     assert set(pd.read_csv(held_out)["experiment"]) == {"HUVEC-2"}
     page = (bundle / "report" / "report.html").read_text(encoding="utf-8")
     assert "simulated" in page.lower()

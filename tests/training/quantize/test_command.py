@@ -54,7 +54,9 @@ def test_both_precisions_are_added_and_answer_nearly_the_same(screen, bundle, tm
     monkeypatch.setattr("phenotrain.quantize.measure.MAX_LOSS", 1.0)
     console, out = Console(file=io.StringIO(), width=200), tmp_path / "out"
     digest = read_bundle(bundle.path).digest
-    assert quantize_command(console, asked(screen, bundle.path, out)) == 0, console.file.getvalue()
+    assert quantize_command(console, asked(screen, bundle.path, out), as_json=True) == 0, (
+        console.file.getvalue()
+    )
     assert read_bundle(bundle.path).digest == digest
     made = read_bundle(out)
     assert list(made.goldens) == ["fp32", "int8", "fp16"]
@@ -83,7 +85,7 @@ def test_a_screen_that_the_bundle_did_not_learn_from_is_refused(screen, bundle, 
     stated = bundle.manifest.provenance.model_copy(update={"split": {}})
     other = write_bundle(tmp_path / "other", dataclasses.replace(tiny_contents(), provenance=stated))
     console, out = Console(file=io.StringIO(), width=200), tmp_path / "out"
-    assert quantize_command(console, asked(screen, other.path, out)) == 1
+    assert quantize_command(console, asked(screen, other.path, out), as_json=True) == 1
     assert "expected some of both" in console.file.getvalue()
     assert not out.exists()
 
@@ -91,5 +93,10 @@ def test_a_screen_that_the_bundle_did_not_learn_from_is_refused(screen, bundle, 
 def test_a_screen_of_other_stains_is_refused(screen, bundle, tmp_path):
     """A dataset whose stains are not the bundle's is refused, with both."""
     console = Console(file=io.StringIO(), width=200)
-    assert quantize_command(console, asked(screen, bundle.path, tmp_path / "out", dataset="bbbc013")) == 1
+    assert (
+        quantize_command(
+            console, asked(screen, bundle.path, tmp_path / "out", dataset="bbbc013"), as_json=True
+        )
+        == 1
+    )
     assert "The bundle takes the stains Hoechst" in console.file.getvalue()

@@ -58,9 +58,11 @@ def _prediction(name: str, answer: Prediction) -> RenderableType:
         f"forest: {answer.forest.treatment}, {_number(answer.forest.probability)}",
     ]
     if answer.prediction_set is None:
-        parts.append("no prediction set")
+        parts.append(f"no prediction set{_why(answer.prediction_set_reason)}")
     if answer.in_distribution is None:
-        parts.append("not known whether it is like what the model learned from")
+        parts.append(
+            f"not known whether it is like what the model learned from{_why(answer.distribution_reason)}"
+        )
     else:
         is_like = "like" if answer.in_distribution else "UNLIKE"
         parts.append(f"{is_like} what the model learned from")
@@ -98,6 +100,10 @@ def _explanation(name: str, answer: Explanation) -> RenderableType:
         table.add_row("with all", _number(answer.stains.logit))
         parts.append(table)
     return Group(*parts)
+
+
+def _why(reason: str | None) -> str:
+    return "" if reason is None else f": {reason}"
 
 
 def _table(first: str, *others: str) -> Table:
