@@ -184,7 +184,7 @@ def no_images(shape: tuple[int, ...], dtype: str) -> dict[str, np.ndarray]:
 async def test_what_is_no_image_is_never_in_distribution(
     ask, told_apart, size, dtype, format_version
 ) -> None:
-    """Where no distance is too large, and with a bundle of format 5, blank, saturated, noise and geometric stacks are out of distribution."""
+    """Even where no distance is too large, blank, saturated, noise and geometric stacks are out of distribution."""
     engine, _ = told_apart
     if format_version == 5:
         engine = Engine.load(read_bundle(FORMAT_1.with_name("format-5")), device="cpu", num_threads=1)
