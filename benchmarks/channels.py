@@ -5,7 +5,8 @@
 The CSV is what `phenotrain run --held-out` writes: held-out sites and the files of their channels. Every site is asked
 as it is, with each pair of channels swapped, and with each channel copied over each other. `--also` adds the stack
 whose channels are the TIFFs of a folder, in the order of their names. Printed are the shares flagged by the distance
-alone, by the order of the stains alone, and by either, each test at the limit that the bundle holds.
+alone, by the order of the stains alone, by pixels that no image has (a channel twice), and by any, each test at the
+limit that the bundle holds.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from rich.table import Table
 from phenoclient.images import read_channel
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
+from phenoserve.stack import find_notices
 
 BATCH = 16
 
@@ -41,19 +43,21 @@ def spoilt(stack: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield "one copied", stack[copied]
 
 
-def flags(engine: Engine, stack: np.ndarray) -> dict[str, list[tuple[bool, bool]]]:
-    """Ask about a stack in every form: whether the distance, and whether the order of the stains flags it."""
+def flags(engine: Engine, stack: np.ndarray) -> dict[str, list[tuple[bool, bool, bool]]]:
+    """Ask about a stack in every form: whether the distance, the order of the stains, and its pixels flag it."""
     calibration = engine.bundle.calibration
     if calibration is None:
         raise SystemExit(f"{engine.bundle.path} has no calibration. Expected a bundle of format 2 or later.")
-    forms, found = list(spoilt(stack)), defaultdict[str, list[tuple[bool, bool]]](list)
+    forms, found = list(spoilt(stack)), defaultdict[str, list[tuple[bool, bool, bool]]](list)
     for start in range(0, len(forms), BATCH):
         part = forms[start : start + BATCH]
         embeddings = engine.answer(np.stack([changed for _, changed in part])).embedding
         for (name, changed), embedding in zip(part, embeddings, strict=True):
             mismatch = calibration.mismatch(changed, engine.bundle.manifest.input.downsample)
             is_far = not calibration.in_distribution(calibration.distance(embedding), None)
-            found[name].append((is_far, calibration.looks_swapped(mismatch)))
+            notices = find_notices(changed, engine.bundle.manifest.input.channels)
+            is_unusable = any(notice.is_unusable for notice in notices)
+            found[name].append((is_far, calibration.looks_swapped(mismatch), is_unusable))
     return found
 
 
@@ -76,14 +80,14 @@ def main() -> None:
     if options.also is not None:
         sets[str(options.also)] = [sorted(options.also.glob("*.tif*"))]
     for title, stacks in sets.items():
-        total = defaultdict[str, list[tuple[bool, bool]]](list)
+        total = defaultdict[str, list[tuple[bool, bool, bool]]](list)
         for paths in stacks:
             for name, found in flags(engine, np.stack([read_channel(path) for path in paths])).items():
                 total[name] += found
-        table = Table("stack", "number", "distance", "stain order", "either", title=title)
+        table = Table("stack", "number", "distance", "stain order", "pixels", "any", title=title)
         for name, found in total.items():
-            far, swapped = np.array(found).T
-            shares = (far.mean(), swapped.mean(), (far | swapped).mean())
+            flagged = np.array(found)
+            shares = (*flagged.mean(axis=0), flagged.any(axis=1).mean())
             table.add_row(name, str(len(found)), *(f"{share:.3f}" for share in shares))
         Console().print(table)
 

@@ -153,3 +153,42 @@ async def test_a_copied_channel_is_told_once(ask, told_apart) -> None:
         ).json()
     assert [notice["code"] for notice in body["stack"]["notices"]] == ["repeated_channel"]
     assert body["in_distribution"] is False
+
+
+def no_images(shape: tuple[int, ...], dtype: str) -> dict[str, np.ndarray]:
+    """Stacks `(channel, y, x)` that show no cells whatever they were taken of."""
+    generator = np.random.default_rng(5)
+    top = 1.0 if dtype == "float32" else float(np.iinfo(dtype).max)
+    _, height, width = shape
+    y, x = np.mgrid[:height, :width]
+    uniform = generator.uniform(0, 1, shape)
+    shares = {
+        "zeros": np.zeros(shape),
+        "a constant": np.full(shape, 0.4),
+        "saturated": np.ones(shape),
+        "half saturated": np.minimum(2 * gaussian_filter(uniform, (0, 2, 2)), 1),
+        "uniform noise": uniform,
+        "Gaussian noise": np.clip(generator.normal(0.5, 0.1, shape), 0, 1),
+        "Poisson noise": generator.poisson(20, shape) / 100,
+        "salt and pepper": generator.choice([0, 0.5, 1], shape, p=[0.02, 0.96, 0.02]),
+        "a gradient": np.broadcast_to(x / (width - 1) * 0.9, shape),
+        "a checkerboard": np.broadcast_to((x // 8 + y // 8) % 2 * 0.8 + 0.1, shape),
+        "single pixels": np.broadcast_to((x + y) % 2 * 0.8 + 0.1, shape),
+    }
+    return {name: (top * share).astype(dtype) for name, share in shares.items()}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("size", [(64, 64), (70, 200), (256, 256)])
+@pytest.mark.parametrize("format_version", [5, 6])
+async def test_what_is_no_image_is_never_in_distribution(
+    ask, told_apart, size, dtype, format_version
+) -> None:
+    """Even where no distance is too large, blank, saturated, noise and geometric stacks are out of distribution."""
+    engine, _ = told_apart
+    if format_version == 5:
+        engine = Engine.load(read_bundle(FORMAT_1.with_name("format-5")), device="cpu", num_threads=1)
+    async with ask(engine) as client:
+        for name, stack in no_images((6, *size), dtype).items():
+            answer = await client.post("/predict", content=tiff(stack), headers=HEADERS)
+            assert answer.json()["in_distribution"] is False, name

@@ -13,8 +13,8 @@ from phenotrain.evaluate.headline import wells_text
 
 NUM_RESAMPLES: Final = 1999
 MIN_JUDGED_WELLS: Final = 6
-"""Fewest wells that carry a verdict: chance puts five wells all on one side of a level in 2 / 2^5 = 6 % of cases, six
-in 3 %. Fewer wells give numbers, from `MIN_WELLS` on with an interval, and no verdict."""
+"""Fewest wells that carry a verdict: chance puts five wells on one side of a level in 2 / 2^5 = 6 % of cases, six in
+3 %. Fewer wells give numbers, from `MIN_WELLS` on with an interval, and no verdict."""
 
 
 @dataclass(frozen=True)
