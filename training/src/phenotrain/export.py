@@ -35,6 +35,7 @@ from phenotrain.recipe import Recipe
 from phenotrain.report import Overlay, ReportContext, Section, build_report, card_markdown
 from phenotrain.report.calibration import calibration_section
 from phenotrain.report.dose_fit import dose_fit_section
+from phenotrain.report.encoder import encoder_section
 from phenotrain.report.explanation import explanation_section
 from phenotrain.report.profiles import profiles_section
 from phenotrain.report.section import render
@@ -111,10 +112,12 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
         differences = check_parity(learned.graph, model_onnx, stacks)
     console.print(f"ONNX against Keras: largest difference {max(differences.values()):.1e}")
     with uncounted_step("Findings", console):
-        sections = _sections(made, model_onnx, console)
+        sections = [encoder_section(learned.encoder), *_sections(made, model_onnx, console)]
     with uncounted_step("Report and bundle", console):
+        # The manifest's recipe names the encoder that the bundle holds, whatever it was chosen from.
+        recipe = made.recipe.with_encoder(export=learned.encoder.exported)
         learned_from = {"learned_wells": learned_wells(cache.sites, made.split.roles)}
-        provenance = provenance_of(cache, made.recipe, {**made.split.description, **learned_from})
+        provenance = provenance_of(cache, recipe, {**made.split.description, **learned_from})
         overlays: list[Overlay] = []
 
         def pictures() -> list[Section]:
@@ -137,6 +140,7 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
             packages=package_versions(),
             dose_probability=_dose_probability(made),
             sections=sections,
+            encoder=learned.encoder.text,
         )
         contents = BundleContents(
             name=made.name,

@@ -1,6 +1,6 @@
 """The whole line: plates in, a verified bundle out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -125,6 +125,7 @@ def run(request: RunRequest, console: Console) -> RunResult:
         seed=recipe.seed,
         simulated=cache.simulated,
     )
+    metrics = replace(metrics, exported_encoder=learned.encoder.exported)
     bundle = export(
         Export(
             cache=cache,

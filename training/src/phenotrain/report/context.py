@@ -43,6 +43,7 @@ class ReportContext:
         packages: Versions of the packages that made the bundle.
         dose_probability: What `phenotrain.evaluate.dose_probability` found.
         sections: Further parts, in order; each brings its own heading, figures and numbers.
+        encoder: Which encoder the bundle holds, in a sentence; empty where there is no bundle.
     """
 
     name: str
@@ -59,3 +60,4 @@ class ReportContext:
     packages: Mapping[str, str]
     dose_probability: DoseTable
     sections: Sequence[Section] = ()
+    encoder: str = ""
