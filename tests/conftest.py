@@ -1,8 +1,14 @@
 """What the tests share: a tiny bundle, the real images, and an environment without the service's settings."""
 
+import contextlib
+import fcntl
 import importlib.util
 import os
+import pty
+import struct
+import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,3 +68,28 @@ def _plain_environment(monkeypatch):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests come first, so that no worker is left alone with them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="session")
+def on_terminal() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command of this environment with its standard output on a terminal of 24 lines of 80 columns."""
+
+    def run(program: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        command = [str(Path(sys.executable).with_name(program)), *map(str, arguments)]
+        plain = {"TERM": "dumb"}  # no colours
+        with subprocess.Popen(
+            command, stdout=theirs, stderr=subprocess.PIPE, env=os.environ | plain | environment
+        ) as process:
+            os.close(theirs)
+            said = bytearray()
+            # Linux ends the reading of a terminal whose other side is closed with an error.
+            with contextlib.suppress(OSError), os.fdopen(ours, "rb", buffering=0) as terminal:
+                while piece := terminal.read(65536):
+                    said += piece
+            _, stderr = process.communicate()
+        text = said.decode().replace("\r\n", "\n")
+        return subprocess.CompletedProcess(command, process.returncode, text, stderr.decode())
+
+    return run

@@ -164,7 +164,12 @@ def explanation_body(stack: np.ndarray, params: httpx.QueryParams) -> dict:
 
 def stains_body(params: httpx.QueryParams) -> dict:
     channels = params["channels"].split(",") if "channels" in params else CHANNELS
-    return {"values": dict(zip(channels, (1.5, -0.25), strict=True)), "baseline_logit": -0.5, "logit": 0.75}
+    return {
+        "values": dict(zip(channels, (1.5, -0.25), strict=True)),
+        "baseline": "field_mean",
+        "baseline_logit": -0.5,
+        "logit": 0.75,
+    }
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -2,6 +2,7 @@ import json
 import socket
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import httpx
@@ -111,7 +112,12 @@ def test_explain_tells_of_the_stains_when_asked(run, service, stack_file, tmp_pa
     (answer,) = lines(
         run("explain", stack_file, "--stains", "--png", tmp_path / "a.png", "--tiff", tmp_path / "a.tif")
     )
-    assert answer["stains"] == {"values": {"DNA": 1.5, "RNA": -0.25}, "baseline_logit": -0.5, "logit": 0.75}
+    assert answer["stains"] == {
+        "values": {"DNA": 1.5, "RNA": -0.25},
+        "baseline_logit": -0.5,
+        "logit": 0.75,
+        "baseline": "field_mean",
+    }
     asked = [request.url.params.get("stains") for request in service.requests]
     assert asked == [None, "true", "true", None]
 
@@ -202,7 +208,6 @@ def test_an_overlay_is_of_one_stack(run, service, stack_file, tmp_path):
     ("status", "code", "exit_code"),
     [
         (400, "unknown_channels", ExitCode.REFUSED),
-        (401, "key_missing", ExitCode.REFUSED),
         (413, "body_too_large", ExitCode.REFUSED),
         (415, "not_a_tiff", ExitCode.REFUSED),
         (422, "wrong_channels", ExitCode.REFUSED),
@@ -217,6 +222,50 @@ def test_an_error_answer_is_one_line_and_an_exit_code(run, service, stack_file, 
     result = run("predict", stack_file)
     assert result.exit_code == exit_code
     assert message(result) == f"phenoclient: {status} {code}: A detail."
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "key_missing"), (403, "key_wrong")])
+def test_a_key_that_is_missing_or_wrong_names_its_option(run, service, stack_file, status, code):
+    """Where the service asks for a key, the line says by which option and variable the command takes it."""
+    service.next_answers = [problem(status, code)]
+    result = run("predict", stack_file)
+    assert result.exit_code == ExitCode.REFUSED
+    assert message(result) == (
+        f"phenoclient: {status} {code}: A detail. "
+        "On the command line: --api-key KEY, or the variable PHENOCLIENT_API_KEY."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (
+            ["predict", "FILE"],
+            ["IFN-beta, probability 0.75", "versus control", "like what the model learned"],
+        ),
+        (["embed", "FILE"], ["embedding, ", " numbers: "]),
+        (["explain", "FILE", "--stains"], ["IFN-beta: the evidence is strongest", "+1.5", "-0.25"]),
+        (["bundle"], ["channels, in order", "DNA, RNA", "EMPTY, IFN-beta"]),
+    ],
+)
+def test_a_terminal_gets_tables_and_a_pipe_json(on_terminal, url, run, stack_file, arguments, shown):
+    """On a terminal an answer is laid out for eyes; with --json, and where it is piped, it is a line of JSON."""
+    arguments = [str(stack_file) if argument == "FILE" else argument for argument in arguments]
+    looked_at = on_terminal("phenoclient", *arguments, PHENOCLIENT_URL=url)
+    assert (looked_at.returncode, looked_at.stderr) == (0, "")
+    assert "{" not in looked_at.stdout
+    for text in shown:
+        assert text in looked_at.stdout
+    assert all(len(line) <= 80 for line in looked_at.stdout.splitlines())
+    (piped,) = lines(run(*arguments))
+    asked = on_terminal("phenoclient", *arguments, "--json", PHENOCLIENT_URL=url).stdout
+    assert json.loads(asked) == piped
+
+
+def test_the_version_is_one_line():
+    """`--version` prints the package's version and ends."""
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"phenoclient {metadata.version('phenoserve-client')}\n")
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, "too_many_requests"), (503, "not_ready")])

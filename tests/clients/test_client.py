@@ -101,7 +101,9 @@ def test_the_stains_are_explained_when_asked_for(client, service, stack):
     """`stains=True` travels as a parameter and gives the value of every stain; without it there is none."""
     assert client.explain(stack).stains is None
     answer = client.explain(stack, stains=True)
-    assert answer.stains == StainAttribution({"DNA": 1.5, "RNA": -0.25}, baseline_logit=-0.5, logit=0.75)
+    assert answer.stains == StainAttribution(
+        {"DNA": 1.5, "RNA": -0.25}, baseline_logit=-0.5, logit=0.75, baseline="field_mean"
+    )
     client.explain_overlay(stack, stains=True)
     client.explain_overlay(stack)
     asked = [request.url.params.get("stains") for request in service.requests]

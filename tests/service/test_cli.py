@@ -1,8 +1,11 @@
 """The command line: settings from flags and environment, and clear endings."""
 
+import json
 import shutil
+import socket
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -124,13 +127,59 @@ def test_a_bad_bundle_ends_in_a_sentence(command: str, altered) -> None:
     assert not result.stdout
 
 
-def test_verify_prints_every_difference(tiny_bundle) -> None:
-    """`verify` prints a row for each output of each golden stack, and ends with 0."""
-    result = runner.invoke(cli.app, ["verify", str(tiny_bundle), "--device", "cpu"])
-    assert result.exit_code == 0
-    for output in ("embedding", "projection", "logits", "versus_control", "heatmap", "forest"):
+OUTPUTS = {"embedding", "projection", "logits", "versus_control", "heatmap", "forest"}
+
+
+def test_verify_prints_every_difference(tiny_bundle, on_terminal) -> None:
+    """On a terminal `verify` prints a row for each output of each golden stack, and ends with 0."""
+    result = on_terminal("phenoserve", "verify", tiny_bundle, "--device", "cpu")
+    assert result.returncode == 0
+    for output in OUTPUTS:
         assert result.stdout.count(f" {output} ") == 2
     assert " ok " in result.stdout
+
+
+def test_a_piped_result_is_json(tiny_bundle, on_terminal) -> None:
+    """`verify` prints JSON where its output is piped, and on a terminal with --json."""
+    arguments = ["verify", str(tiny_bundle), "--device", "cpu"]
+    piped = json.loads(runner.invoke(cli.app, arguments).stdout)
+    assert piped == json.loads(on_terminal("phenoserve", *arguments, "--json").stdout)
+    (replay,) = piped["replays"]
+    assert piped["is_ok"]
+    assert replay["is_ok"]
+    assert {found["output"] for found in replay["differences"]} == OUTPUTS
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_taken_port_is_one_line(tiny_bundle, workers) -> None:
+    """A port that somebody listens on ends `serve` with one line that names it and what to do, and no result."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = runner.invoke(cli.app, ["serve", str(tiny_bundle), "--port", str(port), "--workers", workers])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"phenoserve: 127.0.0.1, port {port}, cannot be listened on (Address already in use). "
+        "Pass another --port or --host, or end what listens there.\n"
+    )
+    assert not result.stdout
+
+
+def test_tune_looks_at_its_file_before_it_measures(tiny_bundle, tmp_path) -> None:
+    """A file that cannot be written is named at once, in one line."""
+    out = tmp_path / "absent" / "phenoserve.env"
+    result = runner.invoke(cli.app, ["tune", str(tiny_bundle), "--out", str(out)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        f"phenoserve: --out {out} cannot be written. Expected a file in a folder that exists."
+    ]
+
+
+def test_the_version_names_the_runtime() -> None:
+    """`--version` prints the package's version and ONNX Runtime's in one line."""
+    result = runner.invoke(cli.app, ["--version"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"phenoserve {metadata.version('phenoserve')} (onnxruntime ")
+    assert result.stdout.count("\n") == 1
 
 
 def test_a_mismatch_fails_verify(tiny_bundle, monkeypatch) -> None:
@@ -140,7 +189,7 @@ def test_a_mismatch_fails_verify(tiny_bundle, monkeypatch) -> None:
     monkeypatch.setattr(cli, "verify_bundle", lambda *_: (report.__class__(report.bundle, "cpu", wrong),))
     result = runner.invoke(cli.app, ["verify", str(tiny_bundle)])
     assert result.exit_code == 1
-    assert " OFF " in result.stdout
+    assert not json.loads(result.stdout)["is_ok"]
     assert "golden stacks" in result.stderr
 
 

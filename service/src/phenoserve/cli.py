@@ -1,12 +1,16 @@
 """The command `phenoserve`: serve a bundle, verify one, or tune the service to this machine."""
 
 import inspect
+import json
 import logging
 import os
+import platform
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final, NoReturn
@@ -17,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from phenoserve.bundle import BundleError, Manifest, read_bundle
-from phenoserve.engine import Device, EngineError
+from phenoserve.engine import RUNTIME_VERSION, Device, EngineError
 from phenoserve.http import create_app
 from phenoserve.http.keys import ApiKeysError
 from phenoserve.http.metrics import SHARED_FOLDER_VARIABLE, forget_process
@@ -38,9 +42,9 @@ ENV_FILE_VARIABLE: Final = "PHENOSERVE_ENV_FILE"
 logger = logging.getLogger(__name__)
 
 app = typer.Typer(
-    help="Serves what phenotrain learned from fluorescence microscopy.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
 BundleArgument = Annotated[
@@ -55,7 +59,29 @@ EnvFileOption = Annotated[
 ]
 
 
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print the result as JSON, as is done where the output is no terminal."),
+]
 InheritedOption = Annotated[int | None, typer.Option(hidden=True, help="Set by the supervisor.")]
+
+
+def _print_version(asked: bool) -> bool:
+    if asked:
+        runtime = f"onnxruntime {RUNTIME_VERSION}, Python {platform.python_version()}"
+        typer.echo(f"phenoserve {metadata.version('phenoserve')} ({runtime})")
+        raise typer.Exit
+    return asked
+
+
+@app.callback()
+def _prepare(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
+    """Serves what phenotrain learned from fluorescence microscopy."""
 
 
 def _with_settings_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -105,6 +131,9 @@ def serve(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     if settings.workers > 1 and not is_worker:
         raise typer.Exit(_supervise(bundle, settings))
+    if not is_worker:
+        # Found out now rather than after the bundle was read; the server itself opens it again.
+        _door(settings).close()
     supervisor_pid = os.getppid() if is_worker else None
     try:
         engines = load_engines(read_bundle(bundle), settings)
@@ -128,11 +157,24 @@ def serve(
     server.run(None if door_fd is None else [socket.socket(fileno=door_fd)])
 
 
+def _door(settings: Settings) -> socket.socket:
+    """The socket that is listened on, or the command's end."""
+    try:
+        return open_door(settings.host, settings.port)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # Python repeats the address
+        _fail(
+            f"{settings.host or 'every interface'}, port {settings.port}, cannot be listened on ({reason}). "
+            "Pass another --port or --host, or end what listens there.",
+            FAILURE,
+        )
+
+
 def _supervise(bundle: Path, settings: Settings) -> int:
     """Keep several processes of `serve` on one port; the exit code."""
     try:
         manifest = read_bundle(bundle).manifest
-        door = open_door(settings.host, settings.port)
+        door = _door(settings)
         shared = TemporaryDirectory(prefix="phenoserve-metrics-")
     except (BundleError, OSError) as error:
         _fail(str(error), FAILURE)
@@ -173,15 +215,21 @@ def tune(
     seconds: Annotated[
         float, typer.Option(min=0.01, max=60, help="Seconds of each measurement; there are a few dozen.")
     ] = 1.0,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure on an idle machine how a bundle runs fastest, and write it as settings for `serve --env-file`."""
+    if not out.absolute().parent.is_dir() or out.is_dir():
+        _fail(f"--out {out} cannot be written. Expected a file in a folder that exists.", USAGE_ERROR)
     try:
         report = tune_bundle(bundle, device, seconds)
         out.write_text(report.env_file(), "utf-8")
     except (BundleError, EngineError, OSError) as error:
         _fail(str(error), FAILURE)
-    _print_tuning(report)
-    typer.echo(f"Written to {out}. Serve with: phenoserve serve {bundle} --env-file {out}")
+    if not _wants_json(as_json):
+        _print_tuning(report)
+        typer.echo(f"Written to {out}. Serve with: phenoserve serve {bundle} --env-file {out}")
+        return
+    _print_json({"env_file": str(out), **asdict(report)})
 
 
 @app.command()
@@ -190,14 +238,18 @@ def verify(
     device: Annotated[
         Device, typer.Option(help="Where to replay the golden stacks.", envvar="PHENOSERVE_DEVICE")
     ] = "auto",
+    as_json: JsonOption = False,
 ) -> None:
     """Verify a bundle's files and replay its golden stacks; exit with 1 if anything is off."""
     try:
         reports = verify_bundle(bundle, device)
     except (BundleError, EngineError) as error:
         _fail(str(error), FAILURE)
-    for report in reports:
-        _print_report(report)
+    if _wants_json(as_json):
+        _print_json({"is_ok": all(report.ok for report in reports), "replays": [*map(_replay, reports)]})
+    else:
+        for report in reports:
+            _print_report(report)
     if not all(report.ok for report in reports):
         _fail("The bundle does not answer its golden stacks as it must.", FAILURE)
 
@@ -222,6 +274,25 @@ def _print_tuning(report: TuneReport) -> None:
         typer.echo(f"A lone stack on {threads} threads: {1e3 * seconds:.1f} ms")
 
 
+def _replay(report: VerifyReport) -> dict[str, Any]:
+    manifest = report.bundle.manifest
+    return {
+        "bundle": {"name": manifest.name, "version": manifest.version, "digest": report.bundle.digest},
+        "precision": report.bundle.precision,
+        "device": report.active_device,
+        "is_ok": report.ok,
+        "differences": [{**asdict(difference), "is_ok": difference.ok} for difference in report.differences],
+    }
+
+
+def _wants_json(as_json: bool) -> bool:
+    return as_json or not sys.stdout.isatty()
+
+
+def _print_json(result: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
+
+
 def _print_report(report: VerifyReport) -> None:
     manifest = report.bundle.manifest
     title = f"{manifest.name} {manifest.version}, {report.bundle.precision} on {report.active_device}"
@@ -242,7 +313,7 @@ def _print_report(report: VerifyReport) -> None:
 
 def _settings(env_file: Path | None, flags: dict[str, Any]) -> Settings:
     if env_file is not None and not env_file.is_file():
-        _fail(f"The env file {env_file} is not there. Write it with `phenoserve tune`.", USAGE_ERROR)
+        _fail(f"The env file {env_file} is no file. Write one with `phenoserve tune`.", USAGE_ERROR)
     try:
         return Settings(_env_file=env_file, **flags)  # pyright: ignore[reportCallIssue] (pydantic-settings takes it)
     except ValidationError as error:

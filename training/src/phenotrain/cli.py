@@ -13,19 +13,21 @@ from phenotrain.protocols.options import AskedProtocol, ChosenEncoder, Controls
 from phenotrain.quantize.cli import quantize
 from phenotrain.simulate.cli import simulate
 from phenotrain.tensorflow_start import start_tensorflow
-from phenotrain.terminal import AsJson, messages
+from phenotrain.terminal import AsJson, data_folder, messages
 
 app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 
-def _print_version(asked: bool) -> None:
+def _print_version(asked: bool) -> bool:
     if asked:
         versions = (metadata.version(name) for name in ("phenoserve-training", "tensorflow"))
         typer.echo("phenotrain {} (tensorflow {})".format(*versions))
         raise typer.Exit
+    return asked
 
 
 @app.callback()
@@ -51,9 +53,7 @@ def run(
     dataset: Annotated[
         str, typer.Argument(help="Name of a shipped description, or the path of a .toml file.")
     ],
-    data: Annotated[
-        Path, typer.Argument(help="Folder of the table and the images.", exists=True, file_okay=False)
-    ],
+    data: Annotated[Path, typer.Argument(help="Folder of the table and the images.", callback=data_folder)],
     bundle: Annotated[Path, typer.Argument(help="Folder to write the bundle to; must not exist.")],
     recipe: Annotated[
         str, typer.Option(help="default, reference, laptop, demo, or the path of a .toml file.")

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -12,6 +13,16 @@ AsJson: TypeAlias = Annotated[
     bool,
     typer.Option("--json", help="Print the result as JSON, as is done where the output is no terminal."),
 ]
+
+
+def data_folder(value: Path) -> Path:
+    """Takes the argument that names a dataset's folder, or ends the command with what was passed in its place."""
+    if not value.is_dir():
+        what = "is a file" if value.exists() else "does not exist"
+        raise typer.BadParameter(
+            f"{value} {what}. Expected the dataset, and after it the folder of its table."
+        )
+    return value
 
 
 def messages() -> Console:

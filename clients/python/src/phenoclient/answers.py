@@ -182,6 +182,7 @@ def _stain_attribution(fields: Fields) -> StainAttribution | None:
         values=record.numbers("values"),
         baseline_logit=record.number("baseline_logit"),
         logit=record.number("logit"),
+        baseline=record.text("baseline") if record.has("baseline") else None,
     )
 
 

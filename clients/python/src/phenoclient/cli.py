@@ -1,9 +1,10 @@
-"""The command `phenoclient`: one JSON line a stack on standard output, everything else on standard error."""
+"""The command `phenoclient`: answers on standard output, as JSON lines where piped; all else on standard error."""
 
 import io
 import json
 import logging
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -11,6 +12,7 @@ import numpy as np
 import stamina
 import typer
 from jaxtyping import Float32
+from rich.console import Console
 from stamina.typing import RetryDetails
 
 from phenoclient.calls import EmbeddingKind
@@ -18,22 +20,25 @@ from phenoclient.client import Client
 from phenoclient.console import (
     DEFAULT_URL,
     ApiKey,
+    AsJson,
     Timeout,
     Url,
     client_of,
     errors_as_exit_codes,
     names_of,
     tell,
+    wants_json,
     write,
 )
 from phenoclient.images import holds_one_channel, tiff_of
 from phenoclient.plate.command import plate, report
+from phenoclient.readable import readable, readable_bundle
 from phenoclient.results import Embedding, Explanation, Prediction
 from phenoclient.settings import TIMEOUT_S
 
 app = typer.Typer(
     name="phenoclient",
-    help="Send stacks of fluorescence channels to a phenoserve service; print its answers as JSON lines.",
+    help="Send stacks of fluorescence channels to a phenoserve service; print its answers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -70,8 +75,20 @@ OneStack: TypeAlias = Annotated[
 ]
 
 
+def _print_version(asked: bool) -> bool:
+    if asked:
+        typer.echo(f"phenoclient {metadata.version('phenoserve-client')}")
+        raise typer.Exit
+    return asked
+
+
 @app.callback()
-def _prepare() -> None:
+def _prepare(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
     logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters is in the errors
     stamina.instrumentation.set_on_retry_hooks([_tell_of_retry])
 
@@ -84,13 +101,14 @@ def predict(
     channels: Channels = None,
     one_stack: OneStack = None,
     timeout: Timeout = TIMEOUT_S,
+    as_json: AsJson = False,
 ) -> None:
     """Print the probability of every treatment, and the set of those the stack is compatible with."""
     reasons: dict[str, None] = {}
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         for stack in _stacks(files, one_stack=one_stack):
             answer = client.predict(stack, channels=names_of(channels))
-            _print_answer(stack, answer)
+            _print_answer(stack, answer, as_json=as_json)
             if answer.in_distribution is False:
                 tell(_out_of_distribution(stack, answer))
             reasons |= dict.fromkeys(
@@ -114,13 +132,14 @@ def embed(
         Path | None,
         typer.Option(help="Also write the embeddings to this file, float32 (stack, dim)."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the embedding."""
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         embeddings: list[Float32[np.ndarray, " dim"]] = []
         for stack in _stacks(files, one_stack=one_stack):
             answer = client.embed(stack, kind=kind, channels=names_of(channels))
-            _print_answer(stack, answer)
+            _print_answer(stack, answer, as_json=as_json)
             embeddings.append(answer.embedding)
         if npy is not None:
             content = io.BytesIO()
@@ -152,6 +171,7 @@ def explain(
     tiff: Annotated[
         Path | None, typer.Option(help="Also write the float32 map, at the field's size, to this file.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print where in the field, and in which stains, the evidence for a treatment lies (Grad-CAM, Shapley values)."""
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
@@ -161,7 +181,7 @@ def explain(
         names = names_of(channels)
         for stack in stacks:
             answer = client.explain(stack, treatment=treatment, stains=stains, channels=names)
-            _print_answer(stack, answer)
+            _print_answer(stack, answer, as_json=as_json)
             if png is not None:
                 overlay = client.explain_overlay(
                     stack, treatment=answer.treatment, stains=stains, channels=names
@@ -170,6 +190,19 @@ def explain(
             if tiff is not None:
                 heatmap = client.explain_map(stack, treatment=answer.treatment, channels=names)
                 write(tiff, tiff_of(heatmap[np.newaxis]))
+
+
+@app.command()
+def bundle(
+    url: Url = DEFAULT_URL, api_key: ApiKey = None, timeout: Timeout = TIMEOUT_S, as_json: AsJson = False
+) -> None:
+    """Print which bundle is served: its stains in order, its treatments and its control; all of it as JSON."""
+    with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
+        served = client.bundle()
+    if wants_json(as_json):
+        typer.echo(json.dumps(asdict(served), allow_nan=False))
+    else:
+        Console(markup=False, highlight=False).print(readable_bundle(served))
 
 
 app.command()(plate)
@@ -193,11 +226,16 @@ def _are_channels(files: list[Path]) -> bool:
     )
 
 
-def _print_answer(stack: Path | list[Path], answer: Prediction | Embedding | Explanation) -> None:
-    line = json.dumps({"files": _file_names(stack), **asdict(answer)}, default=_plain, allow_nan=False)
-    typer.echo(line)
-    summary = answer.stack
+def _print_answer(
+    stack: Path | list[Path], answer: Prediction | Embedding | Explanation, *, as_json: bool
+) -> None:
     name = _stack_name(stack)
+    if wants_json(as_json):
+        line = json.dumps({"files": _file_names(stack), **asdict(answer)}, default=_plain, allow_nan=False)
+        typer.echo(line)
+    else:
+        Console(markup=False, highlight=False).print(readable(name, answer))
+    summary = answer.stack
     if summary.channel_order in _NAMED:
         tell(f"{name}: channels taken as {', '.join(summary.channels)}, by {_NAMED[summary.channel_order]}.")
     for notice in summary.notices:

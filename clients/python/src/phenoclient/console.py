@@ -1,5 +1,6 @@
 """What the subcommands of `phenoclient` share: common options, messages, and errors as exit statuses."""
 
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ import httpx
 import typer
 
 from phenoclient.client import AsyncClient, Client
-from phenoclient.errors import PhenoclientError
+from phenoclient.errors import KeyMissingError, KeyRefusedError, PhenoclientError
 from phenoclient.exit_codes import ExitCode, exit_code_of
 from phenoclient.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from phenoclient.settings import CONNECT_TIMEOUT_S
@@ -22,6 +23,13 @@ ApiKey: TypeAlias = Annotated[
 ]
 Timeout: TypeAlias = Annotated[
     float, typer.Option(min=0.001, metavar="SECONDS", help="Longest wait for the service to answer.")
+]
+
+AsJson: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print the answers as JSON lines, as is done where the output is no terminal."
+    ),
 ]
 
 AnyClient = TypeVar("AnyClient", Client, AsyncClient)
@@ -63,8 +71,19 @@ def errors_as_exit_codes() -> Generator[None]:
     try:
         yield
     except PhenoclientError as error:
-        tell(str(error))
+        tell(f"{error}{_hint(error)}")
         raise typer.Exit(exit_code_of(error)) from error
+
+
+def wants_json(as_json: bool) -> bool:
+    """Whether answers are printed as JSON: where it was asked for, and where standard output is no terminal."""
+    return as_json or not sys.stdout.isatty()
+
+
+def _hint(error: PhenoclientError) -> str:
+    if isinstance(error, KeyMissingError | KeyRefusedError):
+        return " On the command line: --api-key KEY, or the variable PHENOCLIENT_API_KEY."
+    return ""
 
 
 def tell(message: str) -> None:

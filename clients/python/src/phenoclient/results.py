@@ -193,11 +193,14 @@ class StainAttribution:
         values: By stain, in units of the logit; they sum to `logit - baseline_logit`.
         baseline_logit: The logit with every stain removed.
         logit: The logit with every stain as it is.
+        baseline: What a removed stain is; `field_mean` is its own mean in the field, everywhere. None with an older
+            service.
     """
 
     values: Mapping[str, float]
     baseline_logit: float
     logit: float
+    baseline: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,7 +69,7 @@ function drawn(stains: StainAttribution, treatment: string): HTMLElement[] {
       "p",
       { class: "quiet" },
       `What the pattern of each stain adds to the logit of ${treatment}: bars to the right speak for it, to the left against it. ` +
-        `They lead from ${short(stains.baseline_logit)} (no stain) to ${short(stains.logit)}.`,
+        `They lead from ${short(stains.baseline_logit)} (every stain at its own mean in this field) to ${short(stains.logit)}.`,
     ),
   ];
 }

@@ -114,7 +114,8 @@ def read_bundle(directory: Path) -> Bundle:
     directory = directory.resolve()
     if not os.path.lexists(directory / MANIFEST_FILE):
         raise MissingFileError(
-            f"{directory} holds no {MANIFEST_FILE}. Copy the bundle again from its source."
+            f"{directory} holds no {MANIFEST_FILE}, so it is no bundle. Pass the folder that holds one. "
+            "Copy the bundle again from its source if the file is lost."
         )
     found = list_files(directory)
     content = _read_manifest_bytes(directory)

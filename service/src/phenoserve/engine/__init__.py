@@ -10,9 +10,10 @@ from phenoserve.engine.errors import (
 )
 from phenoserve.engine.graph import Graph
 from phenoserve.engine.precision import WantedPrecision
-from phenoserve.engine.session import ActiveDevice, Device
+from phenoserve.engine.session import RUNTIME_VERSION, ActiveDevice, Device
 
 __all__ = [
+    "RUNTIME_VERSION",
     "ActiveDevice",
     "Device",
     "DeviceUnavailableError",

@@ -62,6 +62,8 @@ class _Runtime(Protocol):
 
 
 _runtime = cast("_Runtime", onnxruntime)
+RUNTIME_VERSION: Final = _runtime.__version__
+"""Of ONNX Runtime."""
 RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
     RuntimeError,
     ValueError,

@@ -241,6 +241,7 @@ def _stains(answered: Answered, treatment: str) -> schemas.StainAttribution | No
     index = manifest.treatments.index(treatment)
     return schemas.StainAttribution(
         values=_by_name(manifest.input.channels, attribution.values[:, index]),
+        baseline="field_mean",
         baseline_logit=float(attribution.baseline[index]),
         logit=float(attribution.full[index]),
     )

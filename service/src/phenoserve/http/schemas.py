@@ -127,7 +127,10 @@ class StainAttribution(_Body):
     """What each stain adds to the logit of the treatment explained: exact Shapley values."""
 
     values: dict[str, float] = Field(description="by stain; they sum to logit - baseline_logit")
-    baseline_logit: float = Field(description="with every stain set to zero after standardisation")
+    baseline: Literal["field_mean"] = Field(
+        description="what a removed stain is: its own mean in this field, everywhere"
+    )
+    baseline_logit: float = Field(description="with every stain removed so")
     logit: float = Field(description="with every stain as it is")
 
 

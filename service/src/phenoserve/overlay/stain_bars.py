@@ -37,7 +37,8 @@ def stain_bars(stains: Sequence[str], values: Sequence[float], width: int) -> Im
     """
     font = ImageFont.load_default(LEGEND_FONT_PX)
     heading = wrapped(
-        f"What each stain adds to the logit of this treatment (Shapley values; together {sum(values):+.3g}).",
+        f"What the pattern of each stain adds to the logit of this treatment (Shapley values; together "
+        f"{sum(values):+.3g}). Baseline: every stain at its own mean in this field.",
         font,
         width,
     )

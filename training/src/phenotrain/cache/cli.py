@@ -11,14 +11,16 @@ from phenotrain.datasets import Description, DescriptionError, load_description
 from phenotrain.plates import PlateError, read_sites
 from phenotrain.splits import without_controls_text
 from phenotrain.task import Task
-from phenotrain.terminal import AsJson, fail, messages, show_result
+from phenotrain.terminal import AsJson, data_folder, fail, messages, show_result
 
 
 def cache(
     dataset: Annotated[
         str, typer.Argument(help="Name of a shipped description, or the path of a .toml file.")
     ],
-    data: Annotated[Path, typer.Argument(help="Data root: the folder of the table and the images.")],
+    data: Annotated[
+        Path, typer.Argument(help="Data root: the folder of the table and the images.", callback=data_folder)
+    ],
     out: Annotated[Path, typer.Argument(help="Folder of the cache; an unfinished one is gone on with.")],
     downsample: Annotated[
         int, typer.Option(min=1, help="Side of the square that is pooled, px; the recipe's.")

@@ -5,16 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from phenotrain.terminal import AsJson, messages
+from phenotrain.terminal import AsJson, data_folder, messages
 
 
 def profile(
     dataset: Annotated[
         str, typer.Argument(help="Name of a shipped description, or the path of a .toml file.")
     ],
-    data: Annotated[
-        Path, typer.Argument(help="Folder of the table and the images.", exists=True, file_okay=False)
-    ],
+    data: Annotated[Path, typer.Argument(help="Folder of the table and the images.", callback=data_folder)],
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.", exists=True, file_okay=False)],
     out: Annotated[
         Path, typer.Argument(help="Folder to write to; a killed run goes on there.", file_okay=False)

@@ -1,6 +1,10 @@
 """UMAP of well profiles: a picture, not a measurement."""
 
-from typing import Final
+import sys
+import warnings
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -22,10 +26,7 @@ def umap_layout(profiles: np.ndarray, *, seed: int) -> np.ndarray | None:
     """
     if len(profiles) < MIN_WELLS:
         return None
-    # umap-learn compiles with Numba and looks for TensorFlow as it is imported: ten seconds.
-    from umap import UMAP
-
-    reducer = UMAP(
+    reducer = _umap()(
         n_neighbors=min(NUM_NEIGHBOURS, len(profiles) - 1),
         min_dist=0.3,
         metric="cosine",
@@ -33,6 +34,19 @@ def umap_layout(profiles: np.ndarray, *, seed: int) -> np.ndarray | None:
         n_jobs=1,
     )
     return np.asarray(reducer.fit_transform(profiles - profiles.mean(axis=0)), dtype=np.float64)
+
+
+def _umap() -> type[Any]:
+    """Import umap-learn, which compiles with Numba: seconds."""
+    # It would import TensorFlow too, for a part that is not used here: ten seconds more, and TensorFlow's chatter.
+    is_hidden = sys.modules.setdefault("tensorflow", cast("ModuleType", None)) is None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ImportWarning)  # says that the part is missing
+            return import_module("umap").UMAP
+    finally:
+        if is_hidden:
+            del sys.modules["tensorflow"]
 
 
 def drawn_rows(num_wells: int, *, seed: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from rich.console import Console
 from phenotrain.protocols.options import ChosenEncoder, Controls
 from phenotrain.splits import Protocol
 from phenotrain.tensorflow_start import start_tensorflow
-from phenotrain.terminal import AsJson, messages
+from phenotrain.terminal import AsJson, data_folder, messages
 
 _Dataset = Annotated[str, typer.Argument(help="Name of a shipped description, or the path of a .toml file.")]
 _Treatments = Annotated[
@@ -23,7 +23,7 @@ _Treatments = Annotated[
 def splits(
     dataset: _Dataset,
     data: Annotated[
-        Path, typer.Argument(help="Folder of the table; images are not read.", exists=True, file_okay=False)
+        Path, typer.Argument(help="Folder of the table; images are not read.", callback=data_folder)
     ],
     protocol: Annotated[
         Protocol | None, typer.Option(help="One protocol only.", show_default="all that are possible")
@@ -55,9 +55,7 @@ def splits(
 
 def evaluate(
     dataset: _Dataset,
-    data: Annotated[
-        Path, typer.Argument(help="Folder of the table and the images.", exists=True, file_okay=False)
-    ],
+    data: Annotated[Path, typer.Argument(help="Folder of the table and the images.", callback=data_folder)],
     out: Annotated[Path, typer.Argument(help="Folder to write report.html and metrics.json to.")],
     protocol: Annotated[
         Protocol | None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from phenotrain.terminal import AsJson, messages
+from phenotrain.terminal import AsJson, data_folder, messages
 
 
 class Lower(StrEnum):
@@ -22,9 +22,7 @@ def quantize(
     ],
     data: Annotated[
         Path,
-        typer.Argument(
-            help="Folder of the screen that the bundle learned from.", exists=True, file_okay=False
-        ),
+        typer.Argument(help="Folder of the screen that the bundle learned from.", callback=data_folder),
     ],
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.", exists=True, file_okay=False)],
     out: Annotated[Path, typer.Argument(help="Folder to write the new bundle to; must not exist.")],

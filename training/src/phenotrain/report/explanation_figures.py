@@ -89,7 +89,8 @@ def ratios(findings: ExplanationFindings) -> str:
             _point(axes, place, ratio, CLASSIFIER_COLOUR, horizontal=True)
         axes.axvline(1.0, color=CONTROL_COLOUR, linewidth=1, linestyle="--")
         axes.set_xscale("log", base=2)
-        bounds = [bound for _, ratio in drawn for bound in _bounds(ratio)]
+        # A map may have no share at all in some wells, for which a logarithm has no place.
+        bounds = [bound for _, ratio in drawn for bound in _bounds(ratio) if bound > 0]
         exponents = np.arange(np.floor(np.log2(min(*bounds, 0.5))), np.ceil(np.log2(max(*bounds, 2.0))) + 1)
         axes.set_xticks(2.0**exponents, [f"{2.0**exponent:g}" for exponent in exponents])
         axes.set_xlim(2.0 ** exponents[0], 2.0 ** exponents[-1])
