@@ -52,6 +52,4 @@ def well_runs(wells: Iterable[str]) -> list[str]:
 
 def _follows(before: str, well: str) -> bool:
     one, other = _WELL.fullmatch(before), _WELL.fullmatch(well)
-    return (
-        one is not None and other is not None and one[1] == other[1] and int(other[2]) == int(one[2]) + 1
-    )
+    return one is not None and other is not None and one[1] == other[1] and int(other[2]) == int(one[2]) + 1

@@ -59,8 +59,8 @@ class TableDescription(_Part):
     """For a column of the sites table, the name it has in the metadata table; of several, the first that exists."""
     defaults: dict[Column, OneOrMore] = {}
     """What stands in a cell that is blank or whose column is absent: templates, the first not blank counts."""
-    concentration_unit: str = ""
-    """Unit of `treatment_conc` as the source records it: a note for readers, with which nothing is computed."""
+    concentration_unit: str | dict[str, str] = ""
+    """Unit of `treatment_conc`, or one for each treatment or series: a word beside doses, not computed with."""
 
     @field_validator("path")
     @classmethod
@@ -76,6 +76,12 @@ class TableDescription(_Part):
             for text in texts:
                 Template(text)
         return value
+
+    def unit_of(self, treatment: str, series: str = "") -> str:
+        """Unit of the doses of a treatment and series; empty where none is stated."""
+        if isinstance(self.concentration_unit, str):
+            return self.concentration_unit
+        return self.concentration_unit.get(series) or self.concentration_unit.get(treatment, "")
 
     def names(self, column: Column) -> tuple[str, ...]:
         """Names under which a column may appear in the metadata table, most preferred first."""
