@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -24,7 +25,9 @@ def test_command_builds_a_cache(run, make_screen, tmp_path):
         screen.root / "description.toml", screen.root, tmp_path / "cache", "--downsample", 2, "--workers", 1
     )
     assert result.exit_code == 0, result.stderr
-    assert "6 sites of 2 x 11 x 13" in result.stderr
+    made = json.loads(result.stdout)
+    assert made["num_sites"] == 6
+    assert made["field"] == {"channels": 2, "height": 11, "width": 13}
     assert FieldCache.open(tmp_path / "cache").downsample == 2
 
 
@@ -38,7 +41,7 @@ def test_command_fails_with_the_reason_and_offers_the_way_out(run, make_screen, 
     assert "E_1_B01_1: images/E/Plate1/B01_s1_w1.png: is missing" in result.stderr
     result = run(*words, "--skip-incomplete")
     assert result.exit_code == 0
-    assert "1 sites left out" in result.stderr
+    assert json.loads(result.stdout)["num_left_out"] == 1
 
 
 def test_treated_plates_without_controls_are_named_before_images_are_read(run, make_screen, tmp_path):
