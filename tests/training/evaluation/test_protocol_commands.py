@@ -214,6 +214,7 @@ def asked(screen: Path, out: Path, **changes):
         "cache": None,
         "treatments": ("IFN-gamma", "IFN-omega"),
         "weights": None,
+        "encoder": None,
         "skip_incomplete": False,
         "num_workers": 1,
         "held_out": None,

@@ -175,9 +175,7 @@ def _validation_plates(screen: Screen, plates: list[str], test: str) -> list[str
     return sorted(whole, key=lambda plate: left[plate] < 2)
 
 
-def _dealt_wells(
-    screen: Screen, request: Request, share_of: Callable[[int], dict[Role, int]]
-) -> np.ndarray:
+def _dealt_wells(screen: Screen, request: Request, share_of: Callable[[int], dict[Role, int]]) -> np.ndarray:
     """Deal the wells of each treatment out, those of the control plate by plate."""
     wells = pd.DataFrame(
         {
