@@ -72,20 +72,26 @@ def test_a_lead_that_is_shown_needs_no_words():
         (
             0.5,
             1.0,
-            (f" The trained encoder loses to the untrained one here, 0.50 against 1.00 of the untrained one, which "
-            f"so few wells cannot decide; {WAY_OUT}."),
+            (
+                f" The trained encoder loses to the untrained one here, 0.50 against 1.00 of the untrained one, which "
+                f"so few wells cannot decide; {WAY_OUT}."
+            ),
         ),
         (
             1.0,
             1.0,
-            (f" The trained encoder does no better than the untrained one here, 1.00 against 1.00 of the untrained "
-            f"one, which so few wells cannot decide; {WAY_OUT}."),
+            (
+                f" The trained encoder does no better than the untrained one here, 1.00 against 1.00 of the untrained "
+                f"one, which so few wells cannot decide; {WAY_OUT}."
+            ),
         ),
         (
             1.0,
             0.5,
-            (" The trained encoder reaches 1.00 against 0.50 of the untrained one: so few wells cannot tell whether "
-            "training helped."),
+            (
+                " The trained encoder reaches 1.00 against 0.50 of the untrained one: so few wells cannot tell whether "
+                "training helped."
+            ),
         ),
     ],
 )
