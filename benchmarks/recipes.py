@@ -192,7 +192,7 @@ def main(
                 screen,
                 work / f"cache_{base.downsample}",
                 downsample=base.downsample,
-                progress=console.is_terminal,
+                console=console,
             )
             split = split_sites(
                 cache.sites,

@@ -250,9 +250,10 @@ def _tiny_calibration(
     )
     descriptions = np.stack([describe_channels(stack, STAIN_POOLING * downsample) for stack in stacks])
     # All stains look alike in random numbers: what stands here is of the right form and flags none of them.
-    stains = StainOrder(mean=descriptions.mean(axis=0), whitening=np.eye(descriptions.shape[2]))
+    of_each = np.repeat(descriptions.mean(axis=0)[np.newaxis], len(treatments), axis=0)
+    stains = StainOrder(mean=of_each, whitening=np.eye(descriptions.shape[2]))
     stain_order = StainOrderSpec(
-        max_mismatch=100.0, false_positive_rate=0.1, num_sites=len(stacks), num_control_sites=num_controls
+        max_mismatch=100.0, false_positive_rate=0.1, num_sites=len(stacks), num_validation_sites=num_controls
     )
     spec = CalibrationSpec(
         temperature=1.25,
@@ -260,6 +261,7 @@ def _tiny_calibration(
             coverage=0.9,
             thresholds={name: round(float(generator.uniform(0, 0.4)), 3) for name in treatments},
             num_sites=dict.fromkeys(treatments, 30),
+            num_wells=dict.fromkeys(treatments, 15),
         ),
         out_of_distribution=OutOfDistribution(
             num_neighbours=num_neighbours,
@@ -268,6 +270,8 @@ def _tiny_calibration(
             false_positive_rate=0.1,
             num_references=num_references,
             num_control_sites=num_controls,
+            num_validation_sites=num_controls,
+            num_validation_wells=num_controls // 2,
         ),
         stain_order=stain_order if num_channels > 1 else None,
     )

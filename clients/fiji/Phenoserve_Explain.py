@@ -462,7 +462,7 @@ def probability_table(answer, origin):
     notices = "|".join(
         "%s:%s" % (each["code"], stain) for each in notices_of(answer) for stain in each["channels"] or [""]
     )
-    inside = (answer.get("prediction_set") or {}).get("treatments", ())
+    told = answer.get("prediction_set")
     table = ResultsTable()
     table.setPrecision(4)
     for treatment, probability in sorted(answer["probabilities"].items(), key=lambda pair: -pair[1]):
@@ -474,7 +474,8 @@ def probability_table(answer, origin):
             table.addValue("Versus control", answer["versus_control"][treatment])
         else:
             table.addValue("Versus control", "")
-        table.addValue("In prediction set", "yes" if treatment in inside else "no")
+        is_inside = "" if told is None else "yes" if treatment in told["treatments"] else "no"
+        table.addValue("In prediction set", is_inside)
         table.addValue("Channels taken", origin)
         table.addValue("Notices", notices)
     return table
@@ -508,9 +509,10 @@ def remarks(image, answer, origin):
     if answer.get("in_distribution") is False:
         told.append(
             "The image is unlike what the model learned from: it lies farther from the training sites than %.1f %% of "
-            "the validation controls, or its channels do not look like their stains. Neither probabilities nor "
-            "prediction set can be trusted." % answer["distance"]["percentile"]
+            "the validation controls, or its channels do not look like their stains, or like images at all. Neither "
+            "probabilities nor prediction set can be trusted." % answer["distance"]["percentile"]
         )
+    told += [answer[name] for name in ("prediction_set_reason", "distribution_reason") if answer.get(name)]
     return told
 
 

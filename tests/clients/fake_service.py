@@ -132,9 +132,12 @@ def stack_body(stack: np.ndarray, params: httpx.QueryParams) -> dict[str, dict]:
         "/predict": {
             "prediction": prediction,
             "probabilities": probabilities,
+            "logits": {"EMPTY": -0.5, "IFN-beta": 0.5986122886681098},
             "versus_control": {"IFN-beta": 0.875},
             "forest": {**prediction, "probabilities": probabilities},
             "prediction_set": {"treatments": ["IFN-beta"], "coverage": 0.9},
+            "prediction_set_reason": None,
+            "distribution_reason": None,
             "in_distribution": bool(stack.max() > 0),
             "distance": {"value": 31.25, "percentile": 62.5},
         },

@@ -15,6 +15,7 @@ from phenoclient.cli import app
 from phenoclient.errors import PhenoclientError
 from phenoclient.exit_codes import EXIT_CODES, ExitCode, exit_code_of
 
+from . import fake_service
 from .fake_service import PNG, FakeService, listening, problem
 
 
@@ -76,6 +77,31 @@ def test_predict_prints_the_set_and_tells_of_a_stack_unlike_all(run, stack_file,
     assert notice.startswith(
         f"phenoclient: {blank} is unlike what the model learned from: its distance is 31.25"
     )
+
+
+def test_predict_tells_once_why_there_is_no_set(monkeypatch, run, stack_file, tmp_path):
+    """Where the bundle gives no set and says nothing of the distribution, each reason is one line for all stacks."""
+    few = {
+        "prediction_set": None,
+        "prediction_set_reason": "No prediction set: too few wells.",
+        "in_distribution": None,
+        "distribution_reason": "Not said whether the stack is in distribution: too few wells.",
+    }
+    told = fake_service.stack_body
+
+    def of_few_wells(stack, params):
+        bodies = told(stack, params)
+        return {**bodies, "/predict": bodies["/predict"] | few}
+
+    monkeypatch.setattr(fake_service, "stack_body", of_few_wells)
+    second = tmp_path / "second.tif"
+    second.write_bytes(stack_file.read_bytes())
+    result = run("predict", stack_file, second)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [{name: answer[name] for name in few} for answer in answers] == [few, few]
+    assert result.stderr.splitlines() == [
+        f"phenoclient: {few[name]}" for name in few if name.endswith("reason")
+    ]
 
 
 def test_explain_tells_of_the_stains_when_asked(run, service, stack_file, tmp_path):

@@ -61,6 +61,7 @@ def test_predict_gives_the_whole_answer_typed(client, stack):
     assert answer.prediction_set == PredictionSet(("IFN-beta",), 0.9)
     assert answer.distance == Distance(value=31.25, percentile=62.5)
     assert answer.in_distribution is True
+    assert answer.logits == {"EMPTY": -0.5, "IFN-beta": 0.5986122886681098}
     assert (answer.stack.height, answer.stack.width, answer.stack.dtype) == (40, 36, "uint16")
     assert (answer.stack.channels, answer.stack.channel_order) == (CHANNELS, "bundle")
     assert answer.bundle.name == "fake"

@@ -34,8 +34,12 @@ ANSWERS = {
     "/explain": (read_explanation, body("/explain")),
     "/bundle": (read_served_bundle, bundle_body()),
 }
-FREE_FORM = {"probabilities", "versus_control", "values"}
-MAY_LACK = {("prediction_set",), ("in_distribution",), ("distance",), ("stains",), ("stack", "notices")}
+FREE_FORM = {"probabilities", "logits", "versus_control", "values"}
+REASONS = ("prediction_set_reason", "distribution_reason")
+MAY_LACK = {
+    *((name,) for name in ("prediction_set", "in_distribution", "distance", "logits", "stains", *REASONS)),
+    ("stack", "notices"),
+}
 NOT_READ = {"manifest.format_version", "manifest.input.downsample", "manifest.input.min_size_px"}
 
 
@@ -69,6 +73,7 @@ WRONG_FIELDS = [
     (route, path, wrong)
     for route, path in FIELDS
     for wrong in (None, True, [None], "text", {"a": "b"})
+    if not (wrong == "text" and path[-1] in REASONS)
     if not (wrong == "text" and isinstance(holder_of(ANSWERS[route][1], path)[path[-1]], str))
     if not (wrong is None and path in MAY_LACK)
     if not (wrong is True and path == ("in_distribution",))

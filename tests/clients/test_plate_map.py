@@ -7,6 +7,7 @@ import pytest
 
 from phenoclient import PlateError
 from phenoclient.plate import Site, read_plate_map
+from phenoclient.plate.plate_map import columns_of
 from phenoclient.plate.rows import ROLE
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -48,7 +49,11 @@ def site(well: str, plate: str = "7", number: str = "1") -> Site:
         ("well,treatment\nA01,Drug A\nA02,drug a\n", "line 3: treatment is 'drug a', and 'Drug A' in line 2"),
         (
             "well,site,treatment\nA01,1,x\nA01,2,y\n",
-            "line 3: tells another treatment of well A01 than line 2",
+            r"line 3: tells another treatment of well A01 than line 2 \(y and x\)",
+        ),
+        (
+            "well,site,treatment,dose\nA01,1,x,1\nA01,2,x,2\n",
+            r"line 3: tells another treatment_conc of well A01 than line 2 \(2.0 and 1.0\)",
         ),
     ],
 )
@@ -115,11 +120,11 @@ def test_wells_that_the_map_lacks_and_wells_without_images_are_told(tmp_path):
         "the plate map does not hold 2 wells with images: A03, A10; what they hold is unknown",
         "there are no images of 1 well of the plate map: A01",
     ]
-    plate_map.check(sites)
+    assert plate_map.fitted(sites).wells == plate_map.wells
     with pytest.raises(
         PlateError, match=r"holds none of the wells with images; it holds A01, A02, and .* B01"
     ):
-        plate_map.check([site("B01")])
+        plate_map.fitted([site("B01")])
 
 
 def test_a_map_without_its_control_says_so(tmp_path):
@@ -128,3 +133,61 @@ def test_a_map_without_its_control_says_so(tmp_path):
     assert plate_map.remarks([site("A02")]) == [
         "no well of the plate map holds the control 'EMPTY'; --control says what the map calls it"
     ]
+
+
+SITES_TABLE = "experiment,plate,well,site,file,cell_type,dose,dose_unit\n"
+SITES_TABLE += "H,1,01B,1,a.png,HUVEC,,\nH,1,B1,2,b.png,HUVEC,,\nH,1,B02,1,c.png,RPE,5,uM\n"
+
+
+def test_a_training_table_whose_columns_have_other_names_is_a_map(tmp_path):
+    """Named columns are read as training's `[table] columns` has them; what differs between sites is not joined."""
+    columns = columns_of("treatment=cell_type")
+    plate_map = read_plate_map(write(tmp_path, SITES_TABLE), "HUVEC", columns=columns)
+    assert [plate_map.row(Site("H", "1", well, "1", {})) for well in ("B01", "B02")] == [
+        {
+            "Metadata_treatment": "HUVEC",
+            "Metadata_treatment_conc": None,
+            "Metadata_treatment_conc_unit": None,
+            ROLE: "control",
+        },
+        {
+            "Metadata_treatment": "RPE",
+            "Metadata_treatment_conc": 5.0,
+            "Metadata_treatment_conc_unit": "uM",
+            ROLE: "treated",
+        },
+    ]
+    assert plate_map.left_out == ("file", "site")
+    (told,) = [said for said in read_plate_map(plate_map.path, "HUVEC").remarks([]) if "treatment" in said]
+    assert "--map-columns treatment=NAME says which does" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cell_type", "'cell_type' cannot be read. Expected WORD=COLUMN"),
+        ("drugs=cell_type", "the words are experiment, plate"),
+        ("treatment=a,treatment=b", "'treatment=b' cannot be read"),
+        ("treatment=cells", "cells is none of the columns experiment, plate"),
+        ("treatment=cell_type,well=cell_type", "cell_type is given for two words"),
+    ],
+)
+def test_columns_that_cannot_be_meant_are_refused(tmp_path, text, message):
+    """A word that is none, and a column that is not there or given twice, is refused with those there are."""
+    with pytest.raises(PlateError, match=message):
+        read_plate_map(write(tmp_path, SITES_TABLE), "HUVEC", columns=columns_of(text))
+
+
+def test_a_map_with_experiments_fits_images_that_tell_none(tmp_path):
+    """Experiments of a map are left away where images tell none, and only while no well could be of two."""
+    text = "experiment,plate,well,treatment\nH,1,B01,x\nG,2,B01,y\nG,1,C01,z\n"
+    plate_map = read_plate_map(write(tmp_path, text), "EMPTY")
+    fitted = plate_map.fitted([site("B01", "1"), site("B01", "2")])
+    assert [fitted.row(site("B01", plate))["Metadata_treatment"] for plate in "12"] == ["x", "y"]
+    two = read_plate_map(write(tmp_path, f"{text}G,1,B01,y\n"), "EMPTY")
+    with pytest.raises(PlateError, match=r"of the experiments G, H.*\{experiment\}"):
+        two.fitted([site("B01", "1")])
+    with pytest.raises(
+        PlateError, match="Expected plates and experiments of one name: rename them in the map"
+    ):
+        plate_map.fitted([site("B01", "Plate1")])

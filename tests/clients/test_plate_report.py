@@ -67,8 +67,11 @@ def test_the_page_holds_every_part_and_asks_nothing_of_the_network(results, tmp_
         assert f">{choice}</option>" in page
     assert "drug &amp; co: 6 wells, 2 doses, 3 untreated wells" in page
     assert "9 sites: channels taken as DNA (order from: numbers)." in page
-    for notice in ("dead_channel:DNA", "saturated_channel:DNA"):
-        assert f'<code>{notice}</code></td><td class="number">1</td>\n<td>&lt;7&gt; B06, site 1</td>' in page
+    for notice in (
+        "DNA shows nothing: all pixels are alike.",
+        "DNA is saturated: many pixels are at the camera&#39;s limit.",
+    ):
+        assert f'<td>{notice}</td><td class="number">1</td>\n<td>&lt;7&gt; B06</td>' in page
     assert "1 of 1 sites out of distribution; farther out than its plate" in page
     assert page.count('<img src="data:image/png;base64,') == 3
     assert "no file for channel &lt;2&gt;" in page

@@ -1,4 +1,5 @@
 import io
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from hypothesis.extra import numpy as arrays
 
 from phenoclient.errors import StackArgumentError
 from phenoclient.stacks import stack_tiff
+
+PALETTES = json.loads((Path(__file__).parents[1] / "cases" / "palettes.json").read_text("utf-8"))["cases"]
 
 
 def pages(tiff: bytes) -> np.ndarray:
@@ -92,9 +95,11 @@ def write(path: Path, image: np.ndarray, **options) -> Path:
     return path
 
 
-def ramp(*brightest: int) -> np.ndarray:
-    """A palette from black to a colour, `(3, 256)`."""
-    return (np.arange(256) * np.array(brightest)[:, np.newaxis] // 255).astype(np.uint16)
+def palette_of(case: dict) -> np.ndarray:
+    """Red, green and blue of every index, `(3, 256)`."""
+    points = np.array(case["points"])
+    colours = [np.interp(range(256), points[:, 0], points[:, colour]) for colour in (1, 2, 3)]
+    return (np.floor(colours) * case["scale"]).astype(np.uint16)
 
 
 def cut(path: Path) -> Path:
@@ -111,9 +116,6 @@ REFUSED_FILES = {
     "inverted": lambda path: write(path, np.zeros((40, 36), np.uint16), photometric="miniswhite"),
     "a type that is no intensity": lambda path: write(path, np.zeros((40, 36), np.float64)),
     "no image": lambda path: path.write_text("not an image"),
-    "a colour palette": lambda path: write(
-        path, np.zeros((40, 36), np.uint8), photometric="palette", colormap=ramp(65535, 0, 0)
-    ),
     "a strip missing": lambda path: cut(
         write(path, np.arange(1440, dtype=np.uint16).reshape(40, 36), rowsperstrip=8, compression="lzw")
     ),
@@ -132,12 +134,18 @@ def test_a_file_that_cannot_be_a_channel_is_refused_by_name(tmp_path, channel_fi
         stack_tiff([*channel_files, path])
 
 
-def test_a_palette_of_plain_greys_is_grey(tmp_path):
-    """A palette that gives every index its own grey changes nothing; BBBC013's files have one."""
+@pytest.mark.parametrize("case", PALETTES, ids=[case["name"] for case in PALETTES])
+def test_a_lookup_table_is_told_from_a_palette(tmp_path, case):
+    """Indices are intensities where the common table says so, and refused where it does not."""
     path = tmp_path / "w1.tif"
     channel = np.arange(240, dtype=np.uint8).reshape(12, 20)
-    write(path, channel, photometric="palette", colormap=ramp(65535, 65535, 65535))
-    np.testing.assert_array_equal(pages(stack_tiff([path]))[0], channel)
+    options = {"photometric": "palette", "colormap": palette_of(case), "description": case["header"]}
+    write(path, channel, metadata=None, **options)
+    if case["intensities"]:
+        np.testing.assert_array_equal(pages(stack_tiff([path]))[0], channel)
+        return
+    with pytest.raises(StackArgumentError, match="PALETTE"):
+        stack_tiff([path])
 
 
 @pytest.mark.data

@@ -33,6 +33,7 @@ DIGESTS = {
     "format-3": "9fd8fbf95c0aeff4788365d72fe41b2e9682bd88d2a52a30f654db2c53108ca0",
     "format-4": "2a8a1366bafc63468549841dc8d2dac60faa3303f18d1b8607bc22fff5245ace",
     "format-5": "ab32661d4476a29b16a97179d51c532df547ed311c30db6e239be7cad15451fc",
+    "format-6": "6ab13047280753f3f48a2bfb956e085a98dd513966cdc9e475d48c9cb40f3883",
 }
 
 
@@ -49,10 +50,13 @@ def test_format_1_has_no_calibration():
 
 
 def test_formats_before_5_say_nothing_of_the_stains_order():
-    """Bundles of formats 2 to 4 are in distribution by their distance alone; one of format 5 describes its stains."""
+    """Bundles of formats 2 to 4 are in distribution by their distance alone; later ones describe their stains."""
     known = {path.name: read_bundle(path).calibration for path in BUNDLES if path.name != "format-1"}
     assert [name for name, calibration in known.items() if calibration.stain_order is not None] == [
-        "format-5"
+        "format-5",
+        "format-6",
     ]
+    means = [known[name].stain_order.mean.shape for name in ("format-5", "format-6")]
+    assert means == [(1, 6, 12), (5, 6, 12)]
     assert known["format-4"].in_distribution(0.0, known["format-4"].mismatch(STACK, 2))
     assert known["format-4"].mismatch(STACK, 2) is None

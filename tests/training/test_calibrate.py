@@ -18,9 +18,10 @@ def test_prediction_sets_cover_what_they_state(num_sites, coverage):
     assert coverage - noise <= covered <= coverage + 1 / (num_sites + 1) + noise
 
 
-def test_too_few_sites_leave_every_treatment_in_the_set():
-    """Eight sites cannot show a coverage of 0.9; the threshold is then 0, which every probability reaches."""
-    assert conformal_threshold(np.linspace(0.5, 0.9, 8), 0.9) == 0.0
+def test_too_few_sites_carry_no_threshold():
+    """Eight sites cannot show a coverage of 0.9, nine can."""
+    with pytest.raises(ValueError, match="at least 9 sites"):
+        conformal_threshold(np.linspace(0.5, 0.9, 8), 0.9)
     assert conformal_threshold(np.linspace(0.5, 0.9, 9), 0.9) == 0.5
 
 

@@ -9,7 +9,13 @@ from scipy.stats import beta
 
 from phenoserve.bundle import Calibration, CalibrationSpec, OutOfDistribution, PredictionSets
 from phenoserve.engine import Graph
-from phenotrain.calibration_check import Share, check_calibration, reliability
+from phenotrain.calibration_check import (
+    CalibrationFindings,
+    ReliabilityBin,
+    Share,
+    check_calibration,
+    reliability,
+)
 from phenotrain.labelled import Task
 from phenotrain.report.calibration import calibration_section
 
@@ -20,9 +26,15 @@ class Screen:
     """Raw stacks of three stains, with what the check uses of a cache."""
 
     downsample = 2
+    stains = ("DNA", "ER", "RNA")
 
     def __init__(self, stacks) -> None:
-        self.sites = pd.DataFrame({"treatment": ["EMPTY"] * 6 + ["A"] * 6 + ["B"] * 6})
+        self.sites = pd.DataFrame(
+            {
+                "treatment": ["EMPTY"] * 6 + ["A"] * 6 + ["B"] * 6,
+                "well_id": [f"w{site}" for site in range(18)],
+            }
+        )
         self.stacks = stacks
 
     def read(self, rows):
@@ -68,6 +80,7 @@ def test_coverage_and_flags_are_counted_on_the_scored_sites(tiny_module):
                 coverage=0.9,
                 thresholds={"EMPTY": 0.1, "A": 0.1, "B": 0.9},
                 num_sites={"EMPTY": 9, "A": 9, "B": 9},
+                num_wells={"EMPTY": 9, "A": 9, "B": 9},
             ),
             out_of_distribution=OutOfDistribution(
                 num_neighbours=1,
@@ -75,6 +88,8 @@ def test_coverage_and_flags_are_counted_on_the_scored_sites(tiny_module):
                 false_positive_rate=0.05,
                 num_references=6,
                 num_control_sites=1,
+                num_validation_sites=20,
+                num_validation_wells=20,
             ),
         ),
         mean=np.zeros(1024, np.float32),
@@ -92,10 +107,47 @@ def test_coverage_and_flags_are_counted_on_the_scored_sites(tiny_module):
     }
     assert found.mean_set_size == 2
     assert found.flagged["held-out controls"].num == 0
+    assert (found.flagged["held-out treated sites"].num, found.flagged["held-out treated sites"].num_of) == (
+        12,
+        12,
+    )
     assert all(
-        share.num == share.num_of == 6 for name, share in found.flagged.items() if name != "held-out controls"
+        share.num == share.num_of == 6
+        for name, share in found.flagged.items()
+        if not name.startswith("held-out")
     )
 
     section = calibration_section(found, 12)
     assert "less often than they state" in section.html
     assert json.loads(json.dumps(section.numbers))["covered"]["all"]["num"] == 12
+
+
+@pytest.mark.parametrize("num_wells", [1, 8, 9])
+def test_no_word_is_kept_by_sets_that_are_not_given(num_wells):
+    """Below nine wells of a treatment the section says that sets are not given and why, and draws none."""
+    is_given = num_wells >= 9
+    sets = PredictionSets(
+        coverage=0.9,
+        thresholds={"EMPTY": 0.1, "A": 0.1 if is_given else None},
+        num_sites={"EMPTY": 40, "A": 2 * num_wells},
+        num_wells={"EMPTY": 20, "A": num_wells},
+    )
+    share = Share(40, 44, 0.78, 0.97)
+    found = CalibrationFindings(
+        coverage=0.9,
+        num_wells=22,
+        covered={"all": share} if is_given else {},
+        mean_set_size=1.5 if is_given else None,
+        share_single=0.5 if is_given else None,
+        prediction_set_reason=sets.reason,
+        reliability=(ReliabilityBin(0.9, share),),
+        temperature=1.0,
+        false_positive_rate=0.05,
+        flagged={},
+        distribution_reason="Not said whether the stack is in distribution: few.",
+    )
+    html = calibration_section(found, smallest_class=20).html
+    assert ("keep their word" in html) == is_given
+    assert ("No prediction set: a coverage of 0.9 takes 9 wells" in html) != is_given
+    assert "Not said whether" in html
+    assert "flagged as out of distribution:" not in html

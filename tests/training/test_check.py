@@ -17,6 +17,7 @@ from phenotrain.explain.sites import choose_rows
 from phenotrain.export import scored_rows
 from phenotrain.gallery import golden_rows
 from phenotrain.labelled import Labelled, classifier_data, unlabelled_rows, versus_control_data
+from phenotrain.protocols.choose import Asked
 from phenotrain.recipe import Recipe, load_recipe
 from phenotrain.run import RunRequest, plan
 from phenotrain.splits import PROTOCOLS, learnable_roles
@@ -29,14 +30,20 @@ TASK = Task("EMPTY", ("EMPTY", "A", "B"))
 
 
 def drawn_screen(rng: np.random.Generator) -> pd.DataFrame:
-    """A screen of one to three experiments with few plates, doses and wells, odd numbers of controls or none."""
+    """A screen of one to three experiments with few plates, doses and wells, odd numbers of controls or none.
+
+    A third of them are pilots: one experiment, one or two doses, one to three plates each.
+    """
+    is_pilot = rng.random() < 1 / 3
     num_doses, plates_per_dose = int(rng.integers(1, 6)), int(rng.integers(1, 3))
+    if is_pilot:
+        num_doses, plates_per_dose = int(rng.integers(1, 3)), int(rng.integers(1, 4))
     wells, controls = (
         rng.integers(1, 4, 2),
         rng.choice([0, 1, 2, 3, 6], p=[0.05, 0.1, 0.2, 0.25, 0.4], size=64),
     )
     is_uneven, rows = rng.random() < 0.4, []
-    for experiment in range(1, int(rng.integers(1, 4)) + 1):
+    for experiment in range(1, 2 if is_pilot else int(rng.integers(1, 4)) + 1):
         for plate in range(1, num_doses * plates_per_dose + 1):
             dose = 10.0 ** -((plate - 1) // plates_per_dose)
             num_controls = int(controls[plate]) if is_uneven else max(2, int(controls[0]))
@@ -80,7 +87,8 @@ def drawn_recipe(rng: np.random.Generator) -> Recipe:
 def request_of(recipe: Recipe, task: Task) -> RunRequest:
     described = SimpleNamespace(control=task.control, treatments=task.treated)
     description = SimpleNamespace(name="drawn", task=described)
-    return RunRequest(description, None, recipe, None, None, "drawn")
+    asked = Asked(without_controls="leave-out" if recipe.seed % 2 else "refuse")
+    return RunRequest(description, None, recipe, None, None, "drawn", asked=asked)
 
 
 def table_parts(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
@@ -122,7 +130,7 @@ def table_parts(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Reci
 def test_what_passes_the_check_is_not_refused_later(monkeypatch, numbers):
     """Over drawn screens and recipes, whatever the check lets pass is learned, scored and reported on.
 
-    A refusal of the check is an error of the package. More than a quarter of the screens pass.
+    A refusal of the check is an error of the package. More than a quarter of the screens pass, and every protocol.
     """
     monkeypatch.setattr(draws, "NUM_DRAWS", 99)
     monkeypatch.setattr(draws, "NUM_PERMUTATIONS", 99)
@@ -137,8 +145,10 @@ def test_what_passes_the_check_is_not_refused_later(monkeypatch, numbers):
             found["refused"] += 1
             continue
         found["passed"] += 1
+        found[split.protocol] += 1
         table_parts(sites, split.roles, task, recipe)
     assert found["passed"] > len(numbers) / 4, found
+    assert all(found[protocol] for protocol in PROTOCOLS), found
 
 
 @pytest.mark.parametrize("num_top_doses", [1, 2, 3])

@@ -62,20 +62,25 @@ def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
     arguments = ["run", "rxrx2", str(screen), str(bundle), "--recipe", str(recipe), "--work", str(work)]
     held_out = tmp_path / "held_out.csv"
     process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
-    checkpoint = work / "simclr" / "checkpoint.npz"
     deadline = time.monotonic() + 300
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+    while (
+        not list(work.glob("simclr/*/checkpoint.npz"))
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     assert process.poll() is None, process.stderr.read() if process.stderr else ""
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not bundle.exists()
-    (first, *_) = read_log(work / "simclr")
+    (simclr,) = work.glob("simclr/*")
+    (first, *_) = read_log(simclr)
 
     done = phenotrain(*arguments, "--held-out", str(held_out))
     (report,) = verify(bundle, device="cpu")
     assert report.ok
-    log = read_log(work / "simclr")
+    assert list(work.glob("simclr/*")) == [simclr]
+    log = read_log(simclr)
     assert log[0] == first, "the finished epoch was trained again"
     assert [row.epoch for row in log] == [0, 1, 2]
     manifest = report.bundle.manifest
@@ -87,6 +92,14 @@ def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
     assert set(pd.read_csv(held_out)["experiment"]) == {"HUVEC-2"}
     page = (bundle / "report" / "report.html").read_text(encoding="utf-8")
     assert "simulated" in page.lower()
+
+    evaluated = phenotrain(
+        "evaluate", "rxrx2", str(screen), str(tmp_path / "out"), "--recipe", str(recipe), "--work", str(work)
+    )
+    assert evaluated.stderr.count("learned before, taken from") == 1, (
+        "the run's own fold is not learned again"
+    )
+    assert len(list(work.glob("simclr/*"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phenotrain import simclr
+from phenotrain import checkpoint, simclr
 from phenotrain.recipe import Recipe
 from phenotrain.training_log import read_log
 
@@ -194,6 +194,30 @@ def test_a_changed_recipe_does_not_go_on_from_the_old_checkpoint(tmp_path):
     simclr.pretrain(SmallScreen(), np.arange(24), recipe(epochs=1), tmp_path)
     with pytest.raises(ValueError, match="another work folder"):
         simclr.pretrain(SmallScreen(), np.arange(24), recipe(epochs=1, temperature=0.7), tmp_path)
+
+
+def test_a_training_is_found_by_what_it_depends_on_and_by_nothing_else(tmp_path):
+    """Its folder is the same for other heads, shares or order of rows, and another for other sites or numbers."""
+    screen, rows, own = SmallScreen(), np.arange(24), recipe()
+    folder = simclr.pretraining_folder(screen, rows, own, tmp_path)
+    after = own.changed(name="other", heads={"epochs": 7}, split={"test_share": 0.3}, forest={"num_trees": 3})
+    assert simclr.pretraining_folder(screen, rows[::-1], after, tmp_path) == folder
+    others = [
+        simclr.pretraining_folder(screen, rows[1:], own, tmp_path),
+        simclr.pretraining_folder(screen, rows, own.changed(seed=own.seed + 1), tmp_path),
+        simclr.pretraining_folder(screen, rows, recipe(temperature=0.7), tmp_path),
+    ]
+    assert len({folder, *others}) == 4
+    assert {other.parent for other in others} == {folder.parent} == {tmp_path / "simclr"}
+
+
+def test_what_is_done_of_a_training_is_said(tmp_path):
+    """Nothing without a checkpoint; then the pass that it goes on after; at the end that it is taken as it is."""
+    assert simclr.known_text(tmp_path, 4) == ""
+    variables = [keras.Variable(np.zeros(2))]
+    for num_done, expected in ((3, f"; goes on after pass 3 of 4 in {tmp_path}"), (4, "; learned before")):
+        checkpoint.save(tmp_path / "checkpoint.npz", variables, "anything", num_done=num_done)
+        assert simclr.known_text(tmp_path, 4).startswith(expected)
 
 
 def test_other_sites_do_not_go_on_from_the_old_checkpoint(tmp_path):

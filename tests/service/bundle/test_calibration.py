@@ -16,6 +16,8 @@ from phenoserve.bundle import (
     BundleError,
     CalibrationError,
     Mismatch,
+    PredictionSets,
+    least_number,
     neighbour_distances,
     read_bundle,
     write_bundle,
@@ -151,6 +153,79 @@ def test_the_limit_itself_is_in_distribution(calibration):
     assert not calibration.in_distribution(distance, Mismatch(np.nextafter(mismatch, np.inf), (0, 1)))
 
 
+@settings(deadline=None)
+@given(st.floats(0.005, 0.5))
+def test_the_least_number_is_the_first_that_carries_the_rate(rate):
+    """With n values the most extreme is passed with probability 1 / (n + 1): at most `rate` from the least n on."""
+    least = least_number(rate)
+    assert 1 / (least + 1) <= rate + 1e-9 < 1 / least + 1e-8
+
+
+def test_the_least_numbers_of_usual_rates():
+    """9 for 10 %, 19 for 5 %, 39 for 2.5 %, 99 for 1 %."""
+    assert [least_number(rate) for rate in (1 - 0.9, 0.05, 0.025, 0.01)] == [9, 19, 39, 99]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 30), st.integers(0, 30))
+def test_a_treatment_of_too_few_wells_leaves_every_stack_without_a_set(first, second):
+    """With coverage 0.9 there is a set exactly from nine wells of every treatment on; else the reason names the few."""
+    counts = {"EMPTY": first, "drug": second}
+    sets = PredictionSets(
+        coverage=0.9,
+        thresholds={name: 0.5 if num >= 9 else None for name, num in counts.items()},
+        num_sites={name: 4 * num for name, num in counts.items()},
+        num_wells=counts,
+    )
+    assert (sets.reason is None) == (min(counts.values()) >= 9)
+    for name, num in counts.items():
+        named = f"{4 * num} sites of {num} well{'' if num == 1 else 's'} of {name}"
+        assert (num < 9) == (named in (sets.reason or ""))
+
+
+@pytest.mark.parametrize(
+    ("num_sites", "threshold", "is_given"), [(8, 0.5, False), (9, 0.5, True), (9, 0.0, False)]
+)
+def test_an_older_bundle_is_judged_by_its_sites(num_sites, threshold, is_given):
+    """Formats before 6 count sites, and wrote 0 where they were too few: no set then either."""
+    sets = PredictionSets(coverage=0.9, thresholds={"EMPTY": threshold}, num_sites={"EMPTY": num_sites})
+    assert (sets.reason is None) == is_given
+    if not is_given:
+        assert f"there were {num_sites} sites of EMPTY." in sets.reason
+        assert "takes 9 sites of every treatment" in sets.reason
+
+
+@settings(deadline=None)
+@given(st.integers(1, 50), st.sampled_from([0.05, 0.025]))
+def test_an_older_bundle_of_too_few_controls_says_nothing_of_the_distribution(calibration, num, rate):
+    """With 5 % the flag takes 19 control sites, with 2.5 % 39; below, neither flag nor swapped channels are told."""
+    old = calibration.spec.out_of_distribution.model_copy(
+        update={
+            "num_control_sites": num,
+            "false_positive_rate": rate,
+            "num_validation_sites": None,
+            "num_validation_wells": None,
+        }
+    )
+    spec = calibration.spec.model_copy(update={"out_of_distribution": old})
+    stains = calibration.stain_order
+    stains = dataclasses.replace(stains, mean=stains.mean[:1])
+    distances = np.zeros(num)
+    judged = dataclasses.replace(calibration, spec=spec, stain_order=stains, control_distances=distances)
+    is_given = num >= {0.05: 19, 0.025: 39}[rate]
+    assert (old.reason is None) == is_given
+    for distance in (0.0, 1e9):
+        assert judged.in_distribution(distance, None) == ((distance == 0) if is_given else None)
+    assert judged.looks_swapped(Mismatch(1e9, (0, 1))) == is_given
+
+
+def test_unusable_pixels_are_never_in_distribution(calibration):
+    """A stack that no image of cells looks like is out of distribution at any distance."""
+    assert calibration.in_distribution(0.0, None, is_usable=True) is True
+    assert calibration.in_distribution(0.0, None, is_usable=False) is False
+
+
+@settings(deadline=None)
 @given(st.data())
 def test_a_treatment_is_in_the_set_from_its_threshold_on(calibration, data):
     """The set holds exactly the treatments whose probability is at least their own threshold, in order."""
@@ -336,7 +411,7 @@ def test_thresholds_of_other_treatments_are_refused(spoiled):
     """A manifest whose thresholds name a treatment that the bundle lacks is refused with the manifest's name."""
     manifest = json.loads((spoiled.path / "manifest.json").read_bytes())
     calibration = manifest["calibration"]
-    for field in ("thresholds", "num_sites"):
+    for field in ("thresholds", "num_sites", "num_wells"):
         calibration["prediction_sets"][field]["DMSO"] = calibration["prediction_sets"][field].pop("EMPTY")
     spoiled.change_manifest(calibration=calibration)
     with pytest.raises(BundleError, match=r"manifest\.json.*thresholds of the treatments"):

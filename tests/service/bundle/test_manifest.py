@@ -198,10 +198,33 @@ CALIBRATIONS = {
     "a threshold above 1": ("prediction_sets", {"thresholds": {"EMPTY": 1.5}}, "thresholds"),
     "other treatments": (
         "prediction_sets",
-        {"thresholds": {"DMSO": 0.5}, "num_sites": {"DMSO": 1}},
+        {"thresholds": {"DMSO": 0.5}, "num_sites": {"DMSO": 20}, "num_wells": {"DMSO": 20}},
         "thresholds of the treatments",
     ),
-    "sites of other treatments": ("prediction_sets", {"num_sites": {"EMPTY": 1}}, "the same treatments"),
+    "sites of other treatments": ("prediction_sets", {"num_sites": {"EMPTY": 1}}, "num_sites of the same"),
+    "wells of other treatments": ("prediction_sets", {"num_wells": {"EMPTY": 1}}, "num_wells of the same"),
+    "a threshold from too few wells": (
+        "prediction_sets",
+        {"thresholds": {"A": 0.5}, "num_sites": {"A": 80}, "num_wells": {"A": 8}},
+        "exactly where it has 9 wells or more",
+    ),
+    "no threshold from enough wells": (
+        "prediction_sets",
+        {"thresholds": {"A": None}, "num_sites": {"A": 9}, "num_wells": {"A": 9}},
+        "exactly where it has 9 wells or more",
+    ),
+    "a limit from too few wells": (
+        "out_of_distribution",
+        {"num_validation_wells": 8},
+        "exactly where there are 9 validation wells or more",
+    ),
+    "no limit from enough wells": (
+        "out_of_distribution",
+        {"max_distance": None},
+        "exactly where there are 9 validation wells or more",
+    ),
+    "sites without wells": ("out_of_distribution", {"num_validation_wells": None}, "together"),
+    "no word of the sites": ("stain_order", {"num_validation_sites": None}, "one of num_validation_sites"),
     "too few references": ("out_of_distribution", {"num_references": 2}, "at least num_neighbours = 3"),
     "no control": ("out_of_distribution", {"num_control_sites": 0}, "num_control_sites"),
     "no room": ("out_of_distribution", {"max_distance": 0.0}, "max_distance"),
@@ -219,11 +242,21 @@ def test_an_impossible_calibration_is_refused_and_named(tiny_bundle, part, field
 
 
 def test_each_version_holds_what_it_has_and_nothing_else(tiny_bundle):
-    """Formats from 2 on need a calibration, from 3 on its components, from 5 on alone it may hold the stains' order."""
+    """Formats from 2 on have a calibration, from 3 on components, from 5 on the stains' order, from 6 on wells."""
     manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
     assert manifest.pop("variants") == {}
+    with pytest.raises(ValidationError, match="from format 6 on"):
+        Manifest.model_validate_json(json.dumps({**manifest, "format_version": 5}), strict=True)
     manifest["format_version"] = 3
     stain_order = manifest["calibration"].pop("stain_order")
+    stain_order["num_control_sites"] = stain_order.pop("num_validation_sites")
+    del manifest["calibration"]["prediction_sets"]["num_wells"]
+    for name in ("num_validation_sites", "num_validation_wells"):
+        del manifest["calibration"]["out_of_distribution"][name]
+    with pytest.raises(ValidationError, match="from format 6 on"):
+        Manifest.model_validate_json(
+            json.dumps({**manifest, "format_version": 6, "variants": {}}), strict=True
+        )
 
     def refused(changed: dict, named: str) -> None:
         with pytest.raises(ValidationError, match=named):

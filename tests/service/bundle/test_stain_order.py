@@ -67,18 +67,33 @@ def test_the_pixel_type_does_not_count(dtype):
 
 
 def stains(num: int) -> StainOrder:
-    """Stains that lie on the axes, one unit of standard deviation each."""
-    return StainOrder(mean=3.0 * np.eye(num, NUM_DESCRIPTORS), whitening=np.eye(NUM_DESCRIPTORS))
+    """Stains that lie on the axes under the only treatment, one unit of standard deviation each."""
+    return StainOrder(mean=3.0 * np.eye(num, NUM_DESCRIPTORS)[np.newaxis], whitening=np.eye(NUM_DESCRIPTORS))
 
 
 def test_the_mismatch_is_worked_out_by_hand():
     """Stains 3 apart on two axes: in order -36, swapped 36, copied 0, and the pair is named."""
     known = stains(4)
-    assert known.mismatch(known.mean).value == pytest.approx(-36)
-    swapped = known.mismatch(known.mean[[0, 3, 2, 1]])
+    [mean] = known.mean
+    assert known.mismatch(mean).value == pytest.approx(-36)
+    swapped = known.mismatch(mean[[0, 3, 2, 1]])
     assert (swapped.value, swapped.channels) == (pytest.approx(36), (1, 3))
-    copied = known.mismatch(known.mean[[0, 1, 2, 0]])
+    copied = known.mismatch(mean[[0, 1, 2, 0]])
     assert (copied.value, copied.channels) == (pytest.approx(0), (0, 3))
+
+
+def test_a_stain_that_a_treatment_changes_is_not_swapped():
+    """Under a treatment that exchanges two stains' looks, their order is not called wrong, and that of others is."""
+    [mean] = stains(4).mean
+    treated = mean.copy()
+    treated[1] = mean[3] + mean[1] / 3
+    treated[3] = mean[1] + mean[3] / 3
+    both = StainOrder(mean=np.stack([mean, treated]), whitening=np.eye(NUM_DESCRIPTORS))
+    alone = stains(4)
+    assert alone.mismatch(treated).value > 0 > both.mismatch(treated).value
+    wrong = both.mismatch(treated[[0, 2, 1, 3]])
+    assert wrong.value > 0
+    assert wrong.channels == (1, 2)
 
 
 @settings(deadline=None)
@@ -86,5 +101,5 @@ def test_the_mismatch_is_worked_out_by_hand():
 def test_every_wrong_order_has_a_pair_that_fits_better_swapped_or_as_well(order):
     """A stack in an order that is not the stains' has a mismatch of at least 0, one in order has not."""
     known = stains(5)
-    value = known.mismatch(known.mean[list(order)]).value
+    value = known.mismatch(known.mean[0][list(order)]).value
     assert (value >= -1e-9) == (list(order) != list(range(5)))

@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 import tifffile
+from scipy.ndimage import gaussian_filter
 
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
@@ -39,7 +40,8 @@ def array(engine) -> np.ndarray:
     """A stack of the bundle's channels, uint16, not square."""
     generator = np.random.default_rng(7)
     num_channels = len(engine.bundle.manifest.input.channels)
-    return generator.gamma(2.0, 300.0, (num_channels, 130, 70)).astype(np.uint16)
+    points = generator.gamma(2.0, 300.0, (num_channels, 130, 70))
+    return gaussian_filter(points, (0, 1, 1)).astype(np.uint16)
 
 
 async def until(is_so: Callable[[], bool]) -> None:

@@ -40,8 +40,8 @@ async def test_predict_is_the_engine_s_answer(ask, engine: Engine, array) -> Non
         response = await client.post("/predict", content=tiff(array), headers=HEADERS)
     body = response.json()
     assert list(body) == [
-        "bundle", "stack", "prediction", "probabilities", "versus_control", "forest",
-        "prediction_set", "in_distribution", "distance",
+        "bundle", "stack", "prediction", "probabilities", "logits", "versus_control", "forest", "prediction_set",
+        "prediction_set_reason", "in_distribution", "distribution_reason", "distance",
     ]  # fmt: skip
     assert body["bundle"] == {"name": "tiny", "version": "1.0.0", "digest": engine.bundle.digest}
     assert body["stack"] == {
@@ -51,6 +51,8 @@ async def test_predict_is_the_engine_s_answer(ask, engine: Engine, array) -> Non
     expected = softmax(answers.logits[0])
     assert list(body["probabilities"]) == list(manifest.treatments)
     np.testing.assert_allclose(values(body["probabilities"]), expected, rtol=1e-5)
+    assert list(body["logits"]) == list(manifest.treatments)
+    np.testing.assert_allclose(values(body["logits"]), answers.logits[0], rtol=1e-6)
     assert list(body["versus_control"]) == list(manifest.treated)
     np.testing.assert_allclose(
         values(body["versus_control"]), 1 / (1 + np.exp(-answers.versus_control[0])), rtol=1e-5

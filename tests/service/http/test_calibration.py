@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from scipy.ndimage import gaussian_filter
 
 from phenoserve.bundle import Calibration, StainOrder, describe_channels, read_bundle, write_bundle
 from phenoserve.engine import Engine
@@ -97,14 +98,15 @@ async def test_the_bundle_route_tells_the_calibration(ask, engine: Engine) -> No
 def told_apart(tiny_module, tmp_path_factory) -> tuple[Engine, np.ndarray]:
     """A bundle that knows what its stains look like, and a stack whose channels look so."""
     generator = np.random.default_rng(12)
-    stack = np.stack([generator.gamma(0.3 * 2**stain, 50, (256, 256)) for stain in range(6)]).astype(
-        np.float32
-    )
+    points = np.stack([generator.gamma(0.3 * 2**stain, 50, (256, 256)) for stain in range(6)])
+    stack = gaussian_filter(points, (0, 1, 1)).astype(np.float32)
     contents = tiny_module.tiny_contents(num_trees=2)
     calibration = contents.calibration
     spec = calibration.spec
-    stains = StainOrder(describe_channels(stack, 8), calibration.stain_order.whitening)
-    in_order = stains.mismatch(describe_channels(stack, 8)).value
+    num_treatments = len(contents.treatments)
+    described = describe_channels(stack, 8)
+    stains = StainOrder(np.stack([described] * num_treatments), calibration.stain_order.whitening)
+    in_order = stains.mismatch(described).value
     spec = spec.model_copy(
         update={
             "stain_order": spec.stain_order.model_copy(update={"max_mismatch": in_order / 2}),

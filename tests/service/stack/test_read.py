@@ -1,5 +1,8 @@
 """What a stack is, whichever way its TIFF was written."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,6 +19,8 @@ from phenoserve.stack import (
 )
 
 from .tiffs import VARIANTS, ome, redescribe, write
+
+PALETTES = json.loads((Path(__file__).parents[2] / "cases" / "palettes.json").read_text("utf-8"))["cases"]
 
 dtypes = st.sampled_from(["uint8", "uint16", "float32"])
 
@@ -117,6 +122,39 @@ def test_indices_and_inverted_intensities_are_refused(photometric: str) -> None:
     colours = {"colormap": np.zeros((3, 256), np.uint16)} if photometric == "palette" else {}
     with pytest.raises(UnsupportedPixelsError, match=photometric.upper()):
         read_stack(write(np.zeros((8, 8), np.uint8), photometric=photometric, **colours))
+
+
+def palette_of(case: dict) -> np.ndarray:
+    """Red, green and blue of every index, `(3, 256)`."""
+    points = np.array(case["points"])
+    colours = [np.interp(range(256), points[:, 0], points[:, colour]) for colour in (1, 2, 3)]
+    return (np.floor(colours) * case["scale"]).astype(np.uint16)
+
+
+@pytest.mark.parametrize("case", PALETTES, ids=[case["name"] for case in PALETTES])
+def test_a_lookup_table_is_told_from_a_palette(case: dict) -> None:
+    """Indices are intensities where the common table says so, and refused where it does not."""
+    indices = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    options = {"photometric": "palette", "colormap": palette_of(case), "description": case["header"]}
+    data = write(indices, metadata=None, **options)
+    if case["intensities"]:
+        np.testing.assert_array_equal(read_stack(data).array, indices)
+        np.testing.assert_array_equal(read_page(data), indices[0])
+        return
+    with pytest.raises(UnsupportedPixelsError, match=r"PALETTE.*Lookup Tables > Grays"):
+        read_stack(data)
+
+
+def test_a_composite_with_a_lookup_table_a_channel_is_intensities() -> None:
+    """An ImageJ composite keeps its pixels, whether its tables stand in ImageJ's metadata or as a palette a page."""
+    array = np.arange(512, dtype=np.uint8).reshape(2, 16, 16)
+    ramp = np.arange(256, dtype=np.uint8)
+    green, grey = np.stack([0 * ramp, ramp, 0 * ramp]), np.stack([ramp] * 3)
+    metadata = {"axes": "CYX", "mode": "composite", "LUTs": [green, grey]}
+    of_green = {"photometric": "palette", "colormap": green.astype(np.uint16) * 256}
+    for options in ({}, of_green):
+        stack = read_stack(write(array, imagej=True, metadata=metadata, **options))
+        np.testing.assert_array_equal(stack.array, array)
 
 
 def test_pages_of_several_samples_are_refused() -> None:

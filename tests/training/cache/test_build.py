@@ -297,7 +297,7 @@ def test_simulated_screen_is_read_as_rxrx2(tmp_path):
     spec = ScreenSpec(
         field_px=32, num_experiments=1, doses=(0.1,), wells_per_treatment=1, control_wells=1, sites_per_well=2
     )
-    simulate_screen(tmp_path / "screen", spec, num_workers=1, progress=False)
+    simulate_screen(tmp_path / "screen", spec, num_workers=1)
     cache = build_cache(load_description("rxrx2"), tmp_path / "screen", tmp_path / "cache", downsample=2)
     assert cache.simulated
     assert cache.field_shape == (6, 16, 16)

@@ -41,6 +41,18 @@ def test_command_fails_with_the_reason_and_offers_the_way_out(run, make_screen, 
     assert "1 sites left out" in result.stderr
 
 
+def test_treated_plates_without_controls_are_named_before_images_are_read(run, make_screen, tmp_path):
+    """A plate of treated wells alone is named with the option that leaves it out, though no image of it can be read."""
+    screen = make_screen()
+    table = screen.root / "metadata.csv"
+    row = "E_9_B01_1,E_9_B01,HUVEC,E,9,B01,1,drug,0.1"
+    table.write_text(f"{table.read_text('utf-8').rstrip()}\n{row}\n", "utf-8")
+    result = run(screen.root / "description.toml", screen.root, tmp_path / "cache", "--workers", 1)
+    told = result.stderr
+    assert "No EMPTY on E plate 9 beside treated wells" in told
+    assert told.index("--without-controls leave-out") < told.index("is missing")
+
+
 def test_help_tells_the_default(run):
     """The help of the number of workers says what it is where none is given."""
     assert "one a core" in run("--help").stdout

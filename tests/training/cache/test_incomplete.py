@@ -92,7 +92,7 @@ def test_a_wrong_folder_is_said_to_be_wrong(make_screen, tmp_path):
     screen = make_screen()
     for path in screen.root.rglob("*.png"):
         path.unlink()
-    with pytest.raises(IncompleteSitesError, match=r"12 channel file.*check the data root"):
+    with pytest.raises(IncompleteSitesError, match=r"12 file.*check the data root"):
         screen.build(tmp_path / "cache", skip_incomplete=True)
     assert not (tmp_path / "cache").exists()
 

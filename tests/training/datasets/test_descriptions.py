@@ -1,7 +1,11 @@
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
+from phenotrain.cache import build_cache
 from phenotrain.datasets import (
     Description,
     DescriptionError,
@@ -57,6 +61,48 @@ def test_own_description_loads_by_path(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(OWN, "utf-8")
     assert load_description(path).stains == ("DNA", "actin")
+
+
+AS_FILES = """path = "{well}_{channel}.png"
+channels = [{ id = "1", stain = "DNA" }, { id = "2", stain = "actin" }]"""
+
+
+def with_images(images):
+    assert OWN.count(AS_FILES) == 1
+    return parse_description(OWN.replace(AS_FILES, images), "mine.toml")
+
+
+def test_stacks_are_described_by_their_stains_alone():
+    """Without {channel} a file holds the whole stack, whose stains are listed in its order, as texts or as tables."""
+    short = with_images('path = "{well}.tif"\nchannels = ["DNA", "actin"]')
+    long = with_images('path = "{well}.tif"\nchannels = [{ stain = "DNA" }, { stain = "actin" }]')
+    assert short == long
+    assert short.stains == short.stack_stains == ("DNA", "actin")
+    assert parse_description(OWN, "mine.toml").stack_stains == ()
+    assert Description.model_validate_json(short.model_dump_json()) == short
+
+
+def test_one_channel_is_a_file_or_a_stack_of_one():
+    """A single channel needs no {channel}, whether it has an id or not."""
+    assert with_images('path = "{well}.png"\nchannels = [{ id = "1", stain = "DNA" }]').stack_stains == ()
+    assert with_images('path = "{well}.png"\nchannels = ["DNA"]').stack_stains == ("DNA",)
+
+
+@pytest.mark.parametrize(
+    ("path", "channels", "found"),
+    [
+        ("{well}_{channel}.png", '["DNA", "actin"]', "2 of 2 channels have no id"),
+        ("{well}_{channel}.png", '[{ id = "1", stain = "DNA" }, "actin"]', "1 of 2 channels have no id"),
+        ("{well}.tif", '[{ id = "w1", stain = "DNA" }, { id = "w2", stain = "actin" }]', "the ids w1, w2"),
+        ("{well}.tif", '[{ id = "w1", stain = "DNA" }, "actin"]', "the ids w1"),
+    ],
+)
+def test_path_and_channels_that_contradict_are_refused_with_both_readings(path, channels, found):
+    """A path for channel files with channels for stacks, or the reverse, is refused, and both ways are shown."""
+    with pytest.raises(DescriptionError) as caught:
+        with_images(f'path = "{path}"\nchannels = {channels}')
+    for words in (found, '{ id = "1", stain = "DNA" }', 'channels = ["DNA", "actin"]'):
+        assert words in str(caught.value)
 
 
 def test_own_file_in_the_working_directory_needs_no_folder(tmp_path, monkeypatch):
@@ -157,3 +203,27 @@ def test_every_shipped_description_is_documented():
     for name in shipped_names():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         assert load_description(name).licence in row
+
+
+def test_the_pages_examples_are_descriptions(tmp_path):
+    """The description on docs/datasets.md parses, and reads files of channels, and with its other [images] stacks."""
+    page = Path(__file__).parents[3].joinpath("docs", "datasets.md").read_text("utf-8")
+    whole, stacks = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    before, images, after = re.split(r"(\[images\].*?(?=\n\[task\]))", whole, flags=re.DOTALL)
+    rng = np.random.default_rng(0)
+    (tmp_path / "P1").mkdir()
+    rows = ["plate,well,row,col,compound,dose"]
+    for row, compound in zip("AB", ("DMSO", "dasatinib"), strict=True):
+        stack = rng.integers(0, 4096, (2, 16, 16), dtype=np.uint16)
+        for channel, name in zip(stack, ("dapi", "gfp"), strict=True):
+            tifffile.imwrite(tmp_path / "P1" / f"{row}07-{name}.tif", channel)
+        tifffile.imwrite(tmp_path / "P1" / f"{row}07.ome.tif", stack, photometric="minisblack")
+        rows.append(f"P1,{row}7,{row},7,{compound},{'' if compound == 'DMSO' else 2.5}")
+    (tmp_path / "layout.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    fields = []
+    for name, section in (("files", images), ("stacks", stacks)):
+        description = parse_description(before + section + after, name)
+        assert description.stains == ("DNA", "tubulin")
+        cache = build_cache(description, tmp_path, tmp_path / name, downsample=2)
+        fields.append(cache.read([0, 1]))
+    np.testing.assert_array_equal(*fields)

@@ -14,9 +14,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from phenotrain.datasets import load_description
+from phenotrain.errors import ScreenError
 from phenotrain.evaluate import Interval, ModelPredictions, Predictions
 from phenotrain.plates import read_sites
-from phenotrain.protocols.choose import folds_of
+from phenotrain.protocols.choose import Asked, folds_of, split_of
 from phenotrain.protocols.cli import splits
 from phenotrain.protocols.reference_table import ReferenceRow
 from phenotrain.recipe import load_recipe
@@ -28,8 +29,10 @@ APP.command()(splits)
 
 
 def printed(*arguments: str) -> str:
-    """What `phenotrain splits` prints on a wide console."""
-    found = CliRunner().invoke(APP, [str(argument) for argument in arguments], env={"COLUMNS": "240"})
+    """What `phenotrain splits` prints on a wide terminal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("phenotrain.protocols.splits_command.wants_json", bool)
+        found = CliRunner().invoke(APP, [str(argument) for argument in arguments], env={"COLUMNS": "240"})
     assert found.exit_code == 0, found.output
     return found.stdout
 
@@ -51,7 +54,7 @@ def table(tmp_path, screen) -> Path:
 
 
 def test_the_command_prints_every_protocol_from_the_table_alone(table):
-    """Without any image, each protocol's folds are printed, the leaking one marked, and why one does not fit."""
+    """Without any image, each protocol's folds are printed, the leaking one marked, and why one is not possible."""
     text = printed("rxrx2", table)
     for title in (
         "leave-experiment-out, fold 1 of 2",
@@ -65,9 +68,11 @@ def test_the_command_prints_every_protocol_from_the_table_alone(table):
     assert "Doses are nested in plates" in text
     one = pd.read_csv(table / "metadata.csv").query("experiment == 'E-1'")
     one.to_csv(table / "metadata.csv", index=False)
-    assert "leave-experiment-out: not on this screen. Expected two or more experiments" in printed(
-        "rxrx2", table
-    )
+    text = printed("rxrx2", table)
+    assert re.search("leave-experiment-out +not possible: there is one experiment, E-1 *\n", text)
+    assert re.search("leave-one-plate-out +taken when none is asked for, 4 folds *\n", text)
+    assert re.search("leave-plate-out +possible when asked for *\n", text)
+    assert ["E-1 plate 4", "E-1 plate 2", "42", "84", "42"] in table_rows(text)
 
 
 def test_a_protocol_that_cannot_be_is_an_error(table):
@@ -76,7 +81,9 @@ def test_a_protocol_that_cannot_be_is_an_error(table):
     one.to_csv(table / "metadata.csv", index=False)
     found = CliRunner().invoke(APP, ["rxrx2", str(table), "--protocol", "leave-experiment-out"])
     assert found.exit_code == 1
-    assert "two or more experiments" in " ".join(found.stderr.split())
+    assert "there is one experiment, E-1. Possible are: leave-plate-out, leave-one-plate-out" in " ".join(
+        found.stderr.split()
+    )
     assert not found.stdout
 
 
@@ -89,7 +96,7 @@ def test_the_counts_printed_for_the_real_rxrx2_are_the_splits_own(data_root, pro
     rows = table_rows(printed("rxrx2", data_root / "rxrx2", "--protocol", protocol))
     description, recipe = load_description("rxrx2"), load_recipe("default")
     sites = read_sites(description, data_root / "rxrx2")
-    made = folds_of(sites, Task.of(description), recipe, protocol)
+    made = folds_of(sites, Task.of(description), recipe, Asked(protocol))
     assert len(made) == {"leave-experiment-out": 2, "reference": 4}.get(protocol, 1)
     expected = []
     for task, split in made:
@@ -120,7 +127,7 @@ def test_the_reference_page_marks_what_leaks_and_keeps_its_numbers(screen):
     descriptions = [
         split.description
         for name in ("reference", "leave-experiment-out")
-        for _, split in folds_of(sites, task, recipe, name)
+        for _, split in folds_of(sites, task, recipe, Asked(name))
     ]
     honest = ReferenceRow(
         "IFN-a",
@@ -201,7 +208,7 @@ def asked(screen: Path, out: Path, **changes):
         "dataset": "rxrx2",
         "data": screen,
         "out": out,
-        "protocol": None,
+        "asked": Asked(),
         "recipe": str(recipe),
         "work": out.with_name("work"),
         "cache": None,
@@ -209,6 +216,8 @@ def asked(screen: Path, out: Path, **changes):
         "weights": None,
         "skip_incomplete": False,
         "num_workers": 1,
+        "held_out": None,
+        "as_json": False,
     } | changes
 
 
@@ -218,14 +227,12 @@ def guessing(monkeypatch) -> list[tuple[np.ndarray, Task, Path]]:
     from phenotrain.protocols import evaluation
 
     given: list[tuple[np.ndarray, Task, Path]] = []
-    shared: list[Path | None] = []
 
-    def learn(cache, roles, task, recipe, work, console, *, pretraining=None):
+    def learn(cache, roles, task, recipe, work, console):
         given.append((roles, task, work))
-        shared.append(pretraining)
         probabilities = np.random.default_rng(len(given)).dirichlet(np.ones(len(task.treatments)), len(cache))
         models = {name: ModelPredictions(probabilities) for name in ("classifier", "forest")}
-        return SimpleNamespace(predictions=Predictions(models))
+        return SimpleNamespace(predictions=Predictions(models), training_log=[])
 
     monkeypatch.setattr(evaluation, "learn", learn)
     return given
@@ -233,19 +240,28 @@ def guessing(monkeypatch) -> list[tuple[np.ndarray, Task, Path]]:
 
 @pytest.mark.training
 def test_evaluate_reports_both_directions_together_and_each_by_itself(simulated, tmp_path, guessing):
-    """Each experiment is learned without once, in a folder of its own; the report pools the answers, without bundle."""
+    """Each experiment is learned without once; the report and the table of test sites pool the answers, no bundle."""
     from phenotrain.protocols.evaluate_command import evaluate_command
 
     out, console = tmp_path / "out", Console(file=io.StringIO(), width=200)
-    assert evaluate_command(console, **asked(simulated, out)) == 0
+    held_out = tmp_path / "held_out.csv"
+    assert evaluate_command(console, **asked(simulated, out, held_out=held_out)) == 0
     assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "report.html"]
+    sites = pd.read_csv(held_out, keep_default_na=False)
+    assert sites["site_id"].is_unique
+    assert (sites["fold"] == sites["experiment"]).all()
+    names = ["EMPTY", "IFN-gamma", "IFN-omega"]
+    assert set(sites["treatment"]) == set(names)
+    probabilities = sites[[f"p_{name}" for name in names]].to_numpy()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(sites["predicted"], np.array(names)[probabilities.argmax(axis=1)])
+    assert all(Path(file).is_file() for files in sites["files"] for file in json.loads(files))
     numbers = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert numbers["headline"].startswith("Held-out experiments HUVEC-1, HUVEC-2, top dose")
     assert "simulated" in numbers["headline"]
     assert [fold["name"] for fold in numbers["folds"]["folds"]] == ["HUVEC-1", "HUVEC-2"]
     assert numbers["test"]["num_wells"] == 4 * (2 * 3 + 4)
     assert numbers["validation"] is None
-    assert len({work for _, _, work in guessing}) == 2
     page = (out / "report.html").read_text()
     assert "Every fold by itself" in page
     assert numbers["headline"] in page.replace("&lt;", "<")
@@ -259,7 +275,10 @@ def test_evaluate_sets_the_leaking_split_beside_an_honest_one(simulated, tmp_pat
     from phenotrain.protocols.evaluate_command import evaluate_command
 
     out, console = tmp_path / "out", Console(file=io.StringIO(), width=200)
-    assert evaluate_command(console, **asked(simulated, out, protocol="reference")) == 0
+    held_out = tmp_path / "held_out.csv"
+    assert (
+        evaluate_command(console, **asked(simulated, out, asked=Asked("reference"), held_out=held_out)) == 0
+    )
     numbers = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)
     rows = [(row["treatment"], row["protocol"], row["leaks"], row["model"]) for row in numbers["table"]]
     assert sorted(rows) == sorted(
@@ -269,8 +288,27 @@ def test_evaluate_sets_the_leaking_split_beside_an_honest_one(simulated, tmp_pat
         for model in ("classifier", "forest")
     )
     assert [len(task.treatments) for _, task, _ in guessing] == [2] * 6
-    assert len({work for _, _, work in guessing}) == 6
+    assert set(pd.read_csv(held_out)["fold"]) == {
+        f"{treatment}, {fold}"
+        for treatment in ("IFN-gamma", "IFN-omega")
+        for fold in ("reference", "HUVEC-1", "HUVEC-2")
+    }
     assert "leaking split" in (out / "report.html").read_text()
+
+
+@pytest.mark.training
+def test_plates_are_held_out_in_turn_and_not_called_an_experiment(simulated, tmp_path, guessing):
+    """With a plate a fold every plate is tested once, and the headline says so, though whole experiments are."""
+    from phenotrain.protocols.evaluate_command import evaluate_command
+
+    out, console = tmp_path / "out", Console(file=io.StringIO(), width=200)
+    assert evaluate_command(console, **asked(simulated, out, asked=Asked("leave-one-plate-out"))) == 0
+    numbers = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert numbers["headline"].startswith("4 plates, each held out in turn, top dose")
+    assert [fold["name"] for fold in numbers["folds"]["folds"]] == [
+        f"HUVEC-{experiment} plate {plate}" for experiment in (1, 2) for plate in (1, 2)
+    ]
+    assert len(guessing) == 4
 
 
 @pytest.mark.training
@@ -281,7 +319,7 @@ def test_plates_too_small_for_a_step_are_found_before_the_work(simulated, tmp_pa
     recipe, out = tmp_path / "plate.toml", tmp_path / "out"
     recipe.write_text('name = "plate"\n[encoder]\nweights = "none"\n[simclr]\nepochs = 1\n')
     console = Console(file=io.StringIO(), width=200)
-    given = asked(simulated, out, protocol="reference") | {"recipe": str(recipe)}
+    given = asked(simulated, out, asked=Asked("reference")) | {"recipe": str(recipe)}
     assert evaluate_command(console, **given) == 1
     assert "of one plate" in console.file.getvalue()
     assert not out.exists()
@@ -307,3 +345,24 @@ def test_evaluate_learns_and_reports(simulated, tmp_path):
     numbers = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)
     models = {found["model"] for found in numbers["test"]["classification"]}
     assert {"classifier", "forest", "majority class", "intensity and cell count"} <= models
+
+
+@pytest.mark.parametrize(
+    "labels", [["--treatment", "IFN-gama"], ["--treatment", "IFN-gamma", "--treatment", "IFNB1"]]
+)
+def test_a_treatment_that_the_table_does_not_have_is_told_once_with_the_nearest(table, labels):
+    """A misspelt treatment ends the command before any protocol, with the labels that may be meant."""
+    found = CliRunner().invoke(APP, ["rxrx2", str(table), *labels], env={"COLUMNS": "240"})
+    assert found.exit_code == 1
+    assert f"The table has no treatment {labels[-1]!r}." in found.stderr
+    assert "'IFN-gamma'" in found.stderr
+    assert "'IFNB-1'" in found.stderr
+    assert not found.stdout
+
+
+def test_a_test_experiment_that_the_table_does_not_have_is_told_with_the_ones_it_has(table):
+    """A misspelt experiment is refused with the table's own names."""
+    description = load_description("rxrx2")
+    sites = read_sites(description, table)
+    with pytest.raises(ScreenError, match=r"no experiment 'E-3'\. It has 'E-1', 'E-2'\. .*--test-experiment"):
+        split_of(sites, Task.of(description), load_recipe("laptop"), Asked(test_experiment="E-3"))

@@ -40,7 +40,7 @@ TASK = Task("EMPTY", ("EMPTY", *SPEC.treatments))
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explained")
-    simulate_screen(folder / "screen", SPEC, num_workers=1, progress=False)
+    simulate_screen(folder / "screen", SPEC, num_workers=1)
     return build_cache(
         load_description("rxrx2"), folder / "screen", folder / "cache", downsample=2, num_workers=1
     )

@@ -47,7 +47,7 @@ def test_no_site_is_shown_twice():
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory, tiny_module):
     folder = tmp_path_factory.mktemp("gallery")
-    simulate_screen(folder / "screen", SPEC, num_workers=1, progress=False)
+    simulate_screen(folder / "screen", SPEC, num_workers=1)
     cache = build_cache(
         load_description("rxrx2"), folder / "screen", folder / "cache", downsample=2, num_workers=1
     )

@@ -1,10 +1,12 @@
 import io
+import re
 
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 
+from phenoserve.stack import StackLimits
 from phenotrain.plates import Fault, FieldForm, ImageError, IncompleteSitesError, decode_image, read_site
 
 RNG = np.random.default_rng(0)
@@ -49,15 +51,16 @@ def test_float_tiff_keeps_its_values():
     np.testing.assert_array_equal(decode_image(tiff(pixels)), pixels)
 
 
+@pytest.mark.parametrize("colour", [(1, 1, 1), (0, 1, 0)], ids=["grey", "green"])
 @pytest.mark.parametrize("scale", [257, 256])
-def test_grey_palette_is_grey(scale):
-    """A palette TIFF whose palette is the grey ramp has its indices for intensities."""
-    ramp = np.tile(np.arange(256) * scale, (3, 1))
+def test_a_ramp_to_one_colour_shows_intensities(scale, colour):
+    """A palette TIFF whose palette runs from black to one colour has its indices for intensities."""
+    ramp = np.arange(256) * scale * np.array(colour)[:, np.newaxis]
     np.testing.assert_array_equal(decode_image(palette_tiff(ramp)), EIGHT)
 
 
-def test_colourful_palette_is_refused():
-    """A palette TIFF of any other palette is refused: its indices are no intensities."""
+def test_another_palette_is_refused():
+    """A palette TIFF of any other palette is refused: its indices need be no intensities."""
     with pytest.raises(ImageError, match="PALETTE"):
         decode_image(palette_tiff(np.tile(np.arange(256)[::-1] * 257, (3, 1))))
 
@@ -154,7 +157,7 @@ def test_error_counts_all_and_shows_twenty():
     """The error of incomplete sites gives the count, the first twenty files and how many more."""
     faults = [Fault(f"s{index:02d}", "f.png", "is missing") for index in range(23)]
     message = str(IncompleteSitesError(faults, "Repair them."))
-    assert message.startswith("23 channel file(s) of 23 site(s) cannot be used. Repair them.")
+    assert message.startswith("23 file(s) of 23 site(s) cannot be used. Repair them.")
     assert "s19: f.png: is missing" in message
     assert "s20" not in message
     assert message.endswith("... and 3 more")
@@ -214,3 +217,108 @@ def test_a_header_of_more_planes_than_pages_is_a_fault(tmp_path):
     files = write(tmp_path, a=tiff(EIGHT, description='{"shape": [4, 37, 53]}', metadata=None))
     (fault,) = read_site(tmp_path, "s", files).faults
     assert "4 planes" in fault.reason
+
+
+STAINS = ("DNA", "actin")
+STACK = np.stack([EIGHT, EIGHT[::-1]])
+
+
+def read_stack_file(folder, content, stains=STAINS):
+    write(folder, stack=content)
+    return read_site(folder, "s", ["stack"], stack_stains=stains)
+
+
+def named(*names):
+    return {"ome": True, "photometric": "minisblack", "metadata": {"axes": "CYX", "Channel": {"Name": names}}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"photometric": "minisblack"},
+        {"photometric": "minisblack", "planarconfig": "separate"},
+        {"photometric": "minisblack", "compression": "zlib"},
+        {"imagej": True, "metadata": {"axes": "CYX", "mode": "composite"}},
+        {"imagej": True, "metadata": {"axes": "CYX", "Labels": ["DNA", "Actin"]}},
+        {"photometric": "palette", "colormap": np.array([[0], [257], [0]]) * np.arange(256)},
+        named("Channel 1", "Channel 2"),
+        named("dna", "ACTIN"),
+    ],
+    ids=["pages", "planar", "zlib", "ImageJ", "ImageJ's labels", "green", "OME", "OME names"],
+)
+def test_a_stack_file_is_its_channels(tmp_path, options):
+    """One file that holds the whole stack gives the channels in the order described, however it was written."""
+    if "colormap" in options:
+        options = {**options, "colormap": options["colormap"].astype(np.uint16)}
+    read = read_stack_file(tmp_path, tiff(STACK, **options))
+    assert read.faults == ()
+    np.testing.assert_array_equal(read.stack, STACK)
+
+
+def test_a_stack_whose_names_are_the_stains_is_put_into_their_order(tmp_path):
+    """Where a file names its channels as the stains, its names decide, as they do in the service."""
+    read = read_stack_file(tmp_path, tiff(STACK, **named("Actin", "DNA")))
+    np.testing.assert_array_equal(read.stack, STACK[::-1])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (tiff(EIGHT), r"holds 1 channel\(s\); expected 2, as \[images\] channels names them: DNA, actin"),
+        (tiff(np.stack([EIGHT] * 3), photometric="minisblack"), r"holds 3 channel\(s\); expected 2"),
+        (imagecodecs.png_encode(EIGHT), r"holds 1 channel\(s\); expected 2"),
+        (imagecodecs.png_encode(np.dstack([EIGHT] * 3)), "PNG in RGB"),
+        (tiff(STACK, photometric="minisblack", metadata={"axes": "ZYX"}), "says Z=2"),
+        (tiff(STACK, imagej=True, metadata={"axes": "TYX"}), "says T=2"),
+        (tiff(np.dstack([EIGHT] * 4), photometric="rgb", extrasamples=["unassalpha"]), "opacity"),
+        (tiff(STACK, **named("actin", "GFP")), r"leaves open which .*'actin' is channel 1.*actin is stain 2"),
+        (tiff(STACK, **named("DNA", "dna")), "leaves open which .*DNA is named more than once"),
+        (tiff(STACK)[:200], "unusable TIFF"),
+        (b"", "is empty"),
+    ],
+    ids=[
+        "one",
+        "three",
+        "PNG",
+        "colours",
+        "depth",
+        "time",
+        "opacity",
+        "another place",
+        "twice",
+        "cut",
+        "empty",
+    ],
+)
+def test_what_is_no_such_stack_is_a_fault_with_the_reason(tmp_path, content, reason):
+    """A file of other channels, of depth, time, colours or opacity, or whose names contradict, is named and refused."""
+    read = read_stack_file(tmp_path, content)
+    (fault,) = read.faults
+    assert (read.stack, fault.file) == (None, "stack")
+    assert re.search(reason, fault.reason), fault.reason
+    assert "?channels=" not in fault.reason
+
+
+def test_a_colour_picture_is_no_stack_of_three_stains(tmp_path):
+    """A picture in RGB is a fault, although it has as many samples as there are stains."""
+    picture = tiff(RNG.integers(0, 256, (37, 53, 3), dtype=np.uint8), photometric="rgb")
+    (fault,) = read_stack_file(tmp_path, picture, ("DNA", "actin", "tubulin")).faults
+    assert "colour picture" in fault.reason
+
+
+def test_dead_and_repeated_channels_of_a_stack_are_faults(tmp_path):
+    """In a stack, a channel of one value and one with another's pixels are named by their stains."""
+    stack = np.stack([EIGHT, np.full_like(EIGHT, 7), EIGHT, EIGHT[::-1]])
+    read = read_stack_file(
+        tmp_path, tiff(stack, photometric="minisblack"), ("DNA", "actin", "tubulin", "Golgi")
+    )
+    assert [(fault.file, fault.reason.partition(";")[0]) for fault in read.faults] == [
+        ("stack", "actin is a dead channel: every pixel is 7"),
+        ("stack", "tubulin holds the same pixels as DNA"),
+    ]
+
+
+def test_a_stack_may_be_as_large_as_files_of_its_channels(monkeypatch, tmp_path):
+    """What is allowed for the file of a channel is allowed for every channel of a stack."""
+    monkeypatch.setattr(StackLimits, "max_decoded_bytes", EIGHT.nbytes)
+    assert read_stack_file(tmp_path, tiff(STACK, photometric="minisblack")).stack is not None

@@ -7,7 +7,7 @@ import pytest
 
 from phenotrain.profiles.activity import phenotypic_activity
 from phenotrain.profiles.correction import fit_correction, reference_rows
-from phenotrain.profiles.draws import can_draw, draw_pseudo_treatments, most_wells
+from phenotrain.profiles.draws import can_draw, draw_pseudo_treatments, drawable_together, most_wells
 from phenotrain.profiles.ranking import average_precision, mean_normalised_ap, normalised_ap
 
 NUM_DRAWS = 199
@@ -64,15 +64,80 @@ def test_p_is_uniform_without_an_effect(make_screen):
     assert p_values.max() > 0.85
 
 
-def test_a_treatment_on_one_plate_has_no_activity(make_screen):
-    """Without another plate there are no positives: mAP and p are missing, and nothing is called active."""
-    made = make_screen(num_experiments=1, num_doses=1)
-    one = made.sites["plate"] == "1"
-    table = activity(
-        type(made)(made.sites[one].reset_index(drop=True), made.embeddings[one], made.roles[one])
-    )
-    assert table[["normalised_map", "p_value", "q_value"]].isna().all(axis=None)
+def on_one_plate(made):
+    """The first plate of a screen."""
+    one = (made.sites["plate"] == "1").to_numpy() & (made.sites["experiment"] == "E1").to_numpy()
+    return type(made)(made.sites[one].reset_index(drop=True), made.embeddings[one], made.roles[one])
+
+
+def test_on_one_plate_a_planted_effect_is_active_and_nothing_else_is(make_screen):
+    """Wells of one plate find each other: a strong effect is active, treatments without one are not."""
+    effect = np.random.default_rng(1).normal(size=24) * 4
+    made = on_one_plate(make_screen(0, {"A": effect}, num_controls=20))
+    table = activity(made, num_draws=999).set_index("treatment")
+    assert list(table["compared_on"]) == ["same plate"] * 3
+    assert table["is_active"].to_dict() == {"A": True, "B": False, "C": False}
+
+
+def test_p_on_one_plate_is_no_smaller_than_it_says_without_an_effect(make_screen):
+    """Over plates with no effect at all, p is at most 0.05 in no more than a tenth, and reaches beyond 0.7."""
+    made = [on_one_plate(make_screen(seed)) for seed in range(24)]
+    p_values = np.concatenate([activity(one, num_draws=99)["p_value"] for one in made])
+    assert (p_values <= 0.05).mean() <= 0.1
+    assert p_values.max() > 0.7
+
+
+def test_copairs_and_our_ranking_agree_on_one_plate(make_screen):
+    """On one plate the normalised mAP that copairs finds is that of our own ranking, too."""
+    made = on_one_plate(make_screen(3, {"A": np.full(24, 0.5)}))
+    corrected = fit_correction(made.wells).apply(made.wells)
+    labels, is_control = made.wells.wells["treatment"].to_numpy(str), made.wells.is_control
+    for row in activity(made, num_draws=19).itertuples():
+        ours = mean_normalised_ap({"1": corrected[labels == row.treatment]}, {"1": corrected[is_control]})
+        assert row.normalised_map == pytest.approx(float(ours), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [
+        ({"wells_per_treatment": 1}, "a single well has no other to find"),
+        ({"num_controls": 4, "wells_per_treatment": 2}, "its plates have too few controls"),
+        ({"num_controls": 5, "wells_per_treatment": 2}, "cannot tell (smallest possible p 0.09)"),
+        ({"num_controls": 3}, "no profile is corrected"),
+    ],
+)
+def test_where_controls_are_too_few_there_is_no_p_and_a_reason(make_screen, shape, why):
+    """A single well, too few controls to draw from, 10 different pairs of 5, no correction: no p, and it says why."""
+    made = on_one_plate(make_screen(**shape))
+    wells = made.wells
+    correction = fit_correction(wells) if shape.get("num_controls", 12) >= 4 else None
+    corrected = np.full((len(wells), 0), np.nan) if correction is None else correction.apply(wells)
+    table = phenotypic_activity(wells, correction, corrected, ("A", "B", "C"), num_draws=99)
+    assert table[["p_value", "q_value"]].isna().all(axis=None)
     assert not table["is_active"].any()
+    assert all(why in reason for reason in table["why_no_p"])
+
+
+def test_repeated_draws_make_no_p_smaller_than_the_different_ones_allow(make_screen):
+    """4 plates of 4 controls give 4^4 different pseudo-treatments of a well each: p is 1/257 after 1999 draws, too."""
+    effect = np.random.default_rng(1).normal(size=24) * 9
+    shape = {"num_doses": 1, "num_controls": 4, "wells_per_treatment": 1, "plate_effect": 0.0}
+    wells = make_screen(1, {"A": effect}, **shape).wells
+    correction = fit_correction(wells, max_components=6)
+    table = phenotypic_activity(wells, correction, correction.apply(wells), ("A",), num_draws=1999)
+    assert table["p_value"][0] == pytest.approx(1 / 257)
+    assert table["smallest_p"][0] == table["p_value"][0]
+
+
+def test_designs_that_together_take_all_references_are_drawn_apart(make_screen):
+    """Two plates of one batch with six references: 3 wells on either can be drawn, not both at once."""
+    made = make_screen(num_experiments=1, num_doses=1, num_controls=6)
+    is_spare = (made.sites["treatment"] == "EMPTY") & (made.sites.groupby("plate").cumcount() > 11)
+    wells = dataclasses.replace(made, roles=np.where(is_spare, "test", made.roles)).wells
+    designs = [(("E1 plate 1", 3),), (("E1 plate 2", 3),)]
+    assert len(reference_rows(wells, "experiment")["E1"]) == 6
+    assert drawable_together(wells, designs, "experiment") == [(design,) for design in designs]
+    assert drawable_together(made.wells, designs, "experiment") == [tuple(designs)]
 
 
 def test_draws_are_disjoint_and_centred_by_what_stays(make_screen):

@@ -175,9 +175,9 @@ def test_left_out_correction_of_a_reference_is_that_of_a_fit_without_it(make_scr
 
 
 def test_too_few_controls_are_refused_by_name(make_screen):
-    """A plate with three controls is named, and correcting by experiment is offered."""
+    """A plate with three controls is named, and a larger batch is offered."""
     wells = make_screen(num_controls=MIN_CONTROLS - 1).wells
-    with pytest.raises(ProfileError, match=r"every plate.*E1 plate 1 \(3\).*correct by experiment"):
+    with pytest.raises(ProfileError, match=r"every plate.*E1 plate 1 \(3\).*correct by a larger batch"):
         fit_correction(wells)
     assert fit_correction(wells, "experiment").num_components > 0
 

@@ -7,7 +7,8 @@ import pytest
 
 from phenotrain.profiles.errors import ProfileError
 from phenotrain.profiles.files import load_correction, profile_table, write_profiles
-from phenotrain.profiles.findings import find_profiles, notes_on_draws
+from phenotrain.profiles.findings import find_profiles
+from phenotrain.profiles.notes import notes_on_draws
 from phenotrain.report.profiles import profiles_page, profiles_section
 
 
@@ -52,7 +53,7 @@ def test_parquet_reads_back_equal(findings, folder):
         ("profiles_corrected.parquet", findings.corrected, "tvn"),
     ):
         read = pd.read_parquet(folder / name)
-        expected = profile_table(findings.wells, profiles, prefix)
+        expected = profile_table(findings, profiles, prefix)
         pd.testing.assert_frame_equal(read, expected, check_dtype=False)
         assert f"{prefix}_0000" in read
         assert {"Metadata_Plate", "Metadata_Well", "Metadata_treatment", "Metadata_treatment_conc"} <= set(
@@ -112,8 +113,8 @@ def test_findings_are_json_and_the_section_carries_them(findings):
     assert "Simulated images" in page
 
 
-def test_plates_with_too_few_controls_are_left_out_and_named(make_screen):
-    """A plate with three controls is in none of the results, and a note names it."""
+def test_plates_with_too_few_controls_keep_raw_profiles_and_are_named(make_screen, tmp_path):
+    """Wells of a plate with three controls are in the raw file with a reason, not in the corrected one, and noted."""
     made = make_screen()
     here = ((made.sites["experiment"] == "E2") & (made.sites["plate"] == "1")).to_numpy()
     dropped = here & (made.sites["treatment"] == "EMPTY").to_numpy()
@@ -127,8 +128,22 @@ def test_plates_with_too_few_controls_are_left_out_and_named(make_screen):
         num_draws=19,
         with_umap=False,
     )
-    assert "E2 plate 1" not in set(found.wells.batches("plate"))
-    assert any("E2 plate 1" in note for note in found.notes)
+    poor = found.wells.batches("plate") == "E2 plate 1"
+    assert np.isnan(found.corrected[poor]).all()
+    assert np.isfinite(found.corrected[~poor]).all()
+    assert any("E2 plate 1 (3)" in note and "--batch experiment" in note for note in found.notes)
+    write_profiles(tmp_path, found)
+    raw, corrected = (
+        pd.read_parquet(tmp_path / name) for name in ("profiles.parquet", "profiles_corrected.parquet")
+    )
+    assert set(raw["Metadata_well_id"]) - set(corrected["Metadata_well_id"]) == set(
+        found.wells.wells["well_id"][poor]
+    )
+    assert list(raw["Metadata_is_corrected"]) == list(~poor)
+    assert set(raw.loc[poor, "Metadata_why_uncorrected"]) == {"3 control wells on its plate, 4 needed"}
+    read = anndata.read_h5ad(tmp_path / "profiles.h5ad")
+    np.testing.assert_array_equal(np.isnan(read.obsm["X_tvn"]).all(axis=1), poor)
+    assert "E2 plate 1" in profiles_section(found).html
 
 
 @pytest.mark.parametrize(
@@ -141,6 +156,8 @@ def test_plates_with_too_few_controls_are_left_out_and_named(make_screen):
 )
 def test_draws_that_cannot_call_anything_active_are_told(num_judged, num_draws, note):
     """With k of 6 at p = 1/(1 + draws), q is 6/k of it: below 0.05 never at 19, from 4 on at 39, from 1 on at 199."""
-    notes = notes_on_draws(pd.DataFrame({"p_value": [0.5] * num_judged}), num_draws)
+    notes = notes_on_draws(
+        pd.DataFrame({"p_value": [0.5] * num_judged, "smallest_p": 1 / (1 + num_draws)}), num_draws
+    )
     assert len(notes) == (note is not None)
     assert all(note in sentence for sentence in notes)

@@ -70,3 +70,23 @@ def test_another_plate_holds_nothing_out(trained):
         sites[sites["treatment"] == control],
     ):
         assert set(roles_of(bundle, other)[0]) == {"train"}
+
+
+def test_wells_that_validated_beside_a_test_plate_are_found_again(tmp_path):
+    """With two plates, one tested on, the wells of the other that validated are found again."""
+    contents = tiny_contents()
+    control, *treatments = contents.treatments
+    one = plate(tuple(treatments), control)
+    two = one.assign(plate="2", site_id="p2" + one["site_id"], well_id="p2" + one["well_id"])
+    sites = pd.concat([one, two], ignore_index=True)
+    split = split_sites(
+        sites, control=control, treatments=treatments, seed=5, test_fraction=0.4, validation_fraction=0.2
+    )
+    assert split.protocol == "leave-one-plate-out"
+    assert len(np.unique(split.roles[sites["plate"] == "1"])) == 2
+    # What a bundle's manifest holds beside the split's own description.
+    recorded = {**split.description, "learned_wells": {}}
+    stated = contents.provenance.model_copy(update={"split": recorded})
+    bundle = write_bundle(tmp_path / "bundle", dataclasses.replace(contents, provenance=stated))
+    np.testing.assert_array_equal(roles_of(bundle, sites)[0], split.roles)
+    assert set(roles_of(bundle, sites.iloc[2:].reset_index(drop=True))[0]) == {"train"}

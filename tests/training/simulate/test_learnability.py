@@ -25,7 +25,7 @@ def benchmark_module():
 def test_texture_tells_treatments_apart_and_mean_intensity_tells_plates(tmp_path, benchmark_module):
     """Texture tells treatments apart on a held-out experiment; mean intensities tell the plate instead."""
     screen = tmp_path / "screen"
-    simulate_screen(screen, SPEC, progress=False)
+    simulate_screen(screen, SPEC)
     rows, _, _ = benchmark_module.measure(screen, 2)
     texture_site, texture_well, per_dose, texture_plate = rows["texture, plate-matched"]
     _, intensity_well, _, intensity_plate = rows["mean intensities, not matched"]

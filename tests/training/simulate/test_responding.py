@@ -47,8 +47,8 @@ def test_without_effect_a_site_is_its_untreated_twin(treatment):
 def test_a_screen_without_effect_names_its_treatments_and_says_that_they_do_nothing(tmp_path):
     """The table is that of the same screen with effect; truth.csv says 0 everywhere, and SIMULATED.json why."""
     inert, active = ScreenSpec(**SMALL, effect=False), ScreenSpec(**SMALL)
-    simulate_screen(tmp_path / "inert", inert, num_workers=1, progress=False)
-    simulate_screen(tmp_path / "active", active, num_workers=1, progress=False)
+    simulate_screen(tmp_path / "inert", inert, num_workers=1)
+    simulate_screen(tmp_path / "active", active, num_workers=1)
     ours, theirs = files(tmp_path / "inert"), files(tmp_path / "active")
     assert ours["metadata.csv"] == theirs["metadata.csv"]
     with (tmp_path / "inert" / "truth" / "truth.csv").open(newline="") as file:
@@ -65,10 +65,8 @@ def test_a_screen_without_effect_names_its_treatments_and_says_that_they_do_noth
 
 def test_a_screen_that_uses_no_option_says_nothing_of_options(tmp_path):
     """All cells responding is what a screen does unless told otherwise: asking for it changes no file."""
-    simulate_screen(
-        tmp_path / "asked", ScreenSpec(**SMALL, responding_share=1.0), num_workers=1, progress=False
-    )
-    simulate_screen(tmp_path / "not", ScreenSpec(**SMALL), num_workers=1, progress=False)
+    simulate_screen(tmp_path / "asked", ScreenSpec(**SMALL, responding_share=1.0), num_workers=1)
+    simulate_screen(tmp_path / "not", ScreenSpec(**SMALL), num_workers=1)
     assert files(tmp_path / "asked") == files(tmp_path / "not")
     assert b"respond" not in (tmp_path / "not" / STATEMENT_FILE).read_bytes()
 

@@ -22,7 +22,7 @@ SPEC = ScreenSpec(
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory):
     out = tmp_path_factory.mktemp("simulated") / "screen"
-    simulate_screen(out, SPEC, num_workers=1, progress=False)
+    simulate_screen(out, SPEC, num_workers=1)
     return out
 
 
@@ -39,13 +39,13 @@ def contents(folder):
 
 def test_files_do_not_depend_on_the_number_of_workers(tmp_path, screen):
     """One worker and two write byte-identical screens."""
-    simulate_screen(tmp_path / "two", SPEC, num_workers=2, progress=False)
+    simulate_screen(tmp_path / "two", SPEC, num_workers=2)
     assert contents(tmp_path / "two") == contents(screen)
 
 
 def test_another_seed_gives_another_screen(tmp_path, screen):
     """The seed changes the images and the positions of the wells."""
-    simulate_screen(tmp_path / "other", SPEC.model_copy(update={"seed": 8}), num_workers=1, progress=False)
+    simulate_screen(tmp_path / "other", SPEC.model_copy(update={"seed": 8}), num_workers=1)
     assert (tmp_path / "other" / "metadata.csv").read_bytes() != (screen / "metadata.csv").read_bytes()
 
 
@@ -99,7 +99,7 @@ def test_a_folder_that_holds_files_is_refused(tmp_path):
     """A folder that is not empty is refused by name and left as it was."""
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(FileExistsError, match="holds files already"):
-        simulate_screen(tmp_path, SPEC, progress=False)
+        simulate_screen(tmp_path, SPEC)
     assert list(contents(tmp_path)) == ["mine.txt"]
 
 
@@ -107,13 +107,13 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     """A file is no place for a screen."""
     (tmp_path / "file").write_text("")
     with pytest.raises(FileExistsError, match="not a folder"):
-        simulate_screen(tmp_path / "file", SPEC, progress=False)
+        simulate_screen(tmp_path / "file", SPEC)
 
 
 def test_no_workers_are_refused(tmp_path):
     """The number of workers must be at least 1."""
     with pytest.raises(ValueError, match="at least 1"):
-        simulate_screen(tmp_path / "out", SPEC, num_workers=0, progress=False)
+        simulate_screen(tmp_path / "out", SPEC, num_workers=0)
     assert not (tmp_path / "out").exists()
 
 

@@ -49,7 +49,8 @@ def open_screen(description: Description, data: Path, advice: str) -> tuple[pd.D
 
     def read_stack(row: int) -> np.ndarray:
         nonlocal form
-        read = read_site(data, str(sites["site_id"].iloc[row]), files[row], form)
+        site_id = str(sites["site_id"].iloc[row])
+        read = read_site(data, site_id, files[row], form, stack_stains=description.stack_stains)
         if read.stack is None:
             raise IncompleteSitesError(read.faults, advice)
         form = FieldForm.of(read.stack)

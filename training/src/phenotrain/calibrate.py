@@ -1,6 +1,12 @@
-"""Prediction sets of a stated coverage, and how far a site may lie from those seen in training."""
+"""Prediction sets of a stated coverage, and how far a site may lie from those seen in training.
+
+What n exchangeable values cannot carry is not given. Sites of a well share its cells, its treatment and its place, so
+that they are exchangeable with one another but not with a site of another well: the least number counts wells (Dunn,
+Wasserman and Ramdas 2023, "Distribution-free prediction sets for two-layer hierarchical models").
+"""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -14,6 +20,7 @@ from phenoserve.bundle import (
     StainOrder,
     StainOrderSpec,
     describe_channels,
+    least_number,
     neighbour_distances,
 )
 from phenotrain.cache import FieldCache
@@ -58,79 +65,78 @@ def calibrate(
         What the bundle holds.
     """
     treatments = labelled.task.treatments
-    names = labelled.sites["treatment"].to_numpy(dtype=str)[heads.held_out.rows]
-    thresholds = {
-        name: conformal_threshold(heads.held_out.probabilities[names == name, index], recipe.coverage)
-        for index, name in enumerate(treatments)
-    }
+    of_site = labelled.sites["treatment"].to_numpy(dtype=str)
+    wells = labelled.sites["well_id"].to_numpy(dtype=str)
     train = np.flatnonzero(roles == "train")
     mean, whitening = whitening_of(embeddings[train])
     rng = np.random.default_rng(seed)
     kept = np.sort(rng.permutation(train)[: recipe.max_references])
     reference = ((embeddings[kept] - mean) @ whitening).astype(np.float32)
-    is_control = (labelled.sites["treatment"] == labelled.task.control).to_numpy(dtype=bool)
-    controls = np.flatnonzero((roles == "validation") & is_control)
+    # A treatment's phenotype is in distribution as the controls are, so the limits are those of all that was learned.
+    validation = np.flatnonzero((roles == "validation") & np.isin(of_site, treatments))
     num_neighbours = min(recipe.num_neighbours, len(reference))
-    distances = np.sort(
-        neighbour_distances(
-            embeddings[controls],
-            mean=mean,
-            whitening=whitening,
-            reference=reference,
-            num_neighbours=num_neighbours,
-        )
+    distances = neighbour_distances(
+        embeddings[validation],
+        mean=mean,
+        whitening=whitening,
+        reference=reference,
+        num_neighbours=num_neighbours,
     )
-    stains = None
-    if len(cache.stains) > 1 and len(kept) > 1:
-        stains = fit_stain_order(_descriptions(cache, kept))
-    # Both tests together flag what one alone would.
-    rate = recipe.false_positive_rate / (1 if stains is None else 2)
+    num_wells = len(np.unique(wells[validation]))
+    # Both tests together flag what one alone would. Where wells are too few to share the rate, the distance has it
+    # alone: it sees every kind of strangeness, the order of the stains only one.
+    shared = recipe.false_positive_rate / 2
+    has_order = len(cache.stains) > 1 and len(kept) > 1 and num_wells >= least_number(shared)
+    rate = shared if has_order else recipe.false_positive_rate
+    stains, stain_order = None, None
+    if has_order:
+        described = _drawn_from_each(train, of_site, treatments, recipe.max_references, rng)
+        stains = fit_stain_order(_descriptions(cache, described), of_site[described], treatments)
+        judged = np.sort(rng.permutation(validation)[: recipe.max_references])
+        stain_order = _stain_order_spec(
+            stains, _descriptions(cache, judged), num_sites=len(described), rate=rate
+        )
+    is_enough = num_wells >= least_number(rate)
     spec = CalibrationSpec(
         temperature=heads.temperature,
-        prediction_sets=PredictionSets(
-            coverage=recipe.coverage,
-            thresholds=thresholds,
-            num_sites={name: int((names == name).sum()) for name in treatments},
-        ),
+        prediction_sets=_prediction_sets(heads, of_site, wells, treatments, recipe.coverage),
         out_of_distribution=OutOfDistribution(
             num_neighbours=num_neighbours,
             num_components=whitening.shape[1],
-            max_distance=upper_quantile(distances, 1 - rate),
+            max_distance=upper_quantile(np.sort(distances), 1 - rate) if is_enough else None,
             false_positive_rate=rate,
             num_references=len(reference),
-            num_control_sites=len(distances),
+            num_control_sites=int((of_site[validation] == labelled.task.control).sum()),
+            num_validation_sites=len(validation),
+            num_validation_wells=num_wells,
         ),
-        stain_order=None
-        if stains is None
-        else _stain_order_spec(
-            stains,
-            _descriptions(cache, np.sort(rng.permutation(controls)[: recipe.max_references])),
-            num_sites=len(kept),
-            rate=rate,
-        ),
+        stain_order=stain_order,
     )
     return Calibration(
         spec=spec,
         mean=mean,
         whitening=whitening,
         reference=reference,
-        control_distances=distances,
+        control_distances=np.sort(distances[of_site[validation] == labelled.task.control]),
         stain_order=stains,
     )
 
 
-def fit_stain_order(descriptions: np.ndarray) -> StainOrder:
-    """Learns what every stain looks like.
+def fit_stain_order(descriptions: np.ndarray, names: np.ndarray, treatments: Sequence[str]) -> StainOrder:
+    """Learns what every stain looks like under every treatment.
 
     Args:
         descriptions: Of training sites, `(num_sites, channel, descriptor)`, at least two sites.
+        names: Treatment of every site, `(num_sites,)`.
+        treatments: The treatments in logit order, each with a site.
 
     Returns:
-        Mean description of every stain, and the whitening by the covariance within stains: that of the numbers, each
-        scaled to unit variance, shrunk towards the identity by a tenth.
+        Mean description of every stain by treatment, and the whitening by the covariance within them: that of the
+        numbers, each scaled to unit variance, shrunk towards the identity by a tenth.
     """
-    mean = descriptions.mean(axis=0)
-    residuals = (descriptions - mean).reshape(-1, descriptions.shape[2])
+    mean = np.stack([descriptions[names == name].mean(axis=0) for name in treatments])
+    own = mean[[list(treatments).index(name) for name in names]]
+    residuals = (descriptions - own).reshape(-1, descriptions.shape[2])
     spread = residuals.std(axis=0)
     # A number that hardly varies is not divided by its tiny spread.
     spread = np.maximum(spread, max(0.05 * float(np.median(spread)), 1e-6))
@@ -140,19 +146,47 @@ def fit_stain_order(descriptions: np.ndarray) -> StainOrder:
     return StainOrder(mean=mean, whitening=directions / np.sqrt(variances) / spread[:, np.newaxis])
 
 
+def _prediction_sets(
+    heads: FittedHeads, of_site: np.ndarray, wells: np.ndarray, treatments: Sequence[str], coverage: float
+) -> PredictionSets:
+    held_out = heads.held_out
+    names, wells = of_site[held_out.rows], wells[held_out.rows]
+    num_wells = {name: len(np.unique(wells[names == name])) for name in treatments}
+    return PredictionSets(
+        coverage=coverage,
+        thresholds={
+            name: conformal_threshold(held_out.probabilities[names == name, index], coverage)
+            if num_wells[name] >= least_number(1 - coverage)
+            else None
+            for index, name in enumerate(treatments)
+        },
+        num_sites={name: int((names == name).sum()) for name in treatments},
+        num_wells=num_wells,
+    )
+
+
+def _drawn_from_each(
+    rows: np.ndarray, of_site: np.ndarray, treatments: Sequence[str], num: int, rng: np.random.Generator
+) -> np.ndarray:
+    """About `num` of the rows, as many of every treatment and one of each at least, ascending."""
+    most = max(1, num // len(treatments))
+    drawn = [rng.permutation(rows[of_site[rows] == name])[:most] for name in treatments]
+    return np.sort(np.concatenate(drawn))
+
+
 def _descriptions(cache: FieldCache, rows: np.ndarray) -> np.ndarray:
     return np.stack([describe_channels(cache.read([row])[0], STAIN_POOLING) for row in rows])
 
 
 def _stain_order_spec(
-    stains: StainOrder, controls: np.ndarray, *, num_sites: int, rate: float
+    stains: StainOrder, validation: np.ndarray, *, num_sites: int, rate: float
 ) -> StainOrderSpec:
-    mismatches = np.sort([stains.mismatch(description).value for description in controls])
+    mismatches = np.sort([stains.mismatch(description).value for description in validation])
     return StainOrderSpec(
         max_mismatch=upper_quantile(mismatches, 1 - rate),
         false_positive_rate=rate,
         num_sites=num_sites,
-        num_control_sites=len(mismatches),
+        num_validation_sites=len(mismatches),
     )
 
 
@@ -167,10 +201,18 @@ def conformal_threshold(probabilities: np.ndarray, coverage: float) -> float:
         coverage: Between 0 and 1.
 
     Returns:
-        The threshold; 0, which every site reaches, when n is too small for the coverage.
+        The threshold.
+
+    Raises:
+        ValueError: If n is too small for the coverage: no threshold of one's own keeps it.
     """
     rank = math.floor((len(probabilities) + 1) * (1 - coverage) + 1e-9)
-    return float(np.sort(probabilities)[rank - 1]) if rank >= 1 else 0.0
+    if rank < 1:
+        raise ValueError(
+            f"Expected at least {least_number(1 - coverage)} sites for a coverage of {coverage:g}. "
+            f"Received: {len(probabilities)}"
+        )
+    return float(np.sort(probabilities)[rank - 1])
 
 
 def upper_quantile(ordered: np.ndarray, share: float) -> float:

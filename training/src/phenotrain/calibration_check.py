@@ -1,6 +1,6 @@
 """Whether the calibration keeps its word on held-out sites: coverage, reliability, and what gets flagged."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from phenoserve.bundle import Calibration, neighbour_distances
 from phenoserve.engine import Graph
+from phenoserve.stack import find_notices
 from phenotrain.cache import FieldCache
 from phenotrain.corruptions import CORRUPTIONS
 from phenotrain.labelled import Task
@@ -54,23 +55,30 @@ class CalibrationFindings:
 
     Attributes:
         coverage: The coverage that the prediction sets state.
-        covered: Test sites of each treatment, and of `all`, whose set holds the true treatment.
-        mean_set_size: Mean number of treatments in a set.
-        share_single: Share of the sets that hold one treatment.
+        num_wells: Wells that the test sites lie in.
+        covered: Test sites of each treatment, and of `all`, whose set holds the true treatment; empty without sets.
+        mean_set_size: Mean number of treatments in a set; None without sets.
+        share_single: Share of the sets that hold one treatment; None without sets.
+        prediction_set_reason: Why no sets are given; None where they are.
         reliability: The classifier's largest probability against how often it is right.
         temperature: What the logits were divided by.
-        false_positive_rate: Share of controls that the thresholds were set to flag, at most.
-        flagged: Share flagged of the held-out controls as they are, and of each corruption of them.
+        false_positive_rate: Share of validation sites that the limits were set to flag, at most.
+        flagged: Share flagged of the held-out controls and treated sites as they are, and of each corruption of
+            controls; empty where nothing is flagged.
+        distribution_reason: Why nothing is flagged; None where it is.
     """
 
     coverage: float
+    num_wells: int
     covered: Mapping[str, Share]
-    mean_set_size: float
-    share_single: float
+    mean_set_size: float | None
+    share_single: float | None
+    prediction_set_reason: str | None
     reliability: tuple[ReliabilityBin, ...]
     temperature: float
     false_positive_rate: float
     flagged: Mapping[str, Share]
+    distribution_reason: str | None
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
@@ -105,17 +113,57 @@ def check_calibration(
     """
     names = cache.sites["treatment"].to_numpy(dtype=str)[scored]
     targets = np.array([task.treatments.index(name) for name in names])
-    thresholds = np.array([calibration.spec.prediction_sets.thresholds[name] for name in task.treatments])
-    in_set = probabilities[scored] >= thresholds
-    is_covered = in_set[np.arange(len(scored)), targets]
-    covered = {name: Share.of(is_covered[names == name]) for name in task.treatments if (names == name).any()}
-    controls = scored[names == task.control]
-    fields = (cache.read([row])[0] for row in controls)
-    flagged = {
-        "held-out controls": Share.of(_is_flagged(embeddings[controls], fields, calibration, downsample=1))
-    }
+    sets, limits = calibration.spec.prediction_sets, calibration.spec.out_of_distribution
+    sizes, covered = None, {}
+    if sets.reason is None:
+        told = [calibration.prediction_set(_by_name(task, row)) or () for row in probabilities[scored]]
+        sizes = np.array([len(treatments) for treatments in told])
+        is_covered = np.array([name in treatments for name, treatments in zip(names, told, strict=True)])
+        of_each = {name: is_covered[names == name] for name in task.treatments if (names == name).any()}
+        covered = {name: Share.of(those) for name, those in {**of_each, "all": is_covered}.items()}
+    return CalibrationFindings(
+        coverage=sets.coverage,
+        num_wells=int(cache.sites["well_id"].iloc[scored].nunique()),
+        covered=covered,
+        mean_set_size=None if sizes is None else float(sizes.mean()),
+        share_single=None if sizes is None else float((sizes == 1).mean()),
+        prediction_set_reason=sets.reason,
+        reliability=reliability(probabilities[scored], targets),
+        temperature=calibration.spec.temperature,
+        false_positive_rate=calibration.false_positive_rate,
+        flagged={}
+        if limits.reason is not None
+        else _flagged(cache, scored, names == task.control, embeddings, calibration, model_onnx, seed=seed),
+        distribution_reason=limits.reason,
+    )
+
+
+def _by_name(task: Task, row: np.ndarray) -> dict[str, float]:
+    return dict(zip(task.treatments, row.tolist(), strict=True))
+
+
+def _flagged(
+    cache: FieldCache,
+    scored: np.ndarray,
+    is_control: np.ndarray,
+    embeddings: np.ndarray,
+    calibration: Calibration,
+    model_onnx: bytes,
+    *,
+    seed: int,
+) -> dict[str, Share]:
     rng = np.random.default_rng(seed)
-    tried = np.sort(rng.permutation(controls)[:_NUM_CONTROLS])
+    flagged: dict[str, Share] = {}
+    for name, rows in (
+        ("held-out controls", scored[is_control]),
+        ("held-out treated sites", scored[~is_control]),
+    ):
+        if len(rows):
+            fields = (cache.read([row])[0] for row in rows)
+            flagged[name] = Share.of(
+                _is_flagged(embeddings[rows], fields, calibration, cache.stains, downsample=1)
+            )
+    tried = np.sort(rng.permutation(scored[is_control])[:_NUM_CONTROLS])
     graph = Graph.load(model_onnx, device="cpu")
     stacks = [cache.read_raw(int(row)) for row in tried]
     for name, corrupt in CORRUPTIONS.items():
@@ -123,17 +171,10 @@ def check_calibration(
         found = np.stack(
             [graph.run(stack[np.newaxis].astype(np.float32))["embedding"][0] for stack in spoilt]
         )
-        flagged[name] = Share.of(_is_flagged(found, spoilt, calibration, downsample=cache.downsample))
-    return CalibrationFindings(
-        coverage=calibration.spec.prediction_sets.coverage,
-        covered={**covered, "all": Share.of(is_covered)},
-        mean_set_size=float(in_set.sum(axis=1).mean()),
-        share_single=float((in_set.sum(axis=1) == 1).mean()),
-        reliability=reliability(probabilities[scored], targets),
-        temperature=calibration.spec.temperature,
-        false_positive_rate=calibration.false_positive_rate,
-        flagged=flagged,
-    )
+        flagged[name] = Share.of(
+            _is_flagged(found, spoilt, calibration, cache.stains, downsample=cache.downsample)
+        )
+    return flagged
 
 
 def reliability(probabilities: np.ndarray, targets: np.ndarray) -> tuple[ReliabilityBin, ...]:
@@ -154,7 +195,12 @@ def reliability(probabilities: np.ndarray, targets: np.ndarray) -> tuple[Reliabi
 
 
 def _is_flagged(
-    embeddings: np.ndarray, stacks: Iterable[np.ndarray], calibration: Calibration, *, downsample: int
+    embeddings: np.ndarray,
+    stacks: Iterable[np.ndarray],
+    calibration: Calibration,
+    stains: Sequence[str],
+    *,
+    downsample: int,
 ) -> np.ndarray:
     """Whether the service would call each stack `(channel, y, x)` out of distribution, `(num_stacks,)`."""
     distances = neighbour_distances(
@@ -164,10 +210,9 @@ def _is_flagged(
         reference=calibration.reference,
         num_neighbours=calibration.spec.out_of_distribution.num_neighbours,
     )
-    mismatches = [calibration.mismatch(stack, downsample) for stack in stacks]
-    return np.array(
-        [
-            not calibration.in_distribution(distance, mismatch)
-            for distance, mismatch in zip(distances, mismatches, strict=True)
-        ]
-    )
+    flags: list[bool] = []
+    for distance, stack in zip(distances, stacks, strict=True):
+        is_usable = not any(notice.is_unusable for notice in find_notices(stack, stains))
+        mismatch = calibration.mismatch(stack, downsample)
+        flags.append(not calibration.in_distribution(distance, mismatch, is_usable=is_usable))
+    return np.array(flags)

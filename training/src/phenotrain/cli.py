@@ -1,15 +1,10 @@
 """The command `phenotrain`."""
 
-import os
-
-# Before TensorFlow is imported: its start-up messages are noise to somebody who trains on a CPU.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from phenotrain.cache.cli import cache
 from phenotrain.profiles.cli import profile
@@ -17,12 +12,32 @@ from phenotrain.protocols.cli import evaluate, splits
 from phenotrain.protocols.options import AskedProtocol, ChosenEncoder, Controls
 from phenotrain.quantize.cli import quantize
 from phenotrain.simulate.cli import simulate
+from phenotrain.tensorflow_start import start_tensorflow
+from phenotrain.terminal import AsJson, messages
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Learn from fluorescence microscopy plates how cells respond to drugs, and export a bundle.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        versions = (metadata.version(name) for name in ("phenoserve-training", "tensorflow"))
+        typer.echo("phenotrain {} (tensorflow {})".format(*versions))
+        raise typer.Exit
+
+
+@app.callback()
+def _prepare(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
+    """Learn from fluorescence microscopy plates how cells respond to drugs, and export a bundle."""
+
+
 app.command()(simulate)
 app.command()(cache)
 app.command()(splits)
@@ -87,10 +102,12 @@ def run(
         Path | None,
         typer.Option(help="Also write the test sites, their files and probabilities to this CSV file."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Learn from a screen and export a bundle that `phenoserve serve` takes."""
-    console = Console(stderr=True)
+    console = messages()
     # TensorFlow takes seconds to import, too long for `--help`.
+    start_tensorflow(console)
     from phenotrain.command import run_command
     from phenotrain.protocols.choose import Asked
 
@@ -112,5 +129,6 @@ def run(
             skip_incomplete=skip_incomplete,
             num_workers=workers,
             held_out=held_out,
+            as_json=as_json,
         )
     )

@@ -11,9 +11,11 @@ from phenotrain.encoder import WeightsUnavailableError
 from phenotrain.errors import PhenotrainError
 from phenotrain.onnx_export import ExportError
 from phenotrain.plates import PlateError
-from phenotrain.protocols.choose import Asked, notes_of
+from phenotrain.protocols.choose import Asked
 from phenotrain.recipe import ExportedEncoder, load_recipe
 from phenotrain.run import RunRequest, check, require_outside, run
+from phenotrain.splits import notes_of
+from phenotrain.terminal import fail, show_result
 
 MENDABLE = (
     BundleError,
@@ -47,6 +49,7 @@ def run_command(
     skip_incomplete: bool,
     num_workers: int | None,
     held_out: Path | None,
+    as_json: bool,
 ) -> int:
     """Runs the line and reports on the console.
 
@@ -67,6 +70,7 @@ def run_command(
         skip_incomplete: Leave out unusable sites.
         num_workers: Processes that decode images.
         held_out: CSV file for the test sites.
+        as_json: Print the result as JSON.
 
     Returns:
         The command's exit code: 0, or 1 after an error that the user can mend.
@@ -93,21 +97,25 @@ def run_command(
             held_out.parent.mkdir(parents=True, exist_ok=True)
             held_out.touch()
     except (*MENDABLE, ValueError) as error:
-        return _fail(console, error)
+        return fail(console, error)
     for note in notes_of(split.description):
         console.print(note, markup=False, highlight=False)
     try:
         result = run(request, console)
-        console.print(
-            f"Bundle {bundle}; report {bundle / 'report' / 'report.html'}", markup=False, highlight=False
-        )
         if held_out is not None:
             result.held_out.to_csv(held_out, index=False)
     except MENDABLE as error:
-        return _fail(console, error)
+        return fail(console, error)
+    report = bundle / "report"
+    show_result(
+        {
+            "bundle": str(bundle),
+            "report": str(report / "report.html"),
+            "metrics": str(report / "metrics.json"),
+            "headline": result.metrics.headline,
+        },
+        result.metrics.headline,
+        f"Bundle {bundle}; report {report / 'report.html'}",
+        as_json=as_json,
+    )
     return 0
-
-
-def _fail(console: Console, error: Exception) -> int:
-    console.print(str(error), style="red", markup=False, highlight=False)
-    return 1

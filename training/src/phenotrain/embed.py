@@ -88,13 +88,15 @@ class FieldEncoder:
         Args:
             cache: Pooled fields.
             rows: Rows of the cache.
-            on_site: Called with the number of sites done and to do.
+            on_site: Called with the number of sites done and to do, before the first and after each batch.
 
         Returns:
             `(len(rows), 1024)` float32, in the order of `rows`.
         """
         embeddings = np.empty((len(rows), EMBEDDING_SIZE), np.float32)
         done = 0
+        if on_site is not None:
+            on_site(done, len(rows))
         for batch in _batches(cache, rows):
             fields = tf.constant(cache.read(batch).transpose(0, 2, 3, 1))
             embeddings[done : done + len(batch)] = self._embed(fields)

@@ -25,6 +25,7 @@ from phenotrain.explain.collect import explain_findings
 from phenotrain.gallery import gallery, golden_rows
 from phenotrain.labelled import Task
 from phenotrain.learn import Learned
+from phenotrain.learned_wells import learned_wells
 from phenotrain.onnx_export import check_parity, to_onnx
 from phenotrain.profiles.errors import ProfileError
 from phenotrain.profiles.findings import find_profiles
@@ -115,7 +116,8 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
     with uncounted_step("Report and bundle", console):
         # The manifest's recipe names the encoder that the bundle holds, whatever it was chosen from.
         recipe = made.recipe.with_encoder(export=learned.encoder.exported)
-        provenance = provenance_of(cache, recipe, dict(made.split.description))
+        learned_from = {"learned_wells": learned_wells(cache.sites, made.split.roles)}
+        provenance = provenance_of(cache, recipe, {**made.split.description, **learned_from})
         overlays: list[Overlay] = []
 
         def pictures() -> list[Section]:

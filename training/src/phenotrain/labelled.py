@@ -151,18 +151,35 @@ def unlabelled_rows(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: 
     return balanced_rows(sites, rows, task.treatments, task.control, num_wanted, recipe.seed)
 
 
-def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
-    """Find out from the table alone whether everything that is learned can be: SimCLR's steps, heads, calibration.
+def check_labels(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
+    """Find out from the table alone whether heads, forest and calibration have what they learn from.
 
     Arguments as of `unlabelled_rows`.
 
     Raises:
-        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR; names the shipped
-            recipes with which these very roles can be learned from.
         phenotrain.errors.ScreenError: If a role misses a class, or treated sites have no control beside them.
     """
+    roles = learnable_roles(sites, roles, task)
+    labelled, nothing = (
+        Labelled.of(sites, roles, task, recipe.heads, seed=recipe.seed),
+        np.empty((len(sites), 0)),
+    )
+    for rows in labelled.rows.values():
+        classifier_data(sites, rows, nothing, task)
+        versus_control_data(sites, rows, nothing, task)
+
+
+def check_steps(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
+    """Find out from the table alone whether SimCLR's steps can be filled.
+
+    Arguments as of `unlabelled_rows`.
+
+    Raises:
+        phenotrain.batches.BatchError: If there are too few sites or wells for a step, on a plate or at all; names the
+            shipped recipes with which these very roles can be learned from.
+    """
     try:
-        _check(sites, roles, task, recipe)
+        _batches(sites, roles, task, recipe)
     except BatchError as error:
         # The one that is meant for few sites is named first.
         names = sorted(shipped_recipes(), key=lambda name: name != "laptop")
@@ -176,19 +193,13 @@ def check_learning(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: R
 
 def _can_learn(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> bool:
     try:
-        _check(sites, roles, task, recipe)
+        check_labels(sites, roles, task, recipe)
+        _batches(sites, roles, task, recipe)
     except PhenotrainError:
         return False
     return True
 
 
-def _check(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> None:
-    roles = learnable_roles(sites, roles, task)
-    labelled, nothing = (
-        Labelled.of(sites, roles, task, recipe.heads, seed=recipe.seed),
-        np.empty((len(sites), 0)),
-    )
-    for rows in labelled.rows.values():
-        classifier_data(sites, rows, nothing, task)
-        versus_control_data(sites, rows, nothing, task)
-    Batches(sites, unlabelled_rows(sites, roles, task, recipe), recipe.simclr, seed=recipe.seed)
+def _batches(sites: pd.DataFrame, roles: np.ndarray, task: Task, recipe: Recipe) -> Batches:
+    rows = unlabelled_rows(sites, learnable_roles(sites, roles, task), task, recipe)
+    return Batches(sites, rows, recipe.simclr, seed=recipe.seed)

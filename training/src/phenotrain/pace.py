@@ -11,7 +11,7 @@ from phenotrain.batches import Batches
 _TIMED_STEPS: Final = 3
 """Steps that the pace is taken from; the one before them, in which the network is traced, is left out."""
 
-OnStep = Callable[[int, int, float], None]
+OnStep = Callable[[int, int, float | None], None]
 
 
 def steps_text(batches: Batches, num_sites: int) -> str:
@@ -34,16 +34,16 @@ def paced(title: str, console: Console, on_step: OnStep) -> OnStep:
     Args:
         title: What is trained.
         console: Where the line goes, whether it is watched or not.
-        on_step: Called after each step as before.
+        on_step: Called as before.
 
     Returns:
-        What to call after each step in its place.
+        What to call in its place: before the first step, without a loss, and after each.
     """
     ends: list[float] = []
 
-    def after(step: int, total: int, loss: float) -> None:
+    def after(step: int, total: int, loss: float | None) -> None:
         on_step(step, total, loss)
-        if len(ends) > _TIMED_STEPS:
+        if loss is None or len(ends) > _TIMED_STEPS:
             return
         ends.append(time.monotonic())
         if len(ends) > _TIMED_STEPS and step < total:

@@ -27,7 +27,7 @@ def provenance_of(cache: FieldCache, recipe: Recipe, split: dict[str, Any]) -> P
     Args:
         cache: The pooled fields the run read.
         recipe: The recipe it followed.
-        split: The split's description.
+        split: The split's description; a bundle's has `learned_wells` too.
 
     Returns:
         The provenance section of the manifest.

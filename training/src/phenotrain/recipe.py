@@ -176,18 +176,21 @@ class CalibrationRecipe(_Section):
     max_references: Count = 2000
     """Most training sites kept for the distance; drawn when there are more."""
     false_positive_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """Share of the validation controls that lie beyond the largest distance of a site like them."""
+    """Share of the validation sites that are called out of distribution, though they are like those learned from."""
 
 
 class SplitRecipe(_Section):
     """What is held out, and how much of it where wells or plates are drawn."""
 
     protocol: Protocol | None = None
-    """`leave-experiment-out`, `leave-plate-out`, `leave-well-out` (by default the first that fits) or `reference`."""
+    """`leave-experiment-out`, `leave-plate-out`, `leave-one-plate-out`, `leave-well-out` or `reference`.
+
+    By default the first that is possible, never `reference`.
+    """
     test_share: Share = 0.4
-    """Share of the groups that are tested on when there is one experiment."""
+    """Share of the plates or wells that are tested on where they are drawn."""
     validation_share: Share = 0.2
-    """Share of the groups that early stopping looks at."""
+    """Share of the plates or wells that early stopping looks at where they are drawn."""
 
 
 class Recipe(_Section):

@@ -17,10 +17,10 @@ from phenotrain.encoder import build_encoder
 from phenotrain.errors import ScreenError
 from phenotrain.evaluate import Metrics, evaluate
 from phenotrain.export import Export, export
-from phenotrain.labelled import Task
+from phenotrain.labelled import Task, check_steps
 from phenotrain.learn import learn
 from phenotrain.plates import read_sites
-from phenotrain.protocols.choose import Asked, sites_text, split_of
+from phenotrain.protocols.choose import DEFAULT, Asked, sites_text, split_of
 from phenotrain.protocols.held_out import held_out_table
 from phenotrain.recipe import Recipe
 from phenotrain.splits import Split
@@ -57,7 +57,7 @@ class RunRequest:
     version: str = "1"
     cache: Path | None = None
     treatments: tuple[str, ...] = ()
-    asked: Asked = Asked()
+    asked: Asked = DEFAULT
     skip_incomplete: bool = False
     num_workers: int | None = None
 
@@ -103,7 +103,7 @@ def run(request: RunRequest, console: Console) -> RunResult:
         downsample=recipe.downsample,
         num_workers=request.num_workers,
         skip_incomplete=request.skip_incomplete,
-        progress=console.is_terminal,
+        console=console,
     )
     # Sites that were left out for their files are not in the table that `check` saw.
     split = plan(request, cache.sites)
@@ -126,7 +126,6 @@ def run(request: RunRequest, console: Console) -> RunResult:
         simulated=cache.simulated,
     )
     metrics = replace(metrics, exported_encoder=learned.encoder.exported)
-    console.print(metrics.headline)
     bundle = export(
         Export(
             cache=cache,
@@ -216,7 +215,9 @@ def plan(request: RunRequest, sites: pd.DataFrame) -> Split:
         phenotrain.errors.ScreenError: If the screen cannot be split or learned from so.
     """
     task = Task.of(request.description, request.treatments)
-    return split_of(sites, task, request.recipe, request.asked)
+    split = split_of(sites, task, request.recipe, request.asked)
+    check_steps(sites, split.roles, task, request.recipe)
+    return split
 
 
 def check_field(field_shape: tuple[int, ...], downsample: int) -> None:

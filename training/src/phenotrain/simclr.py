@@ -45,7 +45,7 @@ def pretrain(
     recipe: Recipe,
     folder: Path,
     *,
-    on_step: Callable[[int, int, float], None] | None = None,
+    on_step: Callable[[int, int, float | None], None] | None = None,
     precision: str | None = None,
 ) -> SimclrNetworks:
     """Trains the encoder, or goes on from the last epoch kept in `folder`.
@@ -58,7 +58,8 @@ def pretrain(
         rows: Rows of the cache to learn from, labels unseen.
         recipe: All sections but the heads' and the forest's are used.
         folder: Checkpoint, `log.csv` and TensorBoard events go here.
-        on_step: Called after each step with the step, the number of steps and the loss.
+        on_step: Called with the steps done, the number of steps and the loss: before the first step, without a loss,
+            and after each.
         precision: Keras dtype policy; mixed float16 on a GPU and float32 elsewhere when not given.
 
     Returns:
@@ -75,6 +76,8 @@ def pretrain(
     checkpoint_path = folder / "checkpoint.npz"
     identity = _identity(cache, rows, recipe, precision)
     first_epoch = checkpoint.restore(checkpoint_path, trainer.variables, identity)
+    if on_step is not None:
+        on_step(first_epoch * trainer.batches.num_steps, trainer.batches.num_steps_in_all, None)
     with TrainingLog(folder, first_epoch=first_epoch) as log:
         saved = -np.inf
         for epoch in range(first_epoch, trainer.batches.num_epochs):
@@ -168,7 +171,7 @@ class _Trainer:
         """All that a resumed run needs: weights, moving statistics, dropout seeds, optimiser state."""
         return [*self._encoder.variables, *self._head.variables, *self._optimizer.variables]
 
-    def run_epoch(self, epoch: int, on_step: Callable[[int, int, float], None] | None) -> EpochRow:
+    def run_epoch(self, epoch: int, on_step: Callable[[int, int, float | None], None] | None) -> EpochRow:
         started, losses, accuracies = time.perf_counter(), [], []
         for batch, fields in enumerate(self._read_ahead(epoch)):
             step = epoch * self.batches.num_steps + batch

@@ -28,7 +28,7 @@ def train_supervised(
     folder: Path,
     *,
     num_steps: int,
-    on_step: Callable[[int, int, float], None] | None = None,
+    on_step: Callable[[int, int, float | None], None] | None = None,
 ) -> keras.Model:
     """Trains stem, DenseNet121 and a linear layer by cross-entropy on labelled sites.
 
@@ -44,7 +44,8 @@ def train_supervised(
         recipe: The encoder's, SimCLR's and the augmentation's sections are used.
         folder: The checkpoint goes here, into a folder named after what the training depends on.
         num_steps: Optimiser steps.
-        on_step: Called after each step with the step, the number of steps and the loss.
+        on_step: Called with the steps done, the number of steps and the loss: before the first step, without a loss,
+            and after each.
 
     Returns:
         The encoder, standardised fields to feature maps.
@@ -79,6 +80,8 @@ def train_supervised(
     path.parent.mkdir(parents=True, exist_ok=True)
     variables = [*encoder.variables, *outputs.variables, *optimizer.variables]
     first_step = checkpoint.restore(path, variables, identity)
+    if on_step is not None:
+        on_step(first_step, num_steps, None)
     batch_size = min(recipe.simclr.batch_size, len(rows))
     for step in range(first_step, num_steps):
         drawn = np.random.default_rng([recipe.seed, step]).choice(

@@ -61,5 +61,5 @@ class Task:
         ]
         if unknown:
             raise ScreenError(
-                f"{' '.join(unknown)} Write labels as the table does, in the description's [task] or with `--treatment`."
+                f"{' '.join(unknown)} Write labels as the table does, in the description's [task] or by `--treatment`."
             )

@@ -42,6 +42,9 @@ def read_prediction(response: httpx.Response) -> Prediction:
         prediction_set=_prediction_set(fields),
         in_distribution=fields.boolean("in_distribution") if fields.has("in_distribution") else None,
         distance=_distance(fields),
+        logits=fields.numbers("logits") if fields.has("logits") else None,
+        prediction_set_reason=_text_if_any(fields, "prediction_set_reason"),
+        distribution_reason=_text_if_any(fields, "distribution_reason"),
     )
 
 
@@ -138,6 +141,10 @@ def _prediction_set(fields: Fields) -> PredictionSet | None:
         return None
     record = fields.record("prediction_set")
     return PredictionSet(treatments=record.texts("treatments"), coverage=record.number("coverage"))
+
+
+def _text_if_any(fields: Fields, name: str) -> str | None:
+    return fields.text(name) if fields.has(name) else None
 
 
 def _distance(fields: Fields) -> Distance | None:

@@ -86,12 +86,19 @@ def predict(
     timeout: Timeout = TIMEOUT_S,
 ) -> None:
     """Print the probability of every treatment, and the set of those the stack is compatible with."""
+    reasons: dict[str, None] = {}
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         for stack in _stacks(files, one_stack=one_stack):
             answer = client.predict(stack, channels=names_of(channels))
             _print_answer(stack, answer)
             if answer.in_distribution is False:
                 tell(_out_of_distribution(stack, answer))
+            reasons |= dict.fromkeys(
+                reason for reason in (answer.prediction_set_reason, answer.distribution_reason) if reason
+            )
+        # They are the bundle's, so one for all stacks will do.
+        for reason in reasons:
+            tell(reason)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from typing import cast
 from xml.parsers import expat
 
 _IMAGEJ = re.compile(r"^[\s\ufeff]*(?:(ImageJ|SCIFIO)=|images=\d)", re.MULTILINE)
+_COMPOSITE = re.compile(r"^mode=(composite|color|grayscale)\s*$", re.MULTILINE)
 _TIFFFILE = re.compile(r'[\s\ufeff]*(shape=\(|\{.*"shape"\s*:)', re.DOTALL)
 _OME = re.compile(r"<(\w+:)?OME[\s>/]")
 
@@ -49,6 +50,11 @@ def stated_planes(description: str, *, height: int, width: int) -> StatedPlanes 
     if _TIFFFILE.match(description):
         return _of_tifffile(description, height * width)
     return None
+
+
+def is_composite(description: str) -> bool:
+    """Whether ImageJ's header says that the planes are channels, which a lookup table only shows in a colour."""
+    return _IMAGEJ.search(description) is not None and _COMPOSITE.search(description) is not None
 
 
 def _of_imagej(description: str, program: str | None) -> StatedPlanes:

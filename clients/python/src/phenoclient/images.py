@@ -15,7 +15,7 @@ import tifffile
 from jaxtyping import Float32, Shaped
 
 from phenoclient.errors import StackArgumentError
-from phenoclient.headers import stated_planes
+from phenoclient.headers import is_composite, stated_planes
 
 PIXEL_TYPES = ("uint8", "uint16", "float32")
 
@@ -25,6 +25,8 @@ _PNG_COLOUR_TYPE_OFFSET = 25  # in IHDR, which is always the first chunk
 _PNG_GREY = b"\0"
 _UIC2 = 33629  # MetaMorph's tag of a value a plane
 _DESCRIPTION, _PAGE_NAME = 270, 285
+_LEVEL = 257  # one level of 8 bits in a palette of 16; some programs write 256
+_DARKEST = 64 * _LEVEL  # of the brightest colour of a ramp
 _ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 _ALPHA_OBJECTION = (
     "holds opacity (an alpha sample) beside its intensities, which is no stain. Expected one channel (y, x) a file: "
@@ -85,6 +87,40 @@ def read_channel(path: Path) -> Shaped[np.ndarray, "y x"]:
             that it does, or has another pixel type.
     """
     return channel_of(read_bytes(path), str(path))
+
+
+def read_planes(path: Path, num_channels: int) -> Shaped[np.ndarray, "channel y x"]:
+    """The channels of a whole stack that the service has read already, in the order of the file, for a picture of it.
+
+    Args:
+        path: A TIFF of several pages, samples or ImageJ's planes, or a file that `read_channel` reads.
+        num_channels: How many channels the service found in it.
+
+    Raises:
+        StackArgumentError: If the file cannot be read or holds another number of channels.
+    """
+    data = read_bytes(path)
+    if num_channels == 1 and is_png(data):
+        return channel_of(data, str(path))[np.newaxis]
+    if not is_tiff(data):
+        raise _not_an_image(str(path))
+    try:
+        with tifffile.TiffFile(io.BytesIO(data), _multifile=False) as tiff:
+            series: Any = tiff.series[0]
+            planes: Any = (
+                np.stack([np.squeeze(one.asarray()) for one in tiff.series]) if len(tiff.series) > 1 else None
+            )
+            planes = series.asarray() if planes is None else planes
+            is_last = len(tiff.series) == 1 and series.axes.endswith("S")
+    except _DECODING_ERRORS as error:
+        raise _undecodable(str(path), error) from error
+    planes = np.moveaxis(planes, -1, 0) if is_last else planes
+    planes = planes.reshape(-1, *planes.shape[-2:])
+    if len(planes) != num_channels:
+        raise StackArgumentError(
+            f"{path}: holds {len(planes)} planes. Expected {num_channels}, as the service found: restore the file."
+        )
+    return planes
 
 
 def channel_of(data: bytes, name: str) -> Shaped[np.ndarray, "y x"]:
@@ -192,7 +228,7 @@ def _objection(tiff: tifffile.TiffFile) -> str | None:
         return _ALPHA_OBJECTION
     if len(shape) != 2:
         return f"holds an image of shape {shape}. Expected one channel (y, x) a file."
-    if page.photometric != tifffile.PHOTOMETRIC.MINISBLACK and not _has_grey_palette(page):
+    if page.photometric != tifffile.PHOTOMETRIC.MINISBLACK and not _only_shows_intensities(page):
         name = tifffile.PHOTOMETRIC(page.photometric).name
         return (
             f"is a TIFF of photometric interpretation {name}. Expected MINISBLACK, where larger is brighter: "
@@ -234,12 +270,21 @@ def _as_text(description: object) -> str:
     return description.decode("utf-8", "replace") if isinstance(description, bytes) else str(description)
 
 
-def _has_grey_palette(page: Any) -> bool:
-    """Whether a palette maps every index to its own grey, so that the indices are the intensities."""
+def _only_shows_intensities(page: Any) -> bool:
+    """Whether a palette is a lookup table that intensities are shown in, and no colours of an image.
+
+    It runs from black to one colour in even steps, or ImageJ's header says that the planes are channels.
+    `tests/cases/palettes.json` holds this and the service's reader to the same cases.
+    """
     if page.photometric != tifffile.PHOTOMETRIC.PALETTE or page.colormap is None:
         return False
-    ramps = [np.arange(256, dtype=np.uint32) * scale for scale in (257, 256)]
-    return page.colormap.shape == (3, 256) and any((page.colormap == ramp).all() for ramp in ramps)
+    texts = [_as_text(tag.value) for tag in page.tags.getall(_DESCRIPTION, ())]
+    if any(is_composite(text) for text in texts):
+        return True
+    colours = page.colormap.astype(np.float64)
+    brightest = colours[:, -1:]
+    evenly = brightest * np.linspace(0, 1, colours.shape[1])
+    return bool(brightest.max() >= _DARKEST and (np.abs(colours - evenly) <= _LEVEL).all())
 
 
 def _decode_page(tiff: tifffile.TiffFile, num_bytes: int) -> Shaped[np.ndarray, "y x"]:

@@ -28,8 +28,8 @@ class StackNotice:
     """Something about a stack that was answered all the same, and that its owner should know.
 
     Attributes:
-        code: The service's stable name of it: `dead_channel`, `saturated_channel`, `repeated_channel`,
-            `unmatched_channel_names`, or one that this client does not know.
+        code: The service's stable name of it: `dead_channel`, `saturated_channel`, `noise_channel`,
+            `repeated_channel`, `unmatched_channel_names`, `swapped_channels`, or one that this client does not know.
         channels: Stains that it is about.
         detail: What was found, as the service words it.
     """
@@ -121,10 +121,14 @@ class Prediction:
         versus_control: For every treatment, the probability that the stack is of it rather than of the
             control, by one binary head a treatment; these do not sum to 1.
         forest: What the random forest says.
-        prediction_set: The treatments that the stack is compatible with; None where the bundle has no calibration
-            or the service is older.
-        in_distribution: Whether the stack is like what the model learned from; None likewise.
-        distance: How far it lies from that; None likewise.
+        prediction_set: The treatments that the stack is compatible with; None where the bundle was calibrated on too
+            few wells or not at all, or the service is older.
+        in_distribution: Whether the stack is like what the model learned from; None likewise, which is neither.
+        distance: How far it lies from that; None where the bundle has no calibration or the service is older.
+        logits: The classifier head's number of every treatment before the softmax; None with an older service.
+        prediction_set_reason: Why there is no prediction set, in a sentence; None where there is one, and with an older
+            service.
+        distribution_reason: Why `in_distribution` is None, in a sentence; None likewise.
     """
 
     bundle: BundleName
@@ -136,6 +140,9 @@ class Prediction:
     prediction_set: PredictionSet | None
     in_distribution: bool | None
     distance: Distance | None
+    logits: Mapping[str, float] | None = None
+    prediction_set_reason: str | None = None
+    distribution_reason: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

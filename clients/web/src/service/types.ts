@@ -47,7 +47,11 @@ export interface Prediction {
   probabilities: Record<string, number>;
   forest: TreatmentProbability & { probabilities: Record<string, number> };
   prediction_set: { treatments: string[]; coverage: number } | null;
+  /** Why there is no set; an older service gives none. */
+  prediction_set_reason?: string | null;
   in_distribution: boolean | null;
+  /** Why `in_distribution` is null; an older service gives none. */
+  distribution_reason?: string | null;
   distance: { value: number; percentile: number } | null;
 }
 

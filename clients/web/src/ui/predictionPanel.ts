@@ -119,8 +119,10 @@ function bar(value: number, kind: string): HTMLElement {
 const NOTICE_TITLES: Record<string, string> = {
   dead_channel: "No signal",
   saturated_channel: "Saturated",
+  noise_channel: "Nothing but noise",
   repeated_channel: "The same picture twice",
   unmatched_channel_names: "Names that are no stains",
+  swapped_channels: "Swapped?",
 };
 
 /** What the service noticed of the stack; a code of a later service is told in its words alone. */
@@ -139,17 +141,25 @@ function warning(title: string, words: string): HTMLElement {
 }
 
 /** The prediction set and the notice of a foreign stack, as far as the bundle can tell. */
-function trust({ prediction_set: set, in_distribution: isKnown, distance }: Prediction): HTMLElement[] {
+function trust({
+  prediction_set: set,
+  prediction_set_reason: noSet,
+  in_distribution: isKnown,
+  distribution_reason: notKnown,
+  distance,
+}: Prediction): HTMLElement[] {
   const told = [];
   if (isKnown === false && distance) {
     told.push(
       warning(
         "Unlike what the model learned from",
         `Its embedding lies farther from the training sites than that of ${distance.percentile.toFixed(1)} % of the ` +
-          "validation controls, or its channels do not look like their stains. Neither probabilities nor set can be trusted.",
+          "validation controls, or its channels do not look like their stains, or like images at all. Neither " +
+          "probabilities nor set can be trusted.",
       ),
     );
   }
+  for (const reason of [noSet, notKnown]) if (reason) told.push(make("p", { class: "quiet" }, reason));
   if (!set) return told;
   const share = `${Number((100 * set.coverage).toFixed(1))} %`;
   const words =

@@ -4,7 +4,12 @@ The format is normative in `docs/bundle-format.md`. Writing and reading use the 
 """
 
 from phenoserve.bundle.calibration import Calibration, neighbour_distances
-from phenoserve.bundle.calibration_spec import CalibrationSpec, OutOfDistribution, PredictionSets
+from phenoserve.bundle.calibration_spec import (
+    CalibrationSpec,
+    OutOfDistribution,
+    PredictionSets,
+    least_number,
+)
 from phenoserve.bundle.errors import (
     AlteredFileError,
     BundleContentsError,
@@ -83,6 +88,7 @@ __all__ = [
     "VariantPrecision",
     "VariantSpec",
     "describe_channels",
+    "least_number",
     "neighbour_distances",
     "read_bundle",
     "write_bundle",

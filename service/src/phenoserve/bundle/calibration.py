@@ -61,12 +61,16 @@ class Calibration:
                 f"The manifest and {CALIBRATION_FILE} differ in whether the stains are described. {FIX}"
             )
         if self.stain_order is not None:
-            num_stains = max(2, len(self.stain_order.mean))
-            _require("stain_mean", self.stain_order.mean, "float64", (num_stains, NUM_DESCRIPTORS))
+            # Before format 6 there is one mean of all treatments.
+            is_pooled = ood.num_validation_sites is None
+            num_treatments = 1 if is_pooled else len(self.spec.prediction_sets.thresholds)
+            num_stains = max(2, self.stain_order.mean.shape[1])
+            shape = (num_treatments, num_stains, NUM_DESCRIPTORS)
+            _require("stain_mean", self.stain_order.mean, "float64", shape)
             square = (NUM_DESCRIPTORS, NUM_DESCRIPTORS)
             _require("stain_whitening", self.stain_order.whitening, "float64", square)
 
-    def prediction_set(self, probabilities: Mapping[str, float]) -> tuple[str, ...]:
+    def prediction_set(self, probabilities: Mapping[str, float]) -> tuple[str, ...] | None:
         """Return the treatments that a stack is compatible with at the stated coverage.
 
         A treatment is in the set if its probability is at least its threshold (LAC, Sadinle et al. 2019, "Least
@@ -77,10 +81,14 @@ class Calibration:
             probabilities: Softmax of the logits, by treatment.
 
         Returns:
-            Treatments in the order of `probabilities`.
+            Treatments in the order of `probabilities`; None where one of them has too few wells for a threshold.
         """
+        if self.spec.prediction_sets.reason is not None:
+            return None
         thresholds = self.spec.prediction_sets.thresholds
-        return tuple(name for name, probability in probabilities.items() if probability >= thresholds[name])
+        return tuple(
+            name for name, probability in probabilities.items() if probability >= (thresholds[name] or 0.0)
+        )
 
     def distance(self, embedding: Float[np.ndarray, " embedding"]) -> float:
         """Return how far an embedding `(1024,)` lies from the training sites, as `neighbour_distances` does."""
@@ -110,20 +118,40 @@ class Calibration:
         return self.stain_order.mismatch(describe_channels(stack, POOLING * downsample))
 
     def looks_swapped(self, mismatch: Mismatch | None) -> bool:
-        """Return whether a mismatch is larger than that of stacks whose channels are in order."""
+        """Return whether a mismatch is larger than that of stacks whose channels are in order.
+
+        Never where too few sites were there to tell.
+        """
         spec = self.spec.stain_order
-        return spec is not None and mismatch is not None and bool(mismatch.value > spec.max_mismatch)
+        if spec is None or mismatch is None or self.spec.out_of_distribution.reason is not None:
+            return False
+        return bool(mismatch.value > spec.max_mismatch)
 
     @property
     def false_positive_rate(self) -> float:
-        """Share of the validation controls that both tests were chosen to flag together, at most."""
+        """Share of the validation sites that both tests were chosen to flag together, at most."""
         ood, stains = self.spec.out_of_distribution, self.spec.stain_order
         return ood.false_positive_rate + (0 if stains is None else stains.false_positive_rate)
 
-    def in_distribution(self, distance: float, mismatch: Mismatch | None) -> bool:
-        """Return whether a stack is like what the model learned from: near it, and its channels like their stains."""
-        is_near = distance <= self.spec.out_of_distribution.max_distance
-        return bool(is_near) and not self.looks_swapped(mismatch)
+    def in_distribution(
+        self, distance: float, mismatch: Mismatch | None, *, is_usable: bool = True
+    ) -> bool | None:
+        """Return whether a stack is like what the model learned from: near it, and its channels like their stains.
+
+        Args:
+            distance: As `distance` gives it.
+            mismatch: As `mismatch` gives it.
+            is_usable: Whether its pixels are those of images at all, which no distance has to tell: no dead,
+                repeated, overexposed or noise channel.
+
+        Returns:
+            None where too few sites were there to tell.
+        """
+        limits = self.spec.out_of_distribution
+        if limits.reason is not None or limits.max_distance is None:
+            return None
+        is_near = bool(distance <= limits.max_distance)
+        return is_usable and is_near and not self.looks_swapped(mismatch)
 
     def to_npz(self) -> bytes:
         """Return the arrays as the bytes of `calibration.npz`, equal for equal content."""
@@ -201,7 +229,10 @@ def read_calibration(content: bytes, spec: CalibrationSpec, *, num_channels: int
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     stains = [arrays.pop(name) for name in _STAIN_ARRAYS if name in arrays]
     if stains:
-        _require("stain_mean", stains[0], "float64", (num_channels, NUM_DESCRIPTORS))
+        is_pooled = spec.out_of_distribution.num_validation_sites is None
+        of_treatments = () if is_pooled else (len(spec.prediction_sets.thresholds),)
+        _require("stain_mean", stains[0], "float64", (*of_treatments, num_channels, NUM_DESCRIPTORS))
+        stains[0] = stains[0][np.newaxis] if is_pooled else stains[0]
     return Calibration(spec=spec, stain_order=StainOrder(*stains) if stains else None, **arrays)
 
 

@@ -25,15 +25,18 @@ from phenoserve.bundle.variants import (
     model_file,
 )
 
-FORMAT_VERSION: Final = 5
+FORMAT_VERSION: Final = 6
 """The version that is written."""
 
-READABLE_VERSIONS: Final = (1, 2, 3, 4, 5)
+READABLE_VERSIONS: Final = (1, 2, 3, 4, 5, 6)
 VARIANTS_SINCE: Final = 4
 """First version of the format with graphs of lower precision."""
 
 STAIN_ORDER_SINCE: Final = 5
 """First version of the format that says what every stain looks like."""
+
+WELLS_SINCE: Final = 6
+"""First version of the format that counts wells, and leaves out the thresholds that they are too few for."""
 
 MIN_POOLED_SIZE_PX: Final = 32
 """The encoder halves a field five times, so the pooled field must have this many pixels a side."""
@@ -187,7 +190,7 @@ class Manifest(Part):
         provenance: Where the model comes from.
     """
 
-    format_version: Literal[1, 2, 3, 4, 5]
+    format_version: Literal[1, 2, 3, 4, 5, 6]
     name: Identifier
     version: Identifier
     created: AwareDatetime
@@ -243,7 +246,23 @@ class Manifest(Part):
             raise ValueError(
                 f"Expected no stain_order in format {self.format_version}, which has none. Received: one"
             )
+        elif self._counts_wells(self.calibration) != {self.format_version >= WELLS_SINCE}:
+            raise ValueError(
+                f"Expected num_wells, num_validation_sites and num_validation_wells from format {WELLS_SINCE} on, in "
+                f"stain_order in place of num_control_sites. Received otherwise in format {self.format_version}"
+            )
         return self
+
+    @staticmethod
+    def _counts_wells(calibration: CalibrationSpec) -> set[bool]:
+        """Whether each part of the calibration counts what format 6 does."""
+        counts: list[object] = [
+            calibration.prediction_sets.num_wells,
+            calibration.out_of_distribution.num_validation_wells,
+        ]
+        if calibration.stain_order is not None:
+            counts.append(calibration.stain_order.num_validation_sites)
+        return {count is not None for count in counts}
 
     @model_validator(mode="after")
     def _has_its_variants(self) -> "Manifest":

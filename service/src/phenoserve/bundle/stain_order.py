@@ -1,18 +1,18 @@
 """Whether every channel looks like its stain: a stack with two channels swapped gets a plausible, wrong answer.
 
 A channel is described by numbers that neither its gain nor its offset changes: quantiles, skewness and kurtosis of
-its standardised intensities, and how alike pixels some way apart are. A stain has a mean description over training
-sites. All stains share one covariance, as in linear discriminant analysis (Hastie, Tibshirani and Friedman 2009,
-section 4.3).
+its standardised intensities, and how alike pixels some way apart are. Under each treatment a stain has a mean
+description over training sites. All of them share one covariance, as in linear discriminant analysis (Hastie,
+Tibshirani and Friedman 2009, section 4.3).
 """
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from jaxtyping import Float64, Shaped
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from phenoserve.bundle.parts import Part
 
@@ -30,15 +30,27 @@ class StainOrderSpec(Part):
 
     Attributes:
         max_mismatch: Largest `Mismatch.value` of a stack whose channels are in order.
-        false_positive_rate: Share of the validation controls that `max_mismatch` was chosen to leave beyond it.
+        false_positive_rate: Share of the validation sites that `max_mismatch` was chosen to leave beyond it.
         num_sites: Training sites that the stains were described on.
-        num_control_sites: Validation control sites that `max_mismatch` was chosen on.
+        num_validation_sites: Validation sites of all treatments, which `max_mismatch` was chosen on; None in format 5.
+        num_control_sites: Validation control sites, which format 5 chose it on; None since.
     """
+
+    absent_if_none: ClassVar = ("num_validation_sites", "num_control_sites")
 
     max_mismatch: Annotated[float, Field(allow_inf_nan=False)]
     false_positive_rate: Annotated[float, Field(gt=0, lt=1)]
     num_sites: Annotated[int, Field(ge=2)]
-    num_control_sites: Annotated[int, Field(ge=1)]
+    num_validation_sites: Annotated[int, Field(ge=1)] | None = None
+    num_control_sites: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _says_what_it_was_chosen_on(self) -> "StainOrderSpec":
+        if (self.num_validation_sites is None) == (self.num_control_sites is None):
+            raise ValueError(
+                "Expected one of num_validation_sites and num_control_sites. Received: none or both"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -46,8 +58,9 @@ class Mismatch:
     """By how much a stack would fit better with two channels swapped.
 
     Attributes:
-        value: Squared Mahalanobis distances of the two channels from their stains, less those once swapped; positive
-            where the swapped stack fits better, 0 where the two channels are equal.
+        value: Squared Mahalanobis distances of the two channels from their stains, less those once swapped, under the
+            treatment that explains the order best; positive where the swapped stack fits better, 0 where the two
+            channels are equal.
         channels: Indices of the two.
     """
 
@@ -60,7 +73,8 @@ class StainOrder:
     """What every stain looks like.
 
     Attributes:
-        mean: Mean description of every stain over training sites, float64 `(channel, NUM_DESCRIPTORS)`.
+        mean: Mean description of every stain over the training sites of each treatment, float64
+            `(treatment, channel, NUM_DESCRIPTORS)`; before format 6 over all of them, one in place of treatments.
         whitening: From a description, a mean subtracted, to numbers of unit covariance within a stain; float64
             `(NUM_DESCRIPTORS, NUM_DESCRIPTORS)`.
     """
@@ -69,8 +83,19 @@ class StainOrder:
     whitening: np.ndarray
 
     def mismatch(self, description: Float64[np.ndarray, "channel descriptor"]) -> Mismatch:
-        """Find the pair of channels whose swap a stack's description fits best, of at least two channels."""
-        apart = (description[:, np.newaxis] - self.mean[np.newaxis]) @ self.whitening
+        """Find the pair of channels whose swap a stack's description fits best, of at least two channels.
+
+        A treatment may change a stain until it resembles another, so the order counts as wrong only where it is wrong
+        for every treatment.
+        """
+        return min((self._mismatch(description, mean) for mean in self.mean), key=lambda found: found.value)
+
+    def _mismatch(
+        self,
+        description: Float64[np.ndarray, "channel descriptor"],
+        mean: Float64[np.ndarray, "channel descriptor"],
+    ) -> Mismatch:
+        apart = (description[:, np.newaxis] - mean[np.newaxis]) @ self.whitening
         distance = np.square(apart).sum(axis=2)
         own = np.diag(distance)
         gain = own[:, np.newaxis] + own - distance - distance.T

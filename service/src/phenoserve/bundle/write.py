@@ -26,6 +26,7 @@ from phenoserve.bundle.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
     REPORT_FOLDER,
+    VARIANTS_SINCE,
     FileRecord,
     InputSpec,
     Manifest,
@@ -148,7 +149,8 @@ def write_variants(directory: Path, bundle: Bundle, variants: Mapping[VariantPre
         files[golden_file(precision)] = variant.golden.to_npz()
     specs = {**old.variants, **{precision: variant.spec for precision, variant in variants.items()}}
     changed = {
-        "format_version": FORMAT_VERSION,
+        # The calibration stays, and with it the format that says what it counts.
+        "format_version": max(old.format_version, VARIANTS_SINCE),
         "created": datetime.now(UTC),
         "variants": specs,
         "files": _records_of(files),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Shaped
@@ -10,19 +10,17 @@ from jaxtyping import Shaped
 from phenoserve.bundle import InputSpec
 from phenoserve.errors import ErrorCode
 from phenoserve.http.problems import RequestError
-from phenoserve.stack import AmbiguousChannelsError, Notice, Stack, StainMatch, find_notices, match_stains
-
-ChannelOrder = Literal["bundle", "query", "ome", "imagej", "pages"]
-
-SAY_WHICH: Final = (
-    "Or say which each channel is: ?channels= with the bundle's stains in the order of the file's channels."
+from phenoserve.stack import (
+    AmbiguousChannelsError,
+    Notice,
+    Stack,
+    StainMatch,
+    find_notices,
+    find_order,
+    match_stains,
 )
 
-WRITERS: Final[dict[ChannelOrder, str]] = {
-    "ome": "its OME-XML",
-    "imagej": "ImageJ's labels",
-    "pages": "the names beside its pages",
-}
+ChannelOrder = Literal["bundle", "query", "ome", "imagej", "pages"]
 
 
 @dataclass(frozen=True)
@@ -108,40 +106,9 @@ def _file_order(
     """The stains in the order of the file's channels, where that came from, and what its names leave to say."""
     if stated is not None:
         return tuple(stated), "query", []
-    told: dict[ChannelOrder, tuple[tuple[str, ...], StainMatch]] = {
-        order: (names, match_stains(names, spec.channels)) for order, names in _names(stack)
-    }
-    orders: dict[ChannelOrder, tuple[str, ...]] = {
-        order: match.order for order, (_, match) in told.items() if match.order is not None
-    }
-    if len({*orders.values()}) > 1:
-        readings = "; ".join(
-            f"by {WRITERS[order]} they are {', '.join(names)}" for order, names in orders.items()
-        )
-        raise AmbiguousChannelsError(f"The file names its channels in two ways: {readings}. {SAY_WHICH}")
-    for order, names in orders.items():
-        return names, order, []
-    if stack.is_picture:
-        raise AmbiguousChannelsError(
-            "The file is a colour picture: its channels are red, green and blue as somebody drew them; by the bundle's"
-            f" order they are {', '.join(spec.channels)}. Send the intensities of each stain, a page a channel."
-            f" {SAY_WHICH}"
-        )
-    return (
-        spec.channels,
-        "bundle",
-        [_unmatched(*named, spec) for named in told.values() if named[1].strangers],
-    )
-
-
-def _names(stack: Stack) -> list[tuple[ChannelOrder, tuple[str, ...]]]:
-    """What the file calls its channels, by who wrote it."""
-    written: list[tuple[ChannelOrder, tuple[str, ...] | None]] = [
-        ("ome", stack.channel_names),
-        ("imagej", stack.labels),
-        ("pages", stack.page_names),
-    ]
-    return [(order, names) for order, names in written if names is not None]
+    found = find_order(stack, spec.channels)
+    notices = [_unmatched(names, match, spec) for names, match in found.unmatched]
+    return found.stains, found.names_from or "bundle", notices
 
 
 def _unmatched(names: Sequence[str], match: StainMatch, spec: InputSpec) -> Notice:

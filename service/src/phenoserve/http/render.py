@@ -25,6 +25,8 @@ TIFF: Final = "image/tiff"
 
 EmbeddingKind = Literal["embedding", "projection"]
 
+_UNCALIBRATED: Final = "a bundle of format 1 has no calibration. Train the model again."
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -70,6 +72,7 @@ def predict_json(answered: Answered) -> bytes:
         stack=_summary(answered),
         prediction=_most_probable(probabilities),
         probabilities=probabilities,
+        logits=_by_name(manifest.treatments, answers.logits[0].astype(np.float64)),
         versus_control=_by_name(manifest.treated, versus_control),
         forest=schemas.ForestPrediction(treatment=best, probability=forest[best], probabilities=forest),
         **_calibrated(answered, probabilities),
@@ -183,22 +186,36 @@ def explain_tiff(treatment: str | None) -> Render:
 
 class _Calibrated(TypedDict):
     prediction_set: schemas.PredictionSet | None
+    prediction_set_reason: str | None
     in_distribution: bool | None
+    distribution_reason: str | None
     distance: schemas.Distance | None
 
 
 def _calibrated(answered: Answered, probabilities: dict[str, float]) -> _Calibrated:
-    """What the bundle's calibration says; nothing where it has none."""
+    """What the bundle's calibration says, or why it says nothing."""
     calibration = answered.bundle.calibration
     if calibration is None:
-        return _Calibrated(prediction_set=None, in_distribution=None, distance=None)
+        return _Calibrated(
+            prediction_set=None,
+            prediction_set_reason=f"No prediction set: {_UNCALIBRATED}",
+            in_distribution=None,
+            distribution_reason=f"Not said whether the stack is in distribution: {_UNCALIBRATED}",
+            distance=None,
+        )
+    spec, treatments = calibration.spec, calibration.prediction_set(probabilities)
     distance = calibration.distance(answered.answers.embedding[0])
     return _Calibrated(
-        prediction_set=schemas.PredictionSet(
-            treatments=calibration.prediction_set(probabilities),
-            coverage=calibration.spec.prediction_sets.coverage,
+        prediction_set=None
+        if treatments is None
+        else schemas.PredictionSet(treatments=treatments, coverage=spec.prediction_sets.coverage),
+        prediction_set_reason=spec.prediction_sets.reason,
+        in_distribution=calibration.in_distribution(
+            distance,
+            answered.mismatch,
+            is_usable=not any(notice.is_unusable for notice in answered.stack.notices),
         ),
-        in_distribution=calibration.in_distribution(distance, answered.mismatch),
+        distribution_reason=spec.out_of_distribution.reason,
         distance=schemas.Distance(value=distance, percentile=calibration.percentile(distance)),
     )
 

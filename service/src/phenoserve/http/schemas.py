@@ -84,14 +84,24 @@ class PredictAnswer(Answer):
     probabilities: dict[str, float] = Field(
         description="of every treatment, the control among them; sum to 1"
     )
+    logits: dict[str, float] = Field(
+        description="of every treatment, before the softmax that makes the probabilities of them"
+    )
     versus_control: dict[str, float] = Field(
         description="of every treatment, against the control alone; do not sum to 1"
     )
     forest: ForestPrediction
-    prediction_set: PredictionSet | None = Field(description="null where the bundle has no calibration")
-    in_distribution: bool | None = Field(
-        description="whether the stack is like what the model learned from; null where the bundle cannot say"
+    prediction_set: PredictionSet | None = Field(
+        description="null where the bundle was calibrated on too few wells, or not at all"
     )
+    prediction_set_reason: str | None = Field(
+        description="why there is no prediction set; null where there is"
+    )
+    in_distribution: bool | None = Field(
+        description="whether the stack is like what the model learned from; null where the bundle was calibrated on too"
+        " few wells, or not at all"
+    )
+    distribution_reason: str | None = Field(description="why in_distribution is null; null where it is not")
     distance: Distance | None = Field(description="null where the bundle has no calibration")
 
 

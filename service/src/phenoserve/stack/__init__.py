@@ -13,6 +13,7 @@ from phenoserve.stack.errors import (
 )
 from phenoserve.stack.model import STACK_DTYPES, Stack, StackLimits
 from phenoserve.stack.notices import Notice, NoticeCode, find_notices
+from phenoserve.stack.order import FileOrder, find_order
 from phenoserve.stack.stain_names import StainMatch, match_stains
 from phenoserve.stack.tiff import read_page, read_stack
 
@@ -20,6 +21,7 @@ __all__ = [
     "STACK_DTYPES",
     "AmbiguousChannelsError",
     "DamagedTiffError",
+    "FileOrder",
     "NonFinitePixelsError",
     "NotATiffError",
     "Notice",
@@ -33,6 +35,7 @@ __all__ = [
     "UnsupportedLayoutError",
     "UnsupportedPixelsError",
     "find_notices",
+    "find_order",
     "match_stains",
     "read_page",
     "read_stack",

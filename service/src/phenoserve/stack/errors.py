@@ -11,7 +11,15 @@
   - StackTooLargeError        413  more pages, pixels or segments than the limits allow
 """
 
+from typing import Final
+
 from phenoserve.errors import ErrorCode, ServiceError
+
+SAY_WHICH: Final = (
+    "Say which stain each channel of the file is: ?channels= with the bundle's stains in the order of the file's"
+    " channels."
+)
+"""What a request can do about channels that do not tell their stains."""
 
 
 class StackError(ServiceError):
@@ -51,9 +59,17 @@ class UnsupportedLayoutError(StackError):
 
 
 class AmbiguousChannelsError(StackError):
-    """Raised when what a file says of its channels leaves open which stain each of them is."""
+    """Raised when what a file says of its channels leaves open which stain each of them is.
+
+    Args:
+        found: What the file says, and why that tells no order: whole sentences.
+    """
 
     code = ErrorCode.AMBIGUOUS_CHANNELS
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"{found} {SAY_WHICH}")
+        self.found = found
 
 
 class NonFinitePixelsError(StackError):

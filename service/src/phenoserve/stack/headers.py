@@ -29,6 +29,8 @@ CHANNEL_AXES: Final = frozenset("CSQI")
 """Axes whose planes may be channels: channel, sample, and the two letters for an axis without a meaning."""
 
 IMAGEJ: Final = re.compile(r"^(?:(ImageJ|SCIFIO)=|images=\d)", re.MULTILINE)
+COMPOSITE: Final = re.compile(r"^mode=(composite|color|grayscale)\s*$", re.MULTILINE)
+"""What ImageJ's header says of channels that each have a lookup table of their own (ij.CompositeImage)."""
 OLD_SHAPE: Final = re.compile(r"shape=\(([\d, ]+)\)")
 FLUOVIEW_AXES: Final[dict[str, str]] = {"CH": "C", "WAVELENGTH": "C", "TIME": "T"}
 SIS_AXES: Final[dict[str, str]] = {"Band": "C", "Time": "T"}
@@ -76,6 +78,11 @@ class Header:
 def descriptions(directories: Directories) -> list[str]:
     """Every text that describes an image, of any page, each once and without blanks around it."""
     return [*dict.fromkeys(text for page in directories.pages for text in tag_texts(page, 270))]
+
+
+def is_composite(texts: Sequence[str]) -> bool:
+    """Whether ImageJ's header says that the planes are channels, which a lookup table only shows in a colour."""
+    return any(IMAGEJ.search(text) and COMPOSITE.search(text) for text in texts)
 
 
 def tag_texts(page: Sequence[TagValue], code: int) -> list[str]:

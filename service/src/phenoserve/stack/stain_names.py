@@ -107,7 +107,7 @@ def match_stains(names: Sequence[str], stains: Sequence[str]) -> StainMatch:
             stain is named twice, or a stain stands at another place than the bundle's and not all names are stains.
     """
     if names and len(names) != len(stains):
-        raise _ambiguous(names, stains, f"these are {len(names)}, and the bundle takes {len(stains)}")
+        raise _ambiguous(names, stains, f"these are {len(names)} names, of {len(stains)} stains")
     found = [_stains_called(name, stains) for name in names]
     several = [
         f"{name!r} is {' or '.join(those)}"
@@ -123,8 +123,7 @@ def match_stains(names: Sequence[str], stains: Sequence[str]) -> StainMatch:
     if names and len(placed) == len(names):
         return StainMatch(tuple(placed[index] for index in range(len(names))))
     moved = [
-        f"{names[index]!r} is channel {index + 1} of the file, and {stain} is channel "
-        f"{stains.index(stain) + 1} of the bundle"
+        f"{names[index]!r} is channel {index + 1} of the file, and {stain} is stain {stains.index(stain) + 1}"
         for index, stain in placed.items()
         if index != stains.index(stain)
     ]
@@ -140,9 +139,8 @@ def match_stains(names: Sequence[str], stains: Sequence[str]) -> StainMatch:
 
 def _ambiguous(names: Sequence[str], stains: Sequence[str], why: str) -> AmbiguousChannelsError:
     return AmbiguousChannelsError(
-        f"By its names the file's channels are {', '.join(name or '(no name)' for name in names)}; by the bundle's"
-        f" order they are {', '.join(stains)}. These do not agree: {why}. Say which stain each channel of the file is:"
-        " ?channels= with the bundle's stains in the order of the file's channels."
+        f"By its names the file's channels are {', '.join(name or '(no name)' for name in names)}; in the order of the"
+        f" stains they would be {', '.join(stains)}. These do not agree: {why}."
     )
 
 

@@ -30,11 +30,12 @@ from phenoserve.stack.errors import (
     UnsupportedLayoutError,
     UnsupportedPixelsError,
 )
-from phenoserve.stack.headers import descriptions, read_headers
+from phenoserve.stack.headers import descriptions, is_composite, read_headers
 from phenoserve.stack.labels import read_labels, read_page_names
 from phenoserve.stack.layout import Layout, plan_layout
 from phenoserve.stack.model import STACK_DTYPES, Stack, StackLimits
 from phenoserve.stack.ome import parse_ome
+from phenoserve.stack.palette import is_ramp
 
 READ_CODECS: Final = {
     COMPRESSION.NONE: "none",
@@ -147,11 +148,12 @@ def _read(data: bytes | memoryview, limits: StackLimits, *, is_channel_file: boo
         pages = [cast("TiffPage", page) for page in islice(tiff.pages, num_pages)]
         if len(pages) != num_pages:
             raise DamagedTiffError(f"The TIFF lists {num_pages} pages, but only {len(pages)} can be read.")
-        _check_pages(pages, len(data), limits)
+        texts = descriptions(directories)
+        _check_pages(pages, len(data), limits, is_composite=is_composite(texts))
         if not is_channel_file:
             _check_page_numbers(directories)
         first = pages[0]
-        omes = [parse_ome(text) for text in descriptions(directories)]
+        omes = [parse_ome(text) for text in texts]
         layout = plan_layout(
             num_pages,
             int(first.samplesperpixel),
@@ -190,12 +192,14 @@ def _check_page_numbers(directories: Directories) -> None:
             )
 
 
-def _check_pages(pages: Sequence[TiffPage], num_bytes: int, limits: StackLimits) -> None:
+def _check_pages(
+    pages: Sequence[TiffPage], num_bytes: int, limits: StackLimits, *, is_composite: bool
+) -> None:
     """Refuse, before decoding, what is not decoded or would decode to too much."""
     decoded_bytes = num_segments = 0
     for index, page in enumerate(pages):
         where = f"page {index + 1} of {len(pages)}"
-        _check_coding(page, where)
+        _check_coding(page, where, is_composite=is_composite)
         if (page.shaped, page.dtype) != (pages[0].shaped, pages[0].dtype):
             raise UnsupportedLayoutError(
                 f"Found {_describe(page)} on {where} and {_describe(pages[0])} on the first; expected"
@@ -225,7 +229,7 @@ def _check_pages(pages: Sequence[TiffPage], num_bytes: int, limits: StackLimits)
         _check_segments(page, chunks, num_bytes, where)
 
 
-def _check_coding(page: TiffPage, where: str) -> None:
+def _check_coding(page: TiffPage, where: str, *, is_composite: bool) -> None:
     """Refuse codecs, predictors, data types and colour spaces that are not read."""
     if page.compression not in READ_CODECS:
         codec = getattr(page.compression, "name", None) or f"number {page.compression}"
@@ -242,10 +246,17 @@ def _check_coding(page: TiffPage, where: str) -> None:
             f"Found {_describe(page)} ({page.bitspersample} bits a sample) on {where}; expected"
             f" {', '.join(STACK_DTYPES)}."
         )
-    if page.photometric not in READ_PHOTOMETRICS:
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        if not is_composite and (page.colormap is None or not is_ramp(page.colormap)):
+            raise UnsupportedPixelsError(
+                f"Found indexed colours (PALETTE) on {where}, of a palette that is no ramp from black to one colour;"
+                " expected intensities (MINISBLACK). If it only shows them, save them in grey (in Fiji: Image > Lookup"
+                " Tables > Grays)."
+            )
+    elif page.photometric not in READ_PHOTOMETRICS:
         raise UnsupportedPixelsError(
             f"Found colour space {getattr(page.photometric, 'name', page.photometric)} on {where}; expected"
-            " intensities (MINISBLACK), not inverted, not a palette, not a colour model."
+            " intensities (MINISBLACK), not inverted, not a colour model."
         )
     opacity = next((OPACITIES[sample] for sample in page.extrasamples if sample in OPACITIES), None)
     if opacity is not None:

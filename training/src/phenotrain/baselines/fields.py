@@ -53,12 +53,14 @@ def measure_sites(
     Args:
         cache: Pooled fields.
         rows: Rows of the cache.
-        on_site: Called with the number of sites done and to do.
+        on_site: Called with the number of sites done and to do, before the first and after each block.
 
     Returns:
         `(len(rows), 5 * channel + 2)` float64, in the order of `rows`.
     """
     nuclear, found = nuclear_channel(cache.stains), []
+    if on_site is not None:
+        on_site(0, len(rows))
     with ThreadPoolExecutor(available_cores()) as pool:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             fields = cache.read(rows[start : start + _ROWS_AT_ONCE])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
 
 from phenotrain.cache import layout
 from phenotrain.cache.field_cache import FieldCache
@@ -11,12 +12,12 @@ from phenotrain.cache.identity import fingerprint_of, signature_of
 from phenotrain.cache.layout import CacheMeta
 from phenotrain.cache.ledger import Ledger
 from phenotrain.cache.prepare import open_or_create
-from phenotrain.cache.progress import progress_bar
 from phenotrain.cache.scheduling import choose_num_workers, run_jobs
 from phenotrain.cache.tables import faults_to_csv
 from phenotrain.cache.worker import Job, Plan
 from phenotrain.datasets import Description
 from phenotrain.plates import Fault, IncompleteSitesError, read_sites, site_files
+from phenotrain.progress import step_bar
 
 _ADVICE = "Repair them and run again (what is stored stays), or leave their sites out with --skip-incomplete."
 
@@ -30,7 +31,7 @@ def build_cache(
     num_workers: int | None = None,
     skip_incomplete: bool = False,
     limit: int | None = None,
-    progress: bool = False,
+    console: Console | None = None,
 ) -> FieldCache:
     """Pool every site of a screen once, and store the fields where training can map them.
 
@@ -48,7 +49,7 @@ def build_cache(
         skip_incomplete: Leave out sites with an unusable file, and list them in `left_out.csv`, rather than
             fail.
         limit: Take only so many sites, evenly spread over the table.
-        progress: Show a progress bar on standard error.
+        console: Where progress is shown; nowhere when not given.
 
     Returns:
         The finished cache.
@@ -79,7 +80,7 @@ def build_cache(
         meta = meta.model_copy(update={"fingerprint": ""})
         layout.write_meta(out, meta)
         ledger.reset([*stale, *np.flatnonzero(ledger.states == layout.OMITTED).tolist()])
-        faults = _fill(meta, out, ledger, sites, files, num_workers, progress=progress)
+        faults = _fill(meta, out, ledger, sites, files, num_workers, console)
         if faults and not skip_incomplete:
             raise IncompleteSitesError(faults, _ADVICE)
         if not (ledger.states == layout.STORED).any():
@@ -119,19 +120,27 @@ def _fill(
     sites: pd.DataFrame,
     files: list[tuple[str, ...]],
     num_workers: int | None,
-    *,
-    progress: bool,
+    console: Console | None,
 ) -> list[Fault]:
-    plan = Plan(meta.data_root, out / layout.FIELDS, ledger.fields_offset, meta.form, meta.downsample)
+    plan = Plan(
+        meta.data_root,
+        out / layout.FIELDS,
+        ledger.fields_offset,
+        meta.form,
+        meta.downsample,
+        meta.description.stack_stains,
+    )
     site_ids = sites["site_id"].tolist()
     pending = np.flatnonzero(ledger.states == layout.PENDING).tolist()
     jobs = [Job(slot, site_ids[slot], files[slot]) for slot in pending]
     faults: list[Fault] = []
-    with progress_bar("Caching sites", len(files), show=progress) as advance:
-        advance(len(files) - len(jobs))
+    num_done = len(files) - len(jobs)
+    with step_bar("Caching sites", console or Console(quiet=True)) as on_site:
+        on_site(num_done, len(files))
         for outcomes in run_jobs(plan, jobs, num_workers or choose_num_workers(len(jobs))):
             ledger.add(outcomes)
             faults += [fault for outcome in outcomes for fault in outcome.faults]
-            advance(len(outcomes))
+            num_done += len(outcomes)
+            on_site(num_done, len(files))
     ledger.save()
     return sorted(faults)

@@ -145,7 +145,7 @@ class FieldCache:
             row: Row number.
 
         Returns:
-            One path a channel.
+            One path a channel; a single one where it holds the whole stack.
 
         Raises:
             IndexError: If the row does not exist.
@@ -166,7 +166,13 @@ class FieldCache:
             IncompleteSitesError: If a file has gone or changed its form since the cache was built.
         """
         site_id = str(self.sites["site_id"].iloc[row])
-        read = read_site(self._meta.data_root, site_id, self._files[row], self.form)
+        read = read_site(
+            self._meta.data_root,
+            site_id,
+            self._files[row],
+            self.form,
+            stack_stains=self._meta.description.stack_stains,
+        )
         if read.stack is None:
             raise IncompleteSitesError(
                 read.faults, "The cache was built when they were readable; put them back."

@@ -4,6 +4,7 @@ import hashlib
 import math
 import shutil
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def open_or_create(
             layout.write_meta(out, current)
         return current
     _require_unused(out)
-    form = find_form(data_root, sites, files)
+    form = find_form(description, data_root, sites, files)
     if downsample > min(form.height, form.width):
         raise CacheError(f"downsample is {downsample} px, but the fields are {form}; choose a smaller one")
     meta = CacheMeta(
@@ -140,13 +141,16 @@ def _require_space(out: Path, needed: int) -> None:
         )
 
 
-def find_form(data_root: Path, sites: pd.DataFrame, files: list[tuple[str, ...]]) -> FieldForm:
+def find_form(
+    description: Description, data_root: Path, sites: pd.DataFrame, files: list[tuple[str, ...]]
+) -> FieldForm:
     """Find the size and dtype that the files of a dataset have in common.
 
     It is the commonest form of a few sites spread over the table, so that one odd site does not set the rule;
     of equally common ones, the first.
 
     Args:
+        description: What the dataset looks like.
         data_root: Folder of the images.
         sites: Table of the sites.
         files: For each site its files.
@@ -159,16 +163,17 @@ def find_form(data_root: Path, sites: pd.DataFrame, files: list[tuple[str, ...]]
     """
     site_ids = sites["site_id"].tolist()
     probed = list(range(0, len(files), -(-len(files) // _NUM_PROBED)))
-    stacks = (read_site(data_root, site_ids[row], files[row]).stack for row in probed)
+    read = partial(read_site, data_root, stack_stains=description.stack_stains)
+    stacks = (read(site_ids[row], files[row]).stack for row in probed)
     forms = Counter(FieldForm.of(stack) for stack in stacks if stack is not None)
     if forms:
         return forms.most_common(1)[0][0]
     faults: list[Fault] = []
     for site_id, row in zip(site_ids, files, strict=True):
-        read = read_site(data_root, site_id, row)
-        if read.stack is not None:
-            return FieldForm.of(read.stack)
-        faults += read.faults
+        of_site = read(site_id, row)
+        if of_site.stack is not None:
+            return FieldForm.of(of_site.stack)
+        faults += of_site.faults
     raise IncompleteSitesError(
         faults, f"No site is readable; check the data root {data_root} and [images] path."
     )

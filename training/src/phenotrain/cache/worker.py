@@ -26,6 +26,7 @@ class Plan:
         offset: Bytes before slot 0.
         form: What every file must look like.
         downsample: Side of the pooled square, px.
+        stack_stains: The stains where one file holds the whole stack of a site; else none.
     """
 
     data_root: Path
@@ -33,6 +34,7 @@ class Plan:
     offset: int
     form: FieldForm
     downsample: int
+    stack_stains: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Job:
     Args:
         slot: Its place in `fields.npy`.
         site_id: Its name.
-        files: Its channel files under the data root.
+        files: Its files under the data root.
     """
 
     slot: int
@@ -86,7 +88,9 @@ def store_sites(plan: Plan, jobs: Sequence[Job]) -> list[Outcome]:
     with plan.fields.open("r+b") as stream:
         for job in jobs:
             signature = signature_of(plan.data_root, job.files)
-            read = read_site(plan.data_root, job.site_id, job.files, plan.form)
+            read = read_site(
+                plan.data_root, job.site_id, job.files, plan.form, stack_stains=plan.stack_stains
+            )
             if read.stack is not None:
                 pooled = np.ascontiguousarray(pool(read.stack, plan.downsample))
                 stream.seek(plan.offset + job.slot * pooled.nbytes)

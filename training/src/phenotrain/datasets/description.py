@@ -34,6 +34,15 @@ def _as_tuple(value: object) -> object:
 
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_ONE_WAY = (
+    "where each channel has a file of its own, write {channel} into the path and"
+    ' { id = "1", stain = "DNA" } for each.'
+)
+_OTHER_WAY = (
+    "where a file holds the whole stack (TIFF pages, OME, ImageJ), write no {channel} and the stains alone, in the"
+    ' file\'s order: channels = ["DNA", "actin"].'
+)
+
 OneOrMore = Annotated[tuple[Word, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
@@ -76,18 +85,22 @@ class TableDescription(_Part):
 class Channel(_Part):
     """One entry of `channels` in section `[images]`."""
 
-    id: Word
-    """What `{channel}` becomes in the path of this channel's file."""
+    id: Word | None = None
+    """What `{channel}` becomes in the path of this channel's file; None where a file holds the whole stack."""
     stain: Word
     """The dye or label that the channel shows; the bundle's channel name."""
 
 
+def _as_channel(value: object) -> object:
+    return {"stain": value} if isinstance(value, str) else value
+
+
 class ImagesDescription(_Part):
-    """Section `[images]`: one single-channel file a channel a site."""
+    """Section `[images]`: a single-channel file a channel, or one file that holds the whole stack of a site."""
 
     path: Word
     """Template of a file's path under the data root: gaps are columns of the table, and `{channel}`."""
-    channels: Annotated[tuple[Channel, ...], Field(min_length=1)]
+    channels: Annotated[tuple[Annotated[Channel, BeforeValidator(_as_channel)], ...], Field(min_length=1)]
     """The channels in the order in which a stack carries them."""
 
     @field_validator("path")
@@ -99,16 +112,27 @@ class ImagesDescription(_Part):
 
     @model_validator(mode="after")
     def _channels_differ(self) -> "ImagesDescription":
-        ids, stains = [c.id for c in self.channels], [c.stain for c in self.channels]
-        if len(set(ids)) != len(ids):
-            raise ValueError(f"two channels have the same id in {ids}; each must be different")
+        stains = [channel.stain for channel in self.channels]
+        if len(set(self._ids)) != len(self._ids):
+            raise ValueError(f"two channels have the same id in {self._ids}; each must be different")
         if len({stain_key(stain) for stain in stains}) != len(stains):
             raise ValueError(
                 f"two channels have the same stain in {stains}; each must be different in its letters and digits"
             )
-        if len(self.channels) > 1 and "channel" not in self.template.fields:
+        return self
+
+    @model_validator(mode="after")
+    def _path_and_channels_agree(self) -> "ImagesDescription":
+        has_gap, num_ids, num_channels = "channel" in self.template.fields, len(self._ids), len(self.channels)
+        if has_gap and num_ids < num_channels:
             raise ValueError(
-                f"path {self.path!r} has no {{channel}}, so every channel would be the same file"
+                f"path {self.path!r} has {{channel}}, so each file holds one channel, but {num_channels - num_ids} of"
+                f" {num_channels} channels have no id to fill it; {_ONE_WAY} Or, {_OTHER_WAY}"
+            )
+        if not has_gap and num_ids and num_channels > 1:
+            raise ValueError(
+                f"path {self.path!r} has no {{channel}}, so each file holds the whole stack, but channels have the ids"
+                f" {', '.join(self._ids)} as single-channel files do; {_OTHER_WAY} Or, {_ONE_WAY}"
             )
         return self
 
@@ -116,6 +140,15 @@ class ImagesDescription(_Part):
     def template(self) -> Template:
         """The parsed `path`."""
         return Template(self.path)
+
+    @property
+    def hold_stacks(self) -> bool:
+        """Whether one file holds the whole stack of a site."""
+        return not self._ids
+
+    @property
+    def _ids(self) -> list[str]:
+        return [channel.id for channel in self.channels if channel.id is not None]
 
 
 class TaskDescription(_Part):
@@ -161,6 +194,11 @@ class Description(_Part):
     def stains(self) -> tuple[str, ...]:
         """The stains in channel order."""
         return tuple(channel.stain for channel in self.images.channels)
+
+    @property
+    def stack_stains(self) -> tuple[str, ...]:
+        """The stains where one file holds the whole stack of a site; none where each channel has a file of its own."""
+        return self.stains if self.images.hold_stacks else ()
 
 
 def _require_relative(path: str) -> None:

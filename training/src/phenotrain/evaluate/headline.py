@@ -31,11 +31,10 @@ def headline_of(metrics: Metrics) -> str:
     verdict = ""
     if metrics.confounded:
         verdict = f"classes confounded with where their wells lie ({'; '.join(metrics.confounded)}), "
-    if metrics.at_chance:
-        verdict += "not distinguishable from chance"
-        if found.smallest_p > SIGNIFICANCE:
-            verdict += f" (no answers on these wells could be: their smallest p is {found.smallest_p:.2f})"
-        verdict += ", "
+    if found.smallest_p > SIGNIFICANCE:
+        verdict += f"{cannot_tell_text(found.smallest_p)}, "
+    elif metrics.at_chance:
+        verdict += "not distinguishable from chance, "
     after = ""
     is_few = found.smallest_class < FEW_WELLS
     if lead is not None and is_few:
@@ -62,6 +61,11 @@ def wells_text(num_wells: int) -> str:
     return "1 well" if num_wells == 1 else f"{num_wells} wells"
 
 
+def cannot_tell_text(smallest_p: float) -> str:
+    """Say that a test has too few wells for any answers to differ from chance; there is no verdict then."""
+    return f"this test set cannot tell the result from chance (smallest possible p {smallest_p:.2f})"
+
+
 def doses_text(num_top_doses: int) -> str:
     """Name the doses that are scored together; 0 is all of them."""
     return {0: "all doses", 1: "top dose"}.get(num_top_doses, f"top {num_top_doses} doses")
@@ -72,6 +76,12 @@ def interval_text(interval: Interval | None) -> str:
     return "[too few wells]" if interval is None else f"[{interval.low:.2f}, {interval.high:.2f}]"
 
 
-def p_text(p_value: float) -> str:
-    """Write a p-value to the precision that permutations give."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+def p_text(p_value: float, smallest_p: float = 0.0) -> str:
+    """Write a p-value to the precision that permutations give.
+
+    Args:
+        p_value: The p.
+        smallest_p: The smallest that any answers could reach; said where it is no verdict that p is not below it.
+    """
+    text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return f"{text} (smallest possible {smallest_p:.2f})" if smallest_p > SIGNIFICANCE else text

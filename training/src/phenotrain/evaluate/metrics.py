@@ -160,10 +160,15 @@ class Metrics:
         return self.test.classified(CLASSIFIER, "well").balanced_accuracy.chance
 
     @property
-    def at_chance(self) -> bool:
-        """Whether the classifier's test result is compatible with guessing, by its interval or its p."""
+    def at_chance(self) -> bool | None:
+        """Whether the classifier's test result is compatible with guessing, by its interval or its p.
+
+        None where the test set cannot tell: no answers on its wells could reach a p of `SIGNIFICANCE`.
+        """
         found = self.test.classified(CLASSIFIER, "well")
         accuracy = found.balanced_accuracy
+        if found.smallest_p > SIGNIFICANCE:
+            return None
         return accuracy.contains_chance or accuracy.value < accuracy.chance or found.p_value > SIGNIFICANCE
 
     @property

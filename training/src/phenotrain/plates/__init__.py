@@ -1,4 +1,4 @@
-"""Reading plates: the metadata table, the channel files, and what is wrong with either."""
+"""Reading plates: the metadata table, the images, and what is wrong with either."""
 
 from phenotrain.plates.concentration import snap_concentration
 from phenotrain.plates.delimited import read_delimited

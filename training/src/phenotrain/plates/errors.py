@@ -21,12 +21,12 @@ class TableError(PlateError):
 
 
 class ImageError(PlateError):
-    """Raised when a file is not a single-channel image of the expected form; says only the reason."""
+    """Raised when a file is not an image or stack of the expected form; says only the reason."""
 
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """One channel file that cannot be used.
+    """One file that cannot be used.
 
     Args:
         site_id: The site that the file belongs to.
@@ -40,7 +40,7 @@ class Fault:
 
 
 class IncompleteSitesError(PlateError):
-    """Raised when sites lack a usable file in some channel; lists them all.
+    """Raised when sites lack a usable file; lists them all.
 
     Args:
         faults: Every fault found, sorted.
@@ -50,7 +50,7 @@ class IncompleteSitesError(PlateError):
     def __init__(self, faults: Sequence[Fault], advice: str) -> None:
         self.faults = tuple(faults)
         num_sites = len({fault.site_id for fault in faults})
-        lines = [f"{len(faults)} channel file(s) of {num_sites} site(s) cannot be used. {advice}"]
+        lines = [f"{len(faults)} file(s) of {num_sites} site(s) cannot be used. {advice}"]
         lines += [f"  {f.site_id}: {f.file}: {f.reason}" for f in self.faults[:_NUM_SHOWN]]
         if len(faults) > _NUM_SHOWN:
             lines.append(f"  ... and {len(faults) - _NUM_SHOWN} more")

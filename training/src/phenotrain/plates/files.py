@@ -1,4 +1,4 @@
-"""Where the channel files of each site lie."""
+"""Where the files of each site lie."""
 
 from pathlib import PurePosixPath
 
@@ -13,7 +13,7 @@ _KEY = "[images] path"
 
 
 def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Fill the path template for every site and channel; `{well}` is the well as the table writes it.
+    """Fill the path template for every site, and channel where it says so; `{well}` is as the table writes it.
 
     A symbolic link under the data root is the owner's own doing and is followed; a *label* that points
     outside (`../`, an absolute path) is refused, since it comes from the table.
@@ -23,7 +23,8 @@ def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str,
         sites: Table in the form of `phenotrain.plates.read_sites`.
 
     Returns:
-        For each row of `sites` the paths under the data root, in channel order, with forward slashes.
+        For each row of `sites` the paths under the data root, in channel order, with forward slashes; a single one
+        where a file holds the whole stack.
 
     Raises:
         TableError: If a gap of the template names no column, a filled path leaves the data root, or two files
@@ -34,9 +35,10 @@ def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str,
     columns = {name: sites[name].astype("str").tolist() for name in template.fields if name in sites.columns}
     if "well" in columns and RECORDED_WELL in sites:
         columns["well"] = sites[RECORDED_WELL].astype("str").tolist()
+    ids = [channel.id for channel in description.images.channels if channel.id is not None]
     by_channel: list[list[str]] = []
-    for channel in description.images.channels:
-        cells = {**columns, "channel": [channel.id] * len(sites)}
+    for channel in ids or [""]:
+        cells = {**columns, "channel": [channel] * len(sites)}
         by_channel.append(fill_rows(template, cells, len(sites), _KEY))
     files = list(zip(*by_channel, strict=True))
     owner: dict[str, str] = {}
@@ -48,8 +50,8 @@ def site_files(description: Description, sites: pd.DataFrame) -> list[tuple[str,
                 )
             if file in owner:
                 raise TableError(
-                    f"{owner[file]} and {site_id} share the file {file!r}; expected a file of its own for every site"
-                    " and channel. The template [images] path lacks a gap, such as {plate} or {site}"
+                    f"{owner[file]} and {site_id} share the file {file!r}; expected files of its own for every"
+                    " site. The template [images] path lacks a gap, such as {plate} or {site}"
                 )
             owner[file] = site_id
     return files

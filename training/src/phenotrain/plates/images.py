@@ -1,20 +1,27 @@
-"""One channel file: told by its first bytes, never by its name."""
+"""One image file, of a channel or of a whole stack: told by its first bytes, never by its name."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
-from phenoserve.stack import StackError, read_page
+from phenoserve.stack import (
+    AmbiguousChannelsError,
+    StackError,
+    StackLimits,
+    find_order,
+    read_page,
+    read_stack,
+)
 from phenotrain.plates.errors import ImageError
-from phenotrain.plates.grey_palette import relabel_grey_palette
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 
 SUPPORTED_DTYPES = ("uint8", "uint16", "float32")
 
+_TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_GREY = 0
 _PNG_COLOUR_NAMES = {2: "RGB", 3: "palette colour", 4: "grey with alpha", 6: "RGB with alpha"}
 _FOREIGN = {
@@ -50,6 +57,47 @@ def decode_image(data: bytes) -> npt.NDArray[np.generic]:
     return pixels
 
 
+def decode_stack(data: bytes, stains: Sequence[str]) -> npt.NDArray[np.generic]:
+    """Decode one file that holds the whole stack of a site, as the service reads and orders it.
+
+    Args:
+        data: Whole content of a TIFF file; of any format that `decode_image` reads where there is one stain.
+        stains: The stains of its channels; in another order where the file names its channels so.
+
+    Returns:
+        Pixels `(channel, y, x)` in the order of `stains`, in the file's own depth: uint8, uint16 or float32.
+
+    Raises:
+        ImageError: If the content is no stack of so many channels, or its names contradict the order of the stains
+            without telling another.
+    """
+    if not data.startswith(_TIFF_MAGICS):
+        return _require_stains(decode_image(data)[np.newaxis], stains)
+    # A stack may be as large as its channels would be in files of their own.
+    limits = StackLimits(max_decoded_bytes=StackLimits.max_decoded_bytes * len(stains))
+    try:
+        stack = read_stack(data, limits)
+        _require_stains(stack.array, stains)
+        order = find_order(stack, stains).stains
+    except AmbiguousChannelsError as error:
+        raise ImageError(
+            f"leaves open which stain each channel shows: {error.found} Name the stains in [images] channels as the"
+            " file does, or save the file without names."
+        ) from error
+    except StackError as error:
+        raise ImageError(f"is an unusable TIFF: {error}") from error
+    return stack.array if order == tuple(stains) else stack.array[[order.index(stain) for stain in stains]]
+
+
+def _require_stains(stack: npt.NDArray[np.generic], stains: Sequence[str]) -> npt.NDArray[np.generic]:
+    if len(stack) != len(stains):
+        raise ImageError(
+            f"holds {len(stack)} channel(s); expected {len(stains)}, as [images] channels names them:"
+            f" {', '.join(stains)}"
+        )
+    return stack
+
+
 def _decoder_for(data: bytes) -> Callable[[bytes], npt.NDArray[np.generic]]:
     for magics, decoder in _DECODERS:
         if data.startswith(magics):
@@ -83,7 +131,7 @@ def _decode_jpeg2000(data: bytes) -> npt.NDArray[np.generic]:
 
 def _decode_tiff(data: bytes) -> npt.NDArray[np.generic]:
     try:
-        return read_page(relabel_grey_palette(data))
+        return read_page(data)
     except StackError as error:
         raise ImageError(f"is an unusable TIFF: {error}") from error
 
@@ -99,6 +147,6 @@ def _decode(
 
 _DECODERS: tuple[tuple[tuple[bytes, ...], Callable[[bytes], npt.NDArray[np.generic]]], ...] = (
     ((b"\x89PNG\r\n\x1a\n",), _decode_png),
-    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _decode_tiff),
+    (_TIFF_MAGICS, _decode_tiff),
     ((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), _decode_jpeg2000),
 )

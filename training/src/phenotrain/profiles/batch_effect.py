@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from phenotrain.profiles.correction import MIN_CONTROLS, Batch, fit_correction, reference_rows
+from phenotrain.profiles.correction import MIN_CONTROLS, Batch, fit_correction, num_controls, reference_rows
 from phenotrain.profiles.draws import correct_left_out
 from phenotrain.profiles.wells import WellProfiles
 
@@ -42,7 +42,7 @@ def batch_predictability(
     references of it; the p-values of activity and similarity allow for that by drawing pseudo-treatments.
 
     Args:
-        wells: Well profiles of the screen; only controls are used.
+        wells: Well profiles of the screen; only controls of plates with `MIN_CONTROLS` of them are used.
         batch: What the correction takes for a batch.
         max_components: As for `fit_correction`.
         seed: Seed of the folds and of the bootstrap.
@@ -52,18 +52,16 @@ def batch_predictability(
         two or more with `MIN_CONTROLS` controls) and of `raw` and `corrected` as `profiles` (where enough controls
         remain in a fold). The interval is the 95 % percentile interval of wells drawn with replacement within classes.
     """
-    chosen = wells.take(wells.is_control)
+    chosen = wells.take(wells.is_control & (num_controls(wells, "plate") >= MIN_CONTROLS))
     # Were only some of the controls training wells, the shared part would fit these better than the others, and the
     # classifier would tell the sides of the split apart instead of the batches.
     controls = WellProfiles(chosen.wells.assign(role="train"), chosen.profiles)
     plates = controls.wells["plate_name"].to_numpy(dtype=str)
-    smallest = min(np.unique(plates, return_counts=True)[1])
-    num_folds = min(NUM_FOLDS, smallest)
-    if num_folds < 2:
+    per_plate = np.unique(plates, return_counts=True)[1]
+    if len(per_plate) < 2:
         return pd.DataFrame([], columns=list(BATCH_EFFECT_COLUMNS))
-    folds = list(
-        StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(np.zeros(len(plates)), plates)
-    )
+    splitter = StratifiedKFold(min(NUM_FOLDS, *per_plate), shuffle=True, random_state=seed)
+    folds = list(splitter.split(np.zeros(len(plates)), plates))
     targets = {"plate": plates, "experiment": controls.wells["experiment"].to_numpy(dtype=str)}
     spaces = {"raw": list(_raw(controls, folds))}
     if _can_correct(controls, batch, folds):

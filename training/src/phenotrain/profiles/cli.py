@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
+
+from phenotrain.terminal import AsJson, messages
 
 
 def profile(
@@ -49,9 +50,10 @@ def profile(
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where the bundle's graph runs.")
     ] = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Write batch-corrected well profiles: activity, batch effect and similarity of treatments."""
-    console = Console(stderr=True)
+    console = messages()
     # scikit-learn, copairs and ONNX Runtime take seconds to import, too long for `--help`.
     from phenotrain.profiles.command import ProfileRequest, profile_command
 
@@ -69,4 +71,4 @@ def profile(
         seed=seed,
         device=device,
     )
-    raise typer.Exit(profile_command(console, request))
+    raise typer.Exit(profile_command(console, request, as_json=as_json))

@@ -11,6 +11,7 @@ from phenoserve.engine import Device, Engine, EngineError
 from phenotrain.bundle_screen import ReadStack, ScreenMismatchError, open_screen, require_fit
 from phenotrain.cache import CacheError, FieldCache
 from phenotrain.datasets import Description, DescriptionError, load_description
+from phenotrain.datasets.spelling import not_among
 from phenotrain.files import written
 from phenotrain.plates import PlateError, site_files
 from phenotrain.profiles.correction import Batch
@@ -21,6 +22,7 @@ from phenotrain.profiles.findings import ProfileFindings, find_profiles
 from phenotrain.profiles.screen_roles import roles_of
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.report.profiles import profiles_page
+from phenotrain.terminal import fail, show_result
 
 MENDABLE = (
     BundleError,
@@ -53,12 +55,13 @@ class ProfileRequest:
     device: Device
 
 
-def profile_command(console: Console, request: ProfileRequest) -> int:
+def profile_command(console: Console, request: ProfileRequest, *, as_json: bool) -> int:
     """Embed, correct, look and write.
 
     Args:
         console: Where progress, findings and errors go.
         request: The arguments.
+        as_json: Print the result as JSON.
 
     Returns:
         The command's exit code: 0, or 1 after an error that the user can mend.
@@ -66,27 +69,34 @@ def profile_command(console: Console, request: ProfileRequest) -> int:
     try:
         findings, origin = _profile(console, request)
     except MENDABLE as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        return 1
-    lines = [findings.headline, origin, *findings.notes]
-    console.print(" ".join(lines), markup=False, highlight=False)
-    console.print(f"Profiles, tables and report.html in {request.out}", markup=False, highlight=False)
+        return fail(console, error)
+    show_result(
+        {
+            "profiles": str(request.out),
+            "report": str(request.out / "report.html"),
+            "headline": findings.headline,
+            "notes": [*origin, *findings.notes],
+        },
+        findings.headline,
+        *origin,
+        *findings.notes,
+        f"Profiles, tables and report.html in {request.out}",
+        as_json=as_json,
+    )
     return 0
 
 
-def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings, str]:
+def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings, list[str]]:
     description = load_description(request.dataset)
     bundle = read_bundle(request.bundle)
     control = description.task.control
     require_fit(description, bundle)
     sites, read_stack, images = _screen(request, description)
-    present = set(sites["treatment"])
-    unknown = [name for name in (control, *request.treatments) if name not in present]
+    labels = sites["treatment"].unique()
+    unknown = [not_among("treatment", name, labels) for name in request.treatments if name not in set(labels)]
     if unknown:
-        raise ProfileError(
-            f"The table has no treatment {', '.join(map(repr, unknown))}. Name treatments as the table spells them."
-        )
-    roles, origin = roles_of(bundle, sites)
+        raise ProfileError(f"{' '.join(unknown)} Write `--treatment` as the table does.")
+    roles, fitted_on = roles_of(bundle, sites)
     engine = Engine.load(bundle, device=request.device)
     with step_bar("Embeddings", console) as on_site:
         embeddings = embed_screen(
@@ -110,6 +120,14 @@ def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings
             num_draws=request.num_draws,
             max_components=request.max_components,
         )
+    origin: list[str] = []
+    if findings.is_fitted_on_training:
+        origin = [fitted_on]
+    elif findings.correction is not None:
+        num = findings.correction.num_training_controls
+        origin = [
+            f"Too few of the controls are of the bundle's training sites: the correction is fitted on all {num}."
+        ]
     with uncounted_step("Files and report", console):
         write_profiles(request.out, findings)
         write_csv(request.out / "activity.csv", findings.activity)
@@ -120,15 +138,14 @@ def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings
             similarity.unlink(missing_ok=True)
         else:
             write_csv(similarity, findings.similarity.pairs())
-        write_json(
-            request.out / "findings.json", {**findings.to_json(), "bundle": bundle.digest, "roles": origin}
-        )
+        numbers = {**findings.to_json(), "bundle": bundle.digest, "roles": fitted_on}
+        write_json(request.out / "findings.json", numbers)
         dataset = bundle.manifest.provenance.dataset
         page = profiles_page(
             findings,
             title=f"Profiles by {bundle.manifest.name} {bundle.manifest.version}",
             subtitle=f"{description.title or description.name} · licence of the data: {description.licence}",
-            notes=[origin],
+            notes=origin,
             simulated=dataset.simulated,
         )
         written(request.out / "report.html", lambda path: path.write_text(page, "utf-8"))

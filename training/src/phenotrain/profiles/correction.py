@@ -124,7 +124,8 @@ def fit_correction(
     """Fit the correction on controls alone; no treated well takes part.
 
     The references of a batch are its training controls where it has `MIN_CONTROLS` of them, else all its controls: on
-    a held-out plate they are what an experimenter has there too. The shared part is fitted on training controls.
+    a held-out plate they are what an experimenter has there too. The shared part is fitted on training controls, on all
+    controls where those are too few.
 
     EFAAR keeps the PCA's full rank, with thousands of controls to 128 dimensions. Here there may be fewer controls than
     dimensions, and whitening then blows up directions in which the training controls vary by chance: the number of
@@ -140,12 +141,12 @@ def fit_correction(
         The correction.
 
     Raises:
-        ProfileError: If a batch has fewer than `MIN_CONTROLS` controls, or there are fewer training controls.
+        ProfileError: If a batch has fewer than `MIN_CONTROLS` controls, or the training controls are all alike.
     """
     names = wells.batches(batch)
     references = reference_rows(wells, batch)
-    training = np.flatnonzero(wells.is_control & (wells.wells["role"] == "train").to_numpy(dtype=bool))
-    _require_controls(names, references, training, batch)
+    _require_controls(references, batch)
+    training = training_rows(wells, batch)
     profiles = wells.profiles
     deviations = np.concatenate(
         [profiles[rows] - profiles[rows].mean(axis=0) for rows in _grouped(training, names).values()]
@@ -167,6 +168,29 @@ def fit_correction(
     batches = {name: fit_batch(profiles[rows], whitening, scaled[name]) for name, rows in references.items()}
     counts = {name: len(rows) for name, rows in references.items()}
     return Correction(batch, whitening, batches, len(training), counts)
+
+
+def training_rows(wells: WellProfiles, batch: Batch) -> np.ndarray:
+    """Choose the controls that the shared part is fitted on: the training ones if they suffice, else all of them.
+
+    They suffice where their spread within batches is known as well as from `MIN_CONTROLS` wells of one batch.
+
+    Args:
+        wells: Well profiles of the screen.
+        batch: `plate` or `experiment`.
+
+    Returns:
+        Row numbers, ascending.
+    """
+    training = np.flatnonzero(wells.is_control & (wells.wells["role"] == "train").to_numpy(dtype=bool))
+    num_batches = len(np.unique(wells.batches(batch)[training]))
+    return training if len(training) - num_batches >= MIN_CONTROLS - 1 else np.flatnonzero(wells.is_control)
+
+
+def num_controls(wells: WellProfiles, batch: Batch) -> np.ndarray:
+    """Count the control wells of every well's batch, `(num_wells,)`; a batch with `MIN_CONTROLS` can be corrected."""
+    _, batch_of = np.unique(wells.batches(batch), return_inverse=True)
+    return np.bincount(batch_of, weights=wells.is_control).astype(int)[batch_of]
 
 
 def reference_rows(wells: WellProfiles, batch: Batch) -> dict[str, np.ndarray]:
@@ -242,18 +266,10 @@ def _grouped(rows: np.ndarray, names: np.ndarray) -> dict[str, np.ndarray]:
     return {name: rows[names[rows] == name] for name in natural_order(names[rows])}
 
 
-def _require_controls(
-    names: np.ndarray, references: Mapping[str, np.ndarray], training: np.ndarray, batch: Batch
-) -> None:
+def _require_controls(references: Mapping[str, np.ndarray], batch: Batch) -> None:
     poor = [f"{name} ({len(rows)})" for name, rows in references.items() if len(rows) < MIN_CONTROLS]
     if poor:
-        wider = "correct by experiment, or " if batch == "plate" else ""
         raise ProfileError(
             f"Expected {MIN_CONTROLS} control wells or more of every {batch}. Too few: {', '.join(poor[:4])}. "
-            f"To go on, {wider}leave these wells out."
-        )
-    if len(training) < MIN_CONTROLS:
-        raise ProfileError(
-            f"Expected {MIN_CONTROLS} control wells or more in the training role. Received: {len(training)} of "
-            f"{len(names)} wells. Give every well the role train to fit on all controls."
+            "Leave these wells out, or correct by a larger batch."
         )

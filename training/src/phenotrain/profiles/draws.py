@@ -6,6 +6,7 @@ labels tell what a treatment without effect would get. A pseudo-treatment does: 
 each plate as a treatment has there leave the references, and the plate is centred and aligned anew by the rest.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -66,12 +67,39 @@ def can_draw(wells: WellProfiles, design: Design, batch: Batch) -> bool:
     return all(len(references[name]) - count >= MIN_REMAINING for name, count in taken.items())
 
 
+def num_pseudo_treatments(wells: WellProfiles, design: Design) -> int:
+    """Count the different pseudo-treatments of a design: the ways to choose its wells among every plate's controls."""
+    plates = wells.wells["plate_name"].to_numpy(dtype=str)[wells.is_control]
+    return math.prod(math.comb(int((plates == plate).sum()), count) for plate, count in design)
+
+
 def most_wells(designs: Iterable[Design]) -> dict[str, int]:
     """Return, for every plate of the designs, the largest number of wells that one of them has there."""
     most: dict[str, int] = {}
     for plate, count in sorted(pair for design in designs for pair in design):
         most[plate] = max(count, most.get(plate, 0))
     return most
+
+
+def drawable_together(
+    wells: WellProfiles, designs: Iterable[Design], batch: Batch
+) -> list[tuple[Design, ...]]:
+    """Group designs, each of which can be drawn, so that those of a group can be drawn at once.
+
+    Where a batch has several plates, designs on different ones may together take all its references.
+
+    Args:
+        wells: Well profiles of the screen.
+        designs: Designs that `can_draw` admits.
+        batch: What the correction takes for a batch.
+
+    Returns:
+        All of them in one group if that can be, else each by itself.
+    """
+    listed = tuple(designs)
+    if can_draw(wells, tuple(most_wells(listed).items()), batch):
+        return [listed]
+    return [(design,) for design in listed]
 
 
 def draw_pseudo_treatments(

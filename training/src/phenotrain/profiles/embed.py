@@ -37,7 +37,7 @@ def embed_screen(
         site_ids: Names of the sites, in row order.
         folder: Keeps what is done; a later call with the same bundle, sites and images goes on there.
         images: What tells these images from others under the same names, as `images_of` gives it.
-        on_site: Called with the number of sites done and to do.
+        on_site: Called with the number of sites done and to do, before the first and after each batch.
 
     Returns:
         `(num_sites, 1024)` float32.
@@ -51,6 +51,8 @@ def embed_screen(
         state_path.unlink(missing_ok=True)
         np.lib.format.open_memmap(array_path, "w+", np.float32, (len(site_ids), EMBEDDING_SIZE)).flush()
     embeddings = np.lib.format.open_memmap(array_path, "r+")
+    if on_site is not None:
+        on_site(done, len(site_ids))
     while done < len(site_ids):
         first = read_stack(done)
         size = int(np.clip(_PIXELS_A_BATCH // first[0].size, 1, _MAX_BATCH))

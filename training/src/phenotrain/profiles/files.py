@@ -16,7 +16,6 @@ from phenotrain.files import written
 from phenotrain.profiles.correction import BatchCorrection, Correction, Whitening
 from phenotrain.profiles.errors import ProfileError
 from phenotrain.profiles.findings import ProfileFindings, correction_settings
-from phenotrain.profiles.wells import WellProfiles
 
 PROFILES_PARQUET: Final = "profiles.parquet"
 CORRECTED_PARQUET: Final = "profiles_corrected.parquet"
@@ -36,51 +35,67 @@ _METADATA: Final = {
     "num_sites": "Metadata_num_sites",
     "role": "Metadata_role",
     "is_control": "Metadata_is_control",
+    "is_corrected": "Metadata_is_corrected",
+    "why_uncorrected": "Metadata_why_uncorrected",
 }
 _WHITENING_ARRAYS: Final = ("typical_scale", "kept", "mean", "scale", "components", "spread")
 _BATCH_ARRAYS: Final = ("mean", "scale", "directions", "gains")
 
 
-def metadata_columns(wells: WellProfiles) -> pd.DataFrame:
+def metadata_columns(findings: ProfileFindings) -> pd.DataFrame:
     """Return what is known of the wells under pycytominer's names, each starting with `Metadata_`."""
-    return wells.wells[list(_METADATA)].rename(columns=_METADATA)
+    wells = findings.wells.wells.assign(
+        is_corrected=findings.is_corrected, why_uncorrected=findings.why_uncorrected
+    )
+    return wells[list(_METADATA)].rename(columns=_METADATA)
 
 
-def profile_table(wells: WellProfiles, profiles: np.ndarray, prefix: str = "emb") -> pd.DataFrame:
+def profile_table(findings: ProfileFindings, profiles: np.ndarray, prefix: str) -> pd.DataFrame:
     """Return metadata and features in one table.
 
     Args:
-        wells: The wells.
+        findings: What is known of the wells.
         profiles: `(num_wells, feature)`.
         prefix: Start of the features' names: `emb_0000` onwards for raw profiles, `tvn_0000` for corrected ones, which
             are other axes.
     """
     names = [f"{prefix}_{number:04d}" for number in range(profiles.shape[1])]
     features = pd.DataFrame(profiles.astype(np.float32), columns=names)
-    return pd.concat([metadata_columns(wells), features], axis="columns")
+    return pd.concat([metadata_columns(findings), features], axis="columns")
 
 
 def write_profiles(folder: Path, findings: ProfileFindings) -> None:
     """Write raw and corrected profiles as Parquet, both as one AnnData file, and the correction.
+
+    Where nothing could be corrected, files of corrected profiles and of a correction that an earlier run left are
+    removed: they would pass for this one's.
 
     Args:
         folder: Where to; it is made.
         findings: What to write.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    raw = profile_table(findings.wells, findings.wells.profiles)
-    corrected = profile_table(findings.wells, findings.corrected, "tvn")
-    for name, table in ((PROFILES_PARQUET, raw), (CORRECTED_PARQUET, corrected)):
+    tables = {PROFILES_PARQUET: profile_table(findings, findings.wells.profiles, "emb")}
+    if findings.correction is not None:
+        corrected = profile_table(findings, findings.corrected, "tvn")
+        tables[CORRECTED_PARQUET] = corrected[findings.is_corrected]
+        save_correction(folder, findings.correction)
+    else:
+        for name in (CORRECTED_PARQUET, CORRECTION_NPZ, CORRECTION_JSON):
+            (folder / name).unlink(missing_ok=True)
+    for name, table in tables.items():
         arrow = pa.Table.from_pandas(table, preserve_index=False)
         written(folder / name, lambda path, arrow=arrow: pq.write_table(arrow, path))
     written(folder / PROFILES_H5AD, as_anndata(findings).write_h5ad)
-    save_correction(folder, findings.correction)
 
 
 def as_anndata(findings: ProfileFindings) -> anndata.AnnData:
-    """Return an AnnData: `X` raw profiles, `obsm["X_tvn"]` corrected ones, `uns["correction"]` the parameters."""
+    """Return an AnnData: `X` raw profiles, `obsm["X_tvn"]` corrected ones, `uns["correction"]` the parameters.
+
+    Rows of wells that could not be corrected are NaN in `X_tvn`; where none could, it is missing.
+    """
     wells = findings.wells
-    obs = metadata_columns(wells)
+    obs = metadata_columns(findings)
     # anndata 0.12 cannot write pandas' new string arrays, neither as a column nor as an index.
     for column in obs.columns:
         if not pd.api.types.is_numeric_dtype(obs[column]) and column != "Metadata_well_id":
@@ -90,11 +105,12 @@ def as_anndata(findings: ProfileFindings) -> anndata.AnnData:
     obs = obs.astype({"Metadata_well_id": object}).set_axis(index, axis="index")
     names = [f"emb_{number:04d}" for number in range(wells.profiles.shape[1])]
     var = pd.DataFrame(index=pd.Index(np.array(names, dtype=object), dtype=object))
-    batches = np.array(list(findings.correction.batches), dtype=object)
-    settings = {**correction_settings(findings.correction), "batches": batches}
     table = anndata.AnnData(X=wells.profiles.astype(np.float32), obs=obs, var=var)
-    table.obsm["X_tvn"] = findings.corrected.astype(np.float32)
-    table.uns["correction"] = {"settings": settings, **_arrays(findings.correction)}
+    if findings.correction is not None:
+        batches = np.array(list(findings.correction.batches), dtype=object)
+        settings = {**correction_settings(findings.correction), "batches": batches}
+        table.obsm["X_tvn"] = findings.corrected.astype(np.float32)
+        table.uns["correction"] = {"settings": settings, **_arrays(findings.correction)}
     return table
 
 

@@ -9,12 +9,20 @@ import numpy as np
 import pandas as pd
 
 from phenotrain.grouping import natural_order
-from phenotrain.profiles.activity import SIGNIFICANCE, phenotypic_activity
-from phenotrain.profiles.batch_effect import batch_predictability
-from phenotrain.profiles.correction import MIN_CONTROLS, Batch, Correction, fit_correction
+from phenotrain.profiles.activity import phenotypic_activity
+from phenotrain.profiles.batch_effect import BATCH_EFFECT_COLUMNS, batch_predictability
+from phenotrain.profiles.correction import (
+    MIN_CONTROLS,
+    Batch,
+    Correction,
+    fit_correction,
+    num_controls,
+    training_rows,
+)
 from phenotrain.profiles.draws import NUM_DRAWS
 from phenotrain.profiles.errors import ProfileError
 from phenotrain.profiles.layout_umap import drawn_rows, umap_layout
+from phenotrain.profiles.notes import notes_on_activity, notes_on_correction, wells_text
 from phenotrain.profiles.similarity import Similarity, treatment_similarity
 from phenotrain.profiles.wells import WellProfiles, well_profiles
 
@@ -28,13 +36,15 @@ class ProfileFindings:
         treatments: Treatments that were judged.
         num_top_doses: Doses of each treatment behind the similarities; 0 for all.
         num_draws: Pseudo-treatments behind each p.
-        wells: Raw well profiles, of the batches that could be corrected.
-        corrected: Corrected profiles, `(num_wells, component)`, float64.
-        correction: How they were corrected.
+        wells: Raw well profiles.
+        corrected: Corrected profiles, `(num_wells, component)`, float64; NaN in the rows of wells that could not be.
+        why_uncorrected: Why a well could not be corrected, empty where it is; `(num_wells,)`.
+        correction: How they were corrected; None where nothing could be.
         activity: `phenotypic_activity`'s table.
         batch_effect: `batch_predictability`'s table.
-        similarity: Between treatments; None with fewer than two.
-        layout: Rows of `wells` that were laid out by UMAP as `row`, with `raw_x, raw_y, corrected_x, corrected_y`.
+        similarity: Between treatments; None with fewer than two that are corrected, or in one dimension.
+        layout: Rows of `wells` that were laid out by UMAP as `row`, with `raw_x, raw_y` and, where there are corrected
+            profiles, `corrected_x, corrected_y`.
         notes: What could not be computed or was left out, one sentence each.
     """
 
@@ -44,7 +54,8 @@ class ProfileFindings:
     num_draws: int
     wells: WellProfiles
     corrected: np.ndarray
-    correction: Correction
+    why_uncorrected: np.ndarray
+    correction: Correction | None
     activity: pd.DataFrame
     batch_effect: pd.DataFrame
     similarity: Similarity | None
@@ -52,16 +63,33 @@ class ProfileFindings:
     notes: tuple[str, ...]
 
     @property
+    def is_corrected(self) -> np.ndarray:
+        """True for the wells whose profiles are corrected, `(num_wells,)`."""
+        return self.why_uncorrected == ""
+
+    @property
+    def is_fitted_on_training(self) -> bool:
+        """Whether the correction's shared part rests on controls of the training role alone."""
+        if self.correction is None:
+            return False
+        corrected = self.wells.take(self.is_corrected)
+        rows = training_rows(corrected, self.correction.batch)
+        return bool((corrected.wells["role"].iloc[rows] == "train").all())
+
+    @property
     def headline(self) -> str:
         """The findings in two sentences."""
         judged = self.activity["q_value"].notna()
         num_active = int(self.activity["is_active"].sum())
-        text = (
-            f"{num_active} of {int(judged.sum())} treatments and doses are active "
-            "(mAP against same-plate controls, q < 0.05)."
-            if judged.any()
-            else "Activity was not computed."
-        )
+        if judged.any():
+            text = (
+                f"{num_active} of {int(judged.sum())} treatments and doses are active "
+                "(mAP against same-plate controls, q < 0.05)."
+            )
+        elif self.is_corrected.any():
+            text = f"Profiles of {wells_text(len(self.wells))}; whether a treatment does something cannot be told."
+        else:
+            text = f"Raw profiles of {wells_text(len(self.wells))}; none could be corrected for what its plate does."
         plate = self.batch_effect[self.batch_effect["predicted"] == "plate"]
         told = dict(zip(plate["profiles"], plate["balanced_accuracy"], strict=True))
         if {"raw", "corrected"} <= set(told):
@@ -78,9 +106,10 @@ class ProfileFindings:
             "headline": self.headline,
             "control": self.control,
             "num_wells": len(self.wells),
+            "num_corrected_wells": int(self.is_corrected.sum()),
             "num_top_doses": self.num_top_doses,
             "num_draws": self.num_draws,
-            "correction": correction_settings(self.correction),
+            "correction": None if self.correction is None else correction_settings(self.correction),
             "activity": _records(self.activity),
             "batch_effect": _records(self.batch_effect),
             "similarity": pairs,
@@ -105,7 +134,7 @@ def find_profiles(
     """Average, correct, and look at activity, batch effect, similarity and layout.
 
     Labels of treatments serve to compare wells, never to fit the correction. Wells of batches with fewer than
-    `MIN_CONTROLS` controls are left out, and a note says so.
+    `MIN_CONTROLS` controls keep raw profiles only, and a note says so.
 
     Args:
         sites: Sites table.
@@ -124,33 +153,36 @@ def find_profiles(
         The findings.
 
     Raises:
-        ProfileError: If too few training controls are there to fit the correction.
         ValueError: If the inputs do not fit each other.
     """
-    everything = well_profiles(sites, embeddings, roles, control)
-    if not everything.is_control.any():
-        raise ProfileError(f"Expected wells of the control {control!r} in the table. Received: none.")
-    wells, notes = _correctable(everything, batch)
+    wells = well_profiles(sites, embeddings, roles, control)
+    correction, why_uncorrected = _fitted(wells, batch, max_components)
+    is_corrected = (why_uncorrected == "") & (correction is not None)
+    corrected = np.full((len(wells), 0 if correction is None else correction.num_components), np.nan)
     present = natural_order(wells.wells["treatment"][~wells.is_control])
     judged = tuple(name for name in (treatments or present) if name != control and name in set(present))
-    correction = fit_correction(wells, batch, max_components=max_components)
-    corrected = correction.apply(wells)
+    effect, similarity = pd.DataFrame([], columns=list(BATCH_EFFECT_COLUMNS)), None
+    if correction is not None:
+        some = wells.take(is_corrected)
+        corrected[is_corrected] = correction.apply(some)
+        effect = batch_predictability(some, batch, max_components=max_components, seed=seed)
+        similarity = treatment_similarity(
+            some,
+            correction,
+            corrected[is_corrected],
+            judged,
+            num_top_doses=num_top_doses,
+            num_draws=num_draws,
+            seed=seed,
+        )
     activity = phenotypic_activity(wells, correction, corrected, judged, num_draws=num_draws, seed=seed)
-    if activity["p_value"].isna().any():
-        num_missing = int(activity["p_value"].isna().sum())
-        notes.append(
-            f"{num_missing} of {len(activity)} treatments and doses have no p for their activity: they are on one "
-            "plate only, or their plates have too few controls to draw pseudo-treatments from."
-        )
-    notes += notes_on_draws(activity, num_draws)
-    effect = batch_predictability(wells, batch, max_components=max_components, seed=seed)
-    if "corrected" not in set(effect["profiles"]):
-        notes.append(
-            "How well the batch is told from corrected profiles needs more batches, or more controls in each."
-        )
-    similarity = treatment_similarity(
-        wells, correction, corrected, judged, num_top_doses=num_top_doses, num_draws=num_draws, seed=seed
-    )
+    notes = notes_on_correction(wells, control, batch, why_uncorrected, correction)
+    if correction is not None:
+        notes += notes_on_activity(activity, num_draws)
+        if "corrected" not in set(effect["profiles"]):
+            notes.append(
+                "How well the batch is told from corrected profiles needs more batches, or more controls in each."
+            )
     return ProfileFindings(
         control=control,
         treatments=judged,
@@ -158,11 +190,12 @@ def find_profiles(
         num_draws=num_draws,
         wells=wells,
         corrected=corrected,
+        why_uncorrected=why_uncorrected,
         correction=correction,
         activity=activity,
         batch_effect=effect,
         similarity=similarity,
-        layout=_layout(wells, corrected, judged, seed) if with_umap else pd.DataFrame(),
+        layout=_layout(wells, corrected, is_corrected, judged, seed) if with_umap else pd.DataFrame(),
         notes=tuple(notes),
     )
 
@@ -182,60 +215,40 @@ def correction_settings(correction: Correction) -> dict[str, Any]:
     }
 
 
-def _correctable(wells: WellProfiles, batch: Batch) -> tuple[WellProfiles, list[str]]:
-    names = wells.batches(batch)
-    counts = {name: int((wells.is_control & (names == name)).sum()) for name in natural_order(names)}
-    poor = [name for name, count in counts.items() if count < MIN_CONTROLS]
-    kept = ~np.isin(names, poor)
-    if not poor or not kept.any():
-        return wells, []
-    note = (
-        f"{int((~kept).sum())} wells are left out, of {batch}s with fewer than {MIN_CONTROLS} controls: "
-        f"{', '.join(poor)}."
+def _fitted(
+    wells: WellProfiles, batch: Batch, max_components: int | None
+) -> tuple[Correction | None, np.ndarray]:
+    """Fit the correction on the wells that it can correct; say of all others why not, `(num_wells,)`."""
+    counts = num_controls(wells, batch)
+    few = np.array(
+        [f"{count} control wells on its {batch}, {MIN_CONTROLS} needed" for count in counts], dtype=object
     )
-    return wells.take(kept), [note]
+    reasons = np.where(counts < MIN_CONTROLS, few, "")
+    if (reasons != "").all():
+        return None, reasons
+    try:
+        return fit_correction(wells.take(reasons == ""), batch, max_components=max_components), reasons
+    except ProfileError as error:
+        return None, np.where(reasons == "", str(error).partition(".")[0].lower(), reasons)
 
 
-def notes_on_draws(activity: pd.DataFrame, num_draws: int) -> list[str]:
-    """Say where the smallest p that the draws can give is too large to call one treatment and dose active.
-
-    Args:
-        activity: `phenotypic_activity`'s table; its column `p_value` is used.
-        num_draws: Pseudo-treatments behind each p.
-
-    Returns:
-        One sentence, or none where a single treatment and dose can be active.
-    """
-    num_judged, smallest = int(activity["p_value"].notna().sum()), 1 / (1 + num_draws)
-    # Of m hypotheses, k at the smallest p have q = smallest * m / k.
-    num_needed = int(smallest * num_judged // SIGNIFICANCE) + 1
-    if num_needed < 2:
-        return []
-    what = (
-        f"fewer than {num_needed} of the {num_judged} treatments and doses cannot be active, whatever they do"
-    )
-    if num_needed > num_judged:
-        what = f"no q can fall below {SIGNIFICANCE}"
-    return [f"With {num_draws} pseudo-treatments {what}; draw more (`--draws`)."]
-
-
-def _layout(wells: WellProfiles, corrected: np.ndarray, judged: Sequence[str], seed: int) -> pd.DataFrame:
-    shown = np.flatnonzero(
-        wells.is_control | wells.wells["treatment"].isin(list(judged)).to_numpy(dtype=bool)
-    )
-    rows = shown[drawn_rows(len(shown), seed=seed)]
-    raw, after = (umap_layout(profiles[rows], seed=seed) for profiles in (wells.profiles, corrected))
-    if raw is None or after is None:
-        return pd.DataFrame()
-    return pd.DataFrame(
-        {
-            "row": rows,
-            "raw_x": raw[:, 0],
-            "raw_y": raw[:, 1],
-            "corrected_x": after[:, 0],
-            "corrected_y": after[:, 1],
-        }
-    )
+def _layout(
+    wells: WellProfiles, corrected: np.ndarray, is_corrected: np.ndarray, judged: Sequence[str], seed: int
+) -> pd.DataFrame:
+    shown = wells.is_control | wells.wells["treatment"].isin(list(judged)).to_numpy(dtype=bool)
+    if is_corrected.any():
+        shown &= is_corrected
+    candidates = np.flatnonzero(shown)
+    rows = candidates[drawn_rows(len(candidates), seed=seed)]
+    spaces = {"raw": wells.profiles, **({"corrected": corrected} if is_corrected.any() else {})}
+    placed = {space: umap_layout(profiles[rows], seed=seed) for space, profiles in spaces.items()}
+    columns = {
+        f"{space}_{axis}": found[:, number]
+        for space, found in placed.items()
+        if found is not None
+        for number, axis in enumerate("xy")
+    }
+    return pd.DataFrame({"row": rows, **columns}) if columns else pd.DataFrame()
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -14,8 +14,10 @@ def unit_rows(profiles: np.ndarray) -> np.ndarray:
 def mean_normalised_ap(group: Mapping[str, np.ndarray], controls: Mapping[str, np.ndarray]) -> np.ndarray:
     """Rank a group's wells on other plates against the controls of the same plate, by cosine similarity.
 
+    A group on one plate has none elsewhere: there its other wells of the same plate are ranked.
+
     Args:
-        group: Profiles of the group's wells by plate, `(..., num_wells, component)`; two plates or more.
+        group: Profiles of the group's wells by plate, `(..., num_wells, component)`; two wells or more.
         controls: Profiles of the controls by plate, `(..., num_controls, component)`.
 
     Returns:
@@ -24,11 +26,20 @@ def mean_normalised_ap(group: Mapping[str, np.ndarray], controls: Mapping[str, n
     unit = {plate: unit_rows(profiles) for plate, profiles in group.items()}
     scores: list[np.ndarray] = []
     for plate, queries in unit.items():
-        positives = np.concatenate([rows for other, rows in unit.items() if other != plate], axis=-2)
-        negatives = unit_rows(controls[plate])
-        raw = average_precision(queries @ positives.swapaxes(-1, -2), queries @ negatives.swapaxes(-1, -2))
-        scores.append(normalised_ap(raw, positives.shape[-2], negatives.shape[-2]))
+        elsewhere = [rows for other, rows in unit.items() if other != plate]
+        if elsewhere:
+            positives = queries @ np.concatenate(elsewhere, axis=-2).swapaxes(-1, -2)
+        else:
+            positives = _without_diagonal(queries @ queries.swapaxes(-1, -2))
+        negatives = queries @ unit_rows(controls[plate]).swapaxes(-1, -2)
+        raw = average_precision(positives, negatives)
+        scores.append(normalised_ap(raw, positives.shape[-1], negatives.shape[-1]))
     return np.concatenate(scores, axis=-1).mean(axis=-1)
+
+
+def _without_diagonal(square: np.ndarray) -> np.ndarray:
+    num = square.shape[-1]
+    return square[..., ~np.eye(num, dtype=bool)].reshape(*square.shape[:-1], num - 1)
 
 
 def average_precision(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:

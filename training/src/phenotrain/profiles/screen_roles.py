@@ -16,8 +16,6 @@ _DRAWING: Final[dict[str, Protocol]] = {
     "leave-one-plate-out": "leave-one-plate-out",
 }
 """Protocols that may draw wells."""
-_UNUSED_FRACTION: Final = 0.1
-"""Of wells to test on, where a plate is tested on."""
 
 
 def roles_of(bundle: Bundle, sites: pd.DataFrame) -> tuple[np.ndarray, str]:
@@ -70,7 +68,7 @@ def _redrawn(bundle: Bundle, sites: pd.DataFrame) -> np.ndarray | None:
             control=bundle.manifest.control,
             treatments=bundle.manifest.treatments,
             seed=int(str(recorded["seed"])),
-            test_fraction=float(str(recorded["test_fraction"])) if tested_on is None else _UNUSED_FRACTION,
+            test_fraction=float(str(recorded["test_fraction"])),
             validation_fraction=float(str(recorded["validation_fraction"])),
             protocol=_DRAWING[str(recorded["protocol"])],
             tested_on=tested_on,
@@ -79,12 +77,10 @@ def _redrawn(bundle: Bundle, sites: pd.DataFrame) -> np.ndarray | None:
         )
     except (KeyError, ValueError):  # the record is of another form, or the sites are those of another screen
         return None
-    return drawn.roles if _counted(drawn.description) == _counted(recorded) else None
-
-
-def _counted(description: Mapping[str, object]) -> object:
-    """What a description says of the roles, without what it only notes."""
-    return json.loads(json.dumps({key: value for key, value in description.items() if key not in NOTED}))
+    told = json.loads(
+        json.dumps({key: drawn.description[key] for key in drawn.description if key not in NOTED})
+    )
+    return drawn.roles if all(recorded.get(key) == value for key, value in told.items()) else None
 
 
 def _names(recorded: object) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from phenotrain.profiles.activity import adjusted
+from phenotrain.profiles.activity import SIGNIFICANCE, adjusted
 from phenotrain.profiles.correction import Correction
 from phenotrain.profiles.draws import (
     NUM_DRAWS,
@@ -17,7 +17,9 @@ from phenotrain.profiles.draws import (
     can_draw,
     design_of,
     draw_pseudo_treatments,
+    drawable_together,
     most_wells,
+    num_pseudo_treatments,
 )
 from phenotrain.profiles.ranking import unit_rows
 from phenotrain.profiles.wells import WellProfiles
@@ -94,7 +96,8 @@ def treatment_similarity(
         seed: Seed of the draws.
 
     Returns:
-        The similarities; None with fewer than two treatments.
+        The similarities; None with fewer than two treatments or two components. A pair has no p where a treatment's
+        plates have too few controls to draw from, or so few that no p below `SIGNIFICANCE` can come of it.
     """
     table = wells.wells
     chosen = table["treatment"].isin(list(treatments)) & ~table["is_control"]
@@ -105,7 +108,8 @@ def treatment_similarity(
         of_treatment = table[chosen & (table["treatment"] == treatment)]
         for series, rows in of_treatment.groupby("series").groups.items():
             members[f"{treatment} · {series}" if series else treatment] = np.asarray(rows)
-    if len(members) < 2:
+    # In one dimension every cosine is 1 or -1.
+    if len(members) < 2 or correction.num_components < 2:
         return None
     means = np.stack([corrected[rows].mean(axis=0) for rows in members.values()])
     unit = unit_rows(means)
@@ -132,20 +136,32 @@ def _p_values(
 ) -> np.ndarray:
     plates = wells.wells["plate_name"].to_numpy(dtype=str)
     designs = [design_of(plates[rows]) for rows in members]
-    distinct = [design for design in dict.fromkeys(designs) if can_draw(wells, design, correction.batch)]
-    if set(distinct) != set(designs):
-        return np.full_like(matrix, np.nan)
-    null = _null_cosines(wells, correction, members, distinct, num_draws, seed)
+    smallest = np.array([_smallest_p(wells, design, correction) for design in designs])
+    rows = np.flatnonzero(smallest < SIGNIFICANCE)
+    p_values = np.full_like(matrix, np.nan)
+    distinct = list(dict.fromkeys(designs[row] for row in rows))
+    if len(rows) < 2 or len(drawable_together(wells, distinct, correction.batch)) > 1:
+        return p_values
+    null = _null_cosines(wells, correction, [members[row] for row in rows], distinct, num_draws, seed)
     centre, spread = null.mean(axis=0), null.std(axis=0)
+    if (spread == 0).any():  # every draw of few controls came as close
+        return p_values
     pooled = np.sort(((null - centre) / spread).ravel())
-    column = [distinct.index(design) for design in designs]
+    column = [distinct.index(designs[row]) for row in rows]
     # Entry (a, b): how close a treatment without effect on the plates of b comes to a.
-    scaled = (matrix - centre[:, column]) / spread[:, column]
+    scaled = (matrix[np.ix_(rows, rows)] - centre[:, column]) / spread[:, column]
     exceeding = len(pooled) - np.searchsorted(pooled, scaled, side="left")
-    one_sided = (1 + exceeding) / (1 + len(pooled))
-    p_values = np.maximum(one_sided, one_sided.T)
+    # Draws repeat where there are few different ones, and repeats make no p smaller.
+    one_sided = np.maximum((1 + exceeding) / (1 + len(pooled)), smallest[rows])
+    p_values[np.ix_(rows, rows)] = np.maximum(one_sided, one_sided.T)
     np.fill_diagonal(p_values, np.nan)
     return p_values
+
+
+def _smallest_p(wells: WellProfiles, design: Design, correction: Correction) -> float:
+    if not can_draw(wells, design, correction.batch):
+        return 1.0
+    return 1 / (1 + num_pseudo_treatments(wells, design))
 
 
 def _null_cosines(

@@ -1,8 +1,7 @@
 """The splits of a screen as a recipe and the user ask for them, tried before they are given."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ import pandas as pd
 from phenotrain.datasets.spelling import not_among
 from phenotrain.errors import ScreenError
 from phenotrain.grouping import natural_order, plate_names
-from phenotrain.labelled import check_learning
+from phenotrain.labelled import check_labels
 from phenotrain.recipe import Recipe
 from phenotrain.splits import (
     Protocol,
@@ -18,7 +17,6 @@ from phenotrain.splits import (
     WithoutControls,
     fold_splits,
     left_out_plates,
-    some_plates,
     split_sites,
 )
 from phenotrain.task import Task
@@ -42,6 +40,10 @@ class Asked:
     without_controls: WithoutControls = "refuse"
 
 
+DEFAULT: Final = Asked()
+"""Nothing asked for."""
+
+
 def split_of(sites: pd.DataFrame, task: Task, recipe: Recipe, asked: Asked) -> Split:
     """Split a screen once, so that it can be learned from.
 
@@ -55,7 +57,6 @@ def split_of(sites: pd.DataFrame, task: Task, recipe: Recipe, asked: Asked) -> S
         The split.
 
     Raises:
-        phenotrain.batches.BatchError: If a plate has too few sites or wells for a step of SimCLR.
         ScreenError: If the screen cannot be split or learned from so.
     """
     named, tested_on = _tested_on(sites, asked)
@@ -79,7 +80,6 @@ def folds_of(sites: pd.DataFrame, task: Task, recipe: Recipe, asked: Asked) -> l
         What is told apart in each fold, and its split.
 
     Raises:
-        phenotrain.batches.BatchError: As `split_of`.
         ScreenError: As `split_of`.
     """
     protocol = _protocol(recipe, asked)
@@ -98,25 +98,6 @@ def honest_protocol(sites: pd.DataFrame, task: Task, recipe: Recipe, asked: Aske
     return split_sites(sites, **_arguments(sites, task, recipe, asked, None)).protocol
 
 
-def notes_of(description: Mapping[str, Any]) -> list[str]:
-    """Say in a line each what a split's rule does not: why it was chosen, and what takes no part or only half.
-
-    Args:
-        description: As `phenotrain.splits.Split.description`.
-    """
-    notes = [f"Not {name}: {reason}." for name, reason in description.get("passed_over", {}).items()]
-    notes += [
-        f"Not tested on {name}: {reason}." for name, reason in description.get("not_tested", {}).items()
-    ]
-    left_out = description.get("left_out_plates", [])
-    if left_out:
-        notes.append(f"Left out for want of controls beside treated wells: {some_plates(left_out)}.")
-    controls_only = description.get("controls_only_plates", [])
-    if controls_only:
-        notes.append(f"Controls only, without a treated well: {some_plates(controls_only)}.")
-    return notes
-
-
 def sites_text(roles: np.ndarray) -> str:
     """Count the sites of every role."""
     return ", ".join(f"{int((roles == role).sum())} {role}" for role in ("train", "validation", "test"))
@@ -132,7 +113,7 @@ def _arguments(
     task.require_in(sites)
 
     def check(roles: np.ndarray) -> None:
-        check_learning(sites, roles, task, recipe)
+        check_labels(sites, roles, task, recipe)
 
     return {
         "control": task.control,
@@ -155,9 +136,8 @@ def _tested_on(sites: pd.DataFrame, asked: Asked) -> tuple[Protocol | None, str 
     elif asked.test_experiment is not None:
         wanted, option, tested_on = "leave-experiment-out", "--test-experiment", asked.test_experiment
         if tested_on not in set(sites["experiment"]):
-            raise ScreenError(
-                f"{not_among('experiment', tested_on, sites['experiment'])} Write it as the table does, with `{option}`."
-            )
+            unknown = not_among("experiment", tested_on, sites["experiment"])
+            raise ScreenError(f"{unknown} Write it as the table does, with `{option}`.")
     else:
         return None, None
     both = asked.test_experiment is not None and asked.test_plate is not None
@@ -176,9 +156,8 @@ def _plate(sites: pd.DataFrame, name: str) -> str:
         return name
     found = natural_order(full[(sites["plate"] == name).to_numpy(dtype=bool)])
     if not found:
-        raise ScreenError(
-            f"{not_among('plate', name, sites['plate'])} Write it as the table does, with `--test-plate`."
-        )
+        unknown = not_among("plate", name, sites["plate"])
+        raise ScreenError(f"{unknown} Write it as the table does, with `--test-plate`.")
     if len(found) > 1:
         raise ScreenError(
             f"{len(found)} plates are called {name!r}. Name one with its experiment: "

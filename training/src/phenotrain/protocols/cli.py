@@ -8,6 +8,8 @@ from rich.console import Console
 
 from phenotrain.protocols.options import ChosenEncoder, Controls
 from phenotrain.splits import Protocol
+from phenotrain.tensorflow_start import start_tensorflow
+from phenotrain.terminal import AsJson, messages
 
 _Dataset = Annotated[str, typer.Argument(help="Name of a shipped description, or the path of a .toml file.")]
 _Treatments = Annotated[
@@ -31,6 +33,7 @@ def splits(
     recipe: Annotated[
         str, typer.Option(help="Recipe whose seed and shares are used; see `run`.")
     ] = "default",
+    as_json: AsJson = False,
 ) -> None:
     """Print what every split protocol would hold out, with its counts, from the table alone."""
     from phenotrain.protocols.splits_command import splits_command
@@ -38,13 +41,14 @@ def splits(
     raise typer.Exit(
         splits_command(
             Console(),
-            Console(stderr=True),
+            messages(),
             dataset=dataset,
             data=data,
             protocol=protocol,
             without_controls=without_controls,
             treatments=tuple(treatment or ()),
             recipe=recipe,
+            as_json=as_json,
         )
     )
 
@@ -97,15 +101,18 @@ def evaluate(
             help="Also write the test sites of every fold, their files and probabilities to this CSV file."
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Learn and score every fold of a protocol; write a report, no bundle."""
+    console = messages()
     # TensorFlow takes seconds to import, too long for `--help`.
+    start_tensorflow(console)
     from phenotrain.protocols.choose import Asked
     from phenotrain.protocols.evaluate_command import evaluate_command
 
     raise typer.Exit(
         evaluate_command(
-            Console(stderr=True),
+            console,
             dataset=dataset,
             data=data,
             out=out,
@@ -119,5 +126,6 @@ def evaluate(
             skip_incomplete=skip_incomplete,
             num_workers=workers,
             held_out=held_out,
+            as_json=as_json,
         )
     )

@@ -1,5 +1,6 @@
 """What `phenotrain evaluate` does with its arguments, and how it says what went wrong."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from phenotrain.baselines.published import published_embeddings
 from phenotrain.command import MENDABLE
 from phenotrain.datasets import load_description
 from phenotrain.encoder import build_encoder
+from phenotrain.labelled import check_steps
 from phenotrain.plates import read_sites
-from phenotrain.protocols.choose import Asked, folds_of, honest_protocol, notes_of
+from phenotrain.protocols.choose import Asked, folds_of, honest_protocol
 from phenotrain.protocols.evaluation import EvaluateRequest, run_evaluation
 from phenotrain.recipe import ExportedEncoder, load_recipe
-from phenotrain.splits import Split
+from phenotrain.splits import Split, notes_of
 from phenotrain.task import Task
+from phenotrain.terminal import fail, show_result
 
 
 def evaluate_command(
@@ -33,6 +36,7 @@ def evaluate_command(
     skip_incomplete: bool,
     num_workers: int | None,
     held_out: Path | None,
+    as_json: bool,
 ) -> int:
     """Learns, scores, and writes `report.html` and `metrics.json`.
 
@@ -51,6 +55,7 @@ def evaluate_command(
         skip_incomplete: Leave out unusable sites.
         num_workers: Processes that decode images.
         held_out: CSV file for the test sites of every fold.
+        as_json: Print the result as JSON.
 
     Returns:
         The command's exit code: 0, or 1 after an error that the user can mend.
@@ -74,9 +79,10 @@ def evaluate_command(
             held_out.parent.mkdir(parents=True, exist_ok=True)
             held_out.touch()
     except (*MENDABLE, ValueError) as error:
-        return _fail(console, error)
+        return fail(console, error)
     protocols = dict.fromkeys(split.protocol for split in splits)
-    console.print(f"{' and '.join(protocols)}; {len(splits)} to learn", markup=False, highlight=False)
+    num_folds = f"{len(splits)} fold{'s' * (len(splits) > 1)}"
+    console.print(f"{' and '.join(protocols)}, {num_folds} to learn", markup=False, highlight=False)
     for note in dict.fromkeys(note for split in splits for note in notes_of(split.description)):
         console.print(note, markup=False, highlight=False)
     try:
@@ -87,8 +93,15 @@ def evaluate_command(
         if held_out is not None:
             found.held_out.to_csv(held_out, index=False)
     except MENDABLE as error:
-        return _fail(console, error)
-    console.print(f"Report {out / 'report.html'}", markup=False, highlight=False)
+        return fail(console, error)
+    headline = json.loads(found.files["metrics.json"])["headline"]
+    report = out / "report.html"
+    show_result(
+        {"report": str(report), "metrics": str(out / "metrics.json"), "headline": headline},
+        headline,
+        f"Report {report}",
+        as_json=as_json,
+    )
     return 0
 
 
@@ -103,12 +116,9 @@ def _check(request: EvaluateRequest, out: Path) -> list[Split]:
     if any(split.protocol == "reference" for _, split in folds):
         honest = replace(asked, protocol=honest_protocol(sites, request.task, recipe, asked))
         folds += [fold for task, _ in folds for fold in folds_of(sites, task, recipe, honest)]
+    for task, split in folds:
+        check_steps(sites, split.roles, task, recipe)
     published_embeddings(request.data, sites)
     if request.recipe.encoder.weights != "none":
         build_encoder(len(request.description.stains), request.recipe.encoder)
     return [split for _, split in folds]
-
-
-def _fail(console: Console, error: Exception) -> int:
-    console.print(str(error), style="red", markup=False, highlight=False)
-    return 1

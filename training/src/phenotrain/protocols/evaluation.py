@@ -91,7 +91,7 @@ def run_evaluation(request: EvaluateRequest, console: Console) -> Evaluated:
         downsample=request.recipe.downsample,
         num_workers=request.num_workers,
         skip_incomplete=request.skip_incomplete,
-        progress=console.is_terminal,
+        console=console,
     )
     protocol = request.asked.protocol or request.recipe.split.protocol
     if protocol == "reference":

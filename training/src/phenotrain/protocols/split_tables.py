@@ -1,11 +1,82 @@
 """The counts of a split on the console."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from phenotrain.errors import SplitError
+from phenotrain.grouping import natural_order
+from phenotrain.splits import ROLES, Protocol, Split, notes_of, some_plates
+from phenotrain.task import Task
+
+
+def protocols_table(
+    found: Mapping[Protocol, Sequence[tuple[Task, Split]] | Exception], taken: Protocol
+) -> RenderableType:
+    """Say in a line each which protocols are possible, the one that is taken first, then why others are not.
+
+    Args:
+        found: By protocol, its folds or what speaks against it, the shortest reason first.
+        taken: The protocol that is taken when none is asked for.
+    """
+    table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
+    against: list[tuple[str, str]] = []
+    for name in sorted(found, key=lambda name: name != taken):
+        made = found[name]
+        if isinstance(made, Exception):
+            against.append((name, made.reason if isinstance(made, SplitError) else str(made)))
+            continue
+        folds = "" if len(made) == 1 or name == "reference" else f", {len(made)} folds"
+        only = "taken when none is asked for" if name == taken else "possible when asked for"
+        table.add_row(Text(name), Text(f"{only}{folds}"))
+    for name, reason in sorted(against, key=lambda item: len(item[1])):
+        table.add_row(Text(name), Text(f"not possible: {reason}"))
+    return table
+
+
+def folds_table(title: str, descriptions: Sequence[Mapping[str, Any]], control: str) -> RenderableType:
+    """Lay out the folds of a protocol, a line each, and the wells of every plate.
+
+    Args:
+        title: What to call them.
+        descriptions: As `phenotrain.splits.Split.description`, one a fold.
+        control: Name of the control.
+    """
+    table = Table(title="sites", title_justify="left")
+    for column in ("tested on", "validated on"):
+        table.add_column(column)
+    for role in ROLES:
+        table.add_column(role, justify="right")
+    for description in descriptions:
+        tested_on = description.get("test_experiment", description.get("test_plate", ""))
+        validated = natural_order(
+            description["experiments" if "test_experiment" in description else "plates"]["validation"]
+        )
+        table.add_row(
+            Text(tested_on),
+            Text(some_plates(validated)),
+            *(str(description["num_sites"][role]) for role in ROLES),
+        )
+    notes = [Text(note) for note in notes_of({"not_tested": descriptions[0].get("not_tested", {})})]
+    first = descriptions[0]
+    plates: dict[str, tuple[int, int]] = {}
+    for entry in first["controls_by_plate"]:
+        num_controls, num_treated = plates.get(entry["plate"], (0, 0))
+        plates[entry["plate"]] = (
+            num_controls + entry["num_control_wells"],
+            num_treated + entry["num_treated_wells"],
+        )
+    wells = Table(title="wells", title_justify="left")
+    wells.add_column("plate")
+    for column in (f"{control} wells", "treated wells"):
+        wells.add_column(column, justify="right")
+    for plate, (num_controls, num_treated) in plates.items():
+        wells.add_row(Text(plate), str(num_controls), str(num_treated))
+    return Group(Text(title, style="bold"), *notes, table, wells, Text(""))
 
 
 def split_tables(title: str, description: Mapping[str, Any], control: str) -> RenderableType:
@@ -22,6 +93,7 @@ def split_tables(title: str, description: Mapping[str, Any], control: str) -> Re
     parts: list[RenderableType] = [Text(title, style="bold"), Text(description["rule"])]
     if description["leaks"]:
         parts.append(Text(f"LEAKS: {description['why_it_leaks']}", style="red"))
+    parts += [Text(note) for note in notes_of({"not_tested": description.get("not_tested", {})})]
     return Group(*parts, _classes(description), _plates(description, control), Text(""))
 
 

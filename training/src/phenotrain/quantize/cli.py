@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from phenotrain.terminal import AsJson, messages
 
 
 class Lower(StrEnum):
@@ -37,6 +38,7 @@ def quantize(
         int, typer.Option(min=1, help="Most held-out sites that the change is measured on.")
     ] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the draws of sites.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Add a graph of lower precision to a bundle, unless it loses more than half a point of accuracy."""
     # ONNX Runtime and its converters take seconds to import, too long for `--help`.
@@ -52,4 +54,4 @@ def quantize(
         max_sites=sites,
         seed=seed,
     )
-    raise typer.Exit(quantize_command(Console(stderr=True), request))
+    raise typer.Exit(quantize_command(messages(), request, as_json=as_json))

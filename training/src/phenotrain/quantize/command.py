@@ -1,6 +1,6 @@
 """What `phenotrain quantize` does with its arguments, and how it says what went wrong."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,14 @@ from phenoserve.bundle import (
 from phenoserve.engine import Engine, EngineError, Graph
 from phenotrain.bundle_screen import ScreenMismatchError, open_screen, require_fit
 from phenotrain.datasets import DescriptionError, load_description
+from phenotrain.datasets.spelling import not_among
 from phenotrain.doses import top_doses
 from phenotrain.plates import PlateError
 from phenotrain.profiles.screen_roles import roles_of
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.quantize.graphs import to_fp16, to_int8
 from phenotrain.quantize.measure import Change, WorseError, measure_change
+from phenotrain.terminal import fail, show_result
 
 TOLERANCE = Tolerance(absolute=0.05, relative=0.05)
 """Rounding to few bits turns differences of 1e-6 between processors into steps."""
@@ -61,18 +63,19 @@ class QuantizeError(ValueError):
     """The screen holds no sites to calibrate or to measure on, or the new bundle has no place."""
 
 
-def quantize_command(console: Console, request: QuantizeRequest) -> int:
+def quantize_command(console: Console, request: QuantizeRequest, *, as_json: bool) -> int:
     """Adds graphs of lower precision to a bundle, as a new bundle.
 
     Args:
         console: Where progress, findings and errors go.
         request: What to make of which bundle.
+        as_json: Print the result as JSON.
 
     Returns:
         The command's exit code: 0, or 1 after an error that the user can mend.
     """
     try:
-        _quantize(console, request)
+        changes = _quantize(console, request)
     except (
         BundleError,
         DescriptionError,
@@ -83,13 +86,17 @@ def quantize_command(console: Console, request: QuantizeRequest) -> int:
         ScreenMismatchError,
         WorseError,
     ) as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        return 1
-    console.print(f"Bundle {request.out}", markup=False, highlight=False)
+        return fail(console, error)
+    show_result(
+        {"bundle": str(request.out), "precisions": {name: asdict(one) for name, one in changes.items()}},
+        *(_told(name, one) for name, one in changes.items()),
+        f"Bundle {request.out}",
+        as_json=as_json,
+    )
     return 0
 
 
-def _quantize(console: Console, request: QuantizeRequest) -> None:
+def _quantize(console: Console, request: QuantizeRequest) -> dict[VariantPrecision, Change]:
     bundle, description = read_bundle(request.bundle), load_description(request.dataset)
     require_fit(description, bundle)
     sites, read_stack = open_screen(description, request.data, "Copy these files again from their source.")
@@ -100,6 +107,7 @@ def _quantize(console: Console, request: QuantizeRequest) -> None:
     first = Graph.load(model_onnx, device="cpu")
     targets = np.array([bundle.manifest.treatments.index(name) for name in sites["treatment"].iloc[held_out]])
     variants: dict[VariantPrecision, Variant] = {}
+    changes: dict[VariantPrecision, Change] = {}
     for precision in request.precisions:
         with uncounted_step(f"Graph at {precision}", console):
             is_int8 = precision == "int8"
@@ -108,14 +116,19 @@ def _quantize(console: Console, request: QuantizeRequest) -> None:
             graph = Graph.load(converted, device="cpu")
         with step_bar(f"Held-out sites at {precision}", console) as on_site:
             change = measure_change(first, graph, read_stack, held_out, targets, on_site)
-        console.print(
-            f"{precision}: balanced accuracy {change.accuracy:.4f}, {change.accuracy_fp32:.4f} at fp32; cosine of the "
-            f"embeddings at least {change.min_cosine:.4f}, mean {change.mean_cosine:.4f}; {change.num_sites} sites"
-        )
         change.require_as_good(precision)
+        changes[precision] = change
         spec = _spec_of(change, len(train) if is_int8 else 0)
         variants[precision] = Variant(model_onnx=converted, golden=_golden(graph, bundle), spec=spec)
     write_variants(request.out, bundle, variants)
+    return changes
+
+
+def _told(precision: VariantPrecision, change: Change) -> str:
+    return (
+        f"{precision}: balanced accuracy {change.accuracy:.4f}, {change.accuracy_fp32:.4f} at fp32; cosine of the "
+        f"embeddings at least {change.min_cosine:.4f}, mean {change.mean_cosine:.4f}; {change.num_sites} sites"
+    )
 
 
 def _rows(
@@ -123,6 +136,9 @@ def _rows(
 ) -> tuple[list[int], list[int]]:
     """Training sites to calibrate on, and held-out sites to measure on, at the doses that were learned from."""
     recipe = bundle.manifest.provenance.recipe
+    if not (sites["treatment"] == control).any():
+        found = not_among("control", control, sites["treatment"])
+        raise QuantizeError(f"{found} Pass the screen that the bundle learned from, with its description.")
     roles, _ = roles_of(bundle, sites)
     known = np.flatnonzero(sites["treatment"].isin(bundle.manifest.treatments).to_numpy(dtype=bool))
     heads = recipe.get("heads")

@@ -69,10 +69,11 @@ def measure_change(
         read_stack: Gives the raw stack of a row.
         rows: Rows of the held-out sites.
         targets: Index of the true treatment of each, `(len(rows),)`.
-        on_site: Called with the number of sites done and to do.
+        on_site: Called with the number of sites done and to do, before the first and after each.
     """
     cosines: list[float] = []
     predicted: list[tuple[int, int]] = []
+    on_site(0, len(rows))
     for number, row in enumerate(rows, start=1):
         stack = read_stack(row)[np.newaxis].astype(np.float32)
         answers = [graph.run(stack) for graph in (first, other)]

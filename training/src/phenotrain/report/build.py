@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from phenotrain.evaluate import Difference, Estimate, MetricName, doses_text, p_text
+from phenotrain.evaluate.confounding import confounding_text
 from phenotrain.evaluate.dose_response import left_out_text
 from phenotrain.evaluate.draws import NUM_PERMUTATIONS, NUM_PERMUTATIONS_FOR_CHANCE
 from phenotrain.evaluate.estimates import FEW_WELLS, MIN_WELLS
@@ -19,6 +20,7 @@ from phenotrain.report import figures, score_figures
 from phenotrain.report.context import ReportContext
 from phenotrain.report.section import render
 from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR
+from phenotrain.splits import notes_of
 
 _SIDES: Final = ("test", "validation")
 _METRIC_NAMES: Final[tuple[tuple[MetricName, str, str], ...]] = (
@@ -121,6 +123,7 @@ def _shared(context: ReportContext) -> dict[str, Any]:
         "number": _number_text,
         "p_text": p_text,
         "simulated": context.simulated,
+        "split_notes": notes_of(context.split),
         "sides": [(side, role) for side in _SIDES if (role := getattr(context.metrics, side)) is not None],
     }
 
@@ -141,8 +144,7 @@ def _limits(context: ReportContext) -> list[str]:
     if context.metrics.confounded:
         limits.insert(
             0,
-            f"Classes are confounded with where their wells lie: {'; '.join(context.metrics.confounded)}. What a "
-            "plate, an edge or a column does to cells may pass for an effect of the treatment.",
+            confounding_text(context.metrics.confounded),
         )
     smallest = context.metrics.test.classified(CLASSIFIER, "well").smallest_class
     if smallest < FEW_WELLS:

@@ -23,17 +23,19 @@ def calibration_section(findings: CalibrationFindings, smallest_class: int) -> S
         "calibration.html.j2",
         findings=findings,
         reliability=_reliability(findings),
-        covered=_shares(
+        covered=findings.covered
+        and _shares(
             findings.covered,
             findings.coverage,
             "coverage",
             "Share of test sites whose prediction set holds the true treatment, with the stated coverage.",
         ),
-        flagged=_shares(
+        flagged=findings.flagged
+        and _shares(
             findings.flagged,
             findings.false_positive_rate,
             "flagged",
-            "Share of stacks flagged as out of distribution, with the stated false-positive rate of controls.",
+            "Share of stacks flagged as out of distribution, with the stated false-positive rate.",
         ),
         verdict=_verdict(findings, smallest_class),
     )
@@ -41,7 +43,19 @@ def calibration_section(findings: CalibrationFindings, smallest_class: int) -> S
 
 
 def _verdict(findings: CalibrationFindings, smallest_class: int) -> str:
+    if findings.prediction_set_reason is not None:
+        return findings.prediction_set_reason
     covered = findings.covered["all"]
+    counted = (
+        f"of {covered.num_of} test sites of {wells_text(findings.num_wells)} {100 * covered.value:.1f} % "
+        f"[{100 * covered.low:.1f}, {100 * covered.high:.1f}] have the true treatment in their set; "
+        f"{100 * findings.coverage:.0f} % are stated. A set holds {findings.mean_set_size:.2f} treatments on average; "
+        f"{100 * (findings.share_single or 0):.0f} % of the sets hold one."
+    )
+    return f"{_judgement(findings, covered, smallest_class)}: {counted}"
+
+
+def _judgement(findings: CalibrationFindings, covered: Share, smallest_class: int) -> str:
     if smallest_class < FEW_WELLS:
         return f"The smallest class has {wells_text(smallest_class)}, too few to judge the prediction sets by"
     if covered.high < findings.coverage:

@@ -103,7 +103,7 @@ def batch_effect_figure(table: pd.DataFrame) -> str:
 def similarity_matrix(similarity: Similarity, shown: Sequence[str]) -> str:
     """Draw cosine similarities in the order of the clustering: blue alike, orange opposite."""
     chosen = set(shown)
-    order = [row for row in similarity.order if similarity.names[row].split(" · ")[0] in chosen]
+    order = [row for row in similarity.order if similarity.names[row] in chosen]
     names = [similarity.names[row] for row in order]
     matrix = similarity.matrix[np.ix_(order, order)]
     q_values = similarity.q_values[np.ix_(order, order)]
@@ -136,27 +136,31 @@ def similarity_matrix(similarity: Similarity, shown: Sequence[str]) -> str:
 
 
 def layout_figures(findings: ProfileFindings) -> list[dict[str, Any]]:
-    """Draw the UMAP before and after correction in four colourings.
+    """Draw the UMAP before and after correction, before alone where nothing is corrected, in four colourings.
 
     Returns:
         `svg` and `title` of each.
     """
     wells = findings.wells.wells.iloc[findings.layout["row"]]
     is_control = wells["is_control"].to_numpy(dtype=bool)
+    titles = {"raw": "before correction", "corrected": "after correction"}
+    spaces = [space for space in titles if f"{space}_x" in findings.layout]
     drawn: list[dict[str, Any]] = []
     for name in ("treatment", "dose", "plate", "experiment"):
         colours, legend = _coloured(findings, wells, name)
         with page_style():
-            figure = Figure(figsize=(4.7, 2.75), layout="constrained", dpi=200)
-            panels = figure.subplots(1, 2)
-            for axes, space, title in zip(panels, ("raw", "corrected"), ("before", "after"), strict=True):
+            figure = Figure(figsize=(2.35 * len(spaces), 2.75), layout="constrained", dpi=200)
+            panels = figure.subplots(1, len(spaces), squeeze=False)[0]
+            for axes, space in zip(panels, spaces, strict=True):
                 _scatter(axes, findings.layout, space, colours, is_control)
-                axes.set_title(f"{title} correction", loc="left")
+                axes.set_title(titles[space], loc="left")
             if legend:
                 handles = [Line2D([], [], marker="o", linestyle="", markersize=4, color=c) for _, c in legend]
                 figure.legend(handles, [text for text, _ in legend], loc="outside lower left", ncols=4, fontsize=7.5,
                               handletextpad=0.1, columnspacing=0.9)  # fmt: skip
-            text = f"UMAP of {len(wells)} wells before and after correction, coloured by {name}."
+            text = (
+                f"UMAP of {len(wells)} wells {' and '.join(titles[s] for s in spaces)}, coloured by {name}."
+            )
             drawn.append({"svg": inline_svg(figure, f"umap-{name}", text), "title": name})
     return drawn
 

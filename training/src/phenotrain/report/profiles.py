@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from phenotrain.grouping import natural_order
 from phenotrain.profiles.findings import ProfileFindings
 from phenotrain.report import profile_figures as figures
 from phenotrain.report.section import Section, render
@@ -25,6 +26,10 @@ def profiles_section(findings: ProfileFindings) -> Section:
         The section `profiles`, its numbers those of `findings.to_json()`.
     """
     shown = _shown(findings)
+    similarity = findings.similarity
+    in_matrix = (
+        [] if similarity is None else [name for name in similarity.names if _treatment_of(name) in set(shown)]
+    )
     doses = findings.activity.drop_duplicates(["treatment", "series"])
     html = render(
         "profiles.html.j2",
@@ -38,11 +43,15 @@ def profiles_section(findings: ProfileFindings) -> Section:
         layouts=figures.layout_figures(findings) if len(findings.layout) else [],
         max_panels=figures.MAX_PANELS,
         nearest=_nearest(findings, shown),
+        num_corrected=int(findings.is_corrected.sum()),
         num_panels=len(doses),
         num_shown=len(shown),
         number=_number,
         p_value=_p_value,
-        matrix=figures.similarity_matrix(findings.similarity, shown) if findings.similarity else None,
+        matrix=figures.similarity_matrix(similarity, in_matrix)
+        if similarity and len(in_matrix) > 1
+        else None,
+        reasons=_reasons(findings),
         settings=findings.to_json()["correction"],
     )
     return Section("profiles", "Profiles: activity, batch effect and similarity", html, findings.to_json())
@@ -79,14 +88,28 @@ def _shown(findings: ProfileFindings) -> list[str]:
     return [name for name in findings.treatments if name in set(ranked)]
 
 
+def _treatment_of(name: str) -> str:
+    """The treatment in the name of a treatment and its series."""
+    return name.split(" · ")[0]
+
+
 def _nearest(findings: ProfileFindings, shown: Sequence[str]) -> list[dict[str, Any]]:
     if findings.similarity is None:
         return []
     pairs = findings.similarity.pairs()
-    pairs = pairs[pairs["treatment"].str.split(" · ").str[0].isin(list(shown))]
+    pairs = pairs[pairs["treatment"].map(_treatment_of).isin(list(shown))]
     return [
         {"treatment": treatment, "neighbours": _records(rows.head(NUM_NEAREST))}
         for treatment, rows in pairs.groupby("treatment", sort=False)
+    ]
+
+
+def _reasons(findings: ProfileFindings) -> list[dict[str, Any]]:
+    """Uncorrected wells by reason: `reason`, `num_wells` and their plates."""
+    wells = findings.wells.wells.assign(reason=findings.why_uncorrected)
+    return [
+        {"reason": reason, "num_wells": len(rows), "plates": natural_order(rows["plate_name"])}
+        for reason, rows in wells[~findings.is_corrected].groupby("reason", sort=False)
     ]
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from phenotrain.simulate.phenotypes import PHENOTYPES
 from phenotrain.simulate.screen import simulate_screen
 from phenotrain.simulate.spec import DOSE_LADDER, ScreenSpec
+from phenotrain.terminal import AsJson, messages, show_result
 
 _DOSES = ", ".join(f"{dose:g}" for dose in DOSE_LADDER)
 
@@ -41,7 +42,8 @@ def simulate(
     num_workers: Annotated[
         int | None, typer.Option(help="Number of processes; one a core by default.")
     ] = None,
-    progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+    progress: Annotated[bool, typer.Option(help="Show the progress.")] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate a screen in RxRx2's layout, with the truth beside the images. It is not real data."""
     defaults = ScreenSpec()
@@ -58,10 +60,14 @@ def simulate(
             effect=effect,
             responding_share=responding_share,
         )
-        simulate_screen(out, spec, num_workers=num_workers, progress=progress)
+        simulate_screen(out, spec, num_workers=num_workers, console=messages() if progress else None)
     except ValidationError as error:
         reasons = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'screen'}: {e['msg']}" for e in error.errors())
         raise typer.BadParameter(reasons) from error
     except (OSError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
-    typer.echo(f"{spec.num_sites} simulated sites in {out} (see {out / 'SIMULATED.json'})", err=True)
+    show_result(
+        {"screen": str(out), "num_sites": spec.num_sites},
+        f"{spec.num_sites} simulated sites in {out} (see {out / 'SIMULATED.json'})",
+        as_json=as_json,
+    )

@@ -13,16 +13,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from phenoserve.cores import available_cores
+from phenotrain.progress import step_bar
 from phenotrain.simulate.layout import SitePlan, plan_screen, write_metadata
 from phenotrain.simulate.render import render_site
 from phenotrain.simulate.spec import ScreenSpec
@@ -34,7 +27,7 @@ _PNG_STRATEGY: Final = 2
 
 
 def simulate_screen(
-    out: Path, spec: ScreenSpec, *, num_workers: int | None = None, progress: bool = True
+    out: Path, spec: ScreenSpec, *, num_workers: int | None = None, console: Console | None = None
 ) -> None:
     """Simulate a screen and write it in RxRx2's layout, with the truth beside the images.
 
@@ -47,7 +40,7 @@ def simulate_screen(
         spec: The screen.
         num_workers: Number of processes; None for one a core that this process may use. The files do not
             depend on it.
-        progress: Whether to show a progress bar on stderr.
+        console: Where progress is shown; nowhere when not given.
 
     Raises:
         FileExistsError: If `out` is a file, or a folder that is not empty.
@@ -65,10 +58,12 @@ def simulate_screen(
             (out / kind / plan.folder).mkdir(parents=True, exist_ok=True)
     write_effects(out / "truth" / "truth.csv", spec)
     wells = [tuple(sites) for _, sites in groupby(plans, key=lambda plan: plan.address[:-1])]
-    with _progress_bar(progress) as bar:
-        task = bar.add_task("Simulating sites", total=len(plans))
+    num_done = 0
+    with step_bar("Simulating sites", console or Console(quiet=True)) as on_site:
+        on_site(num_done, len(plans))
         for num_sites in _write_wells(out, spec, wells, workers):
-            bar.advance(task, num_sites)
+            num_done += num_sites
+            on_site(num_done, len(plans))
     write_metadata(out / "metadata.csv", plans)
 
 
@@ -87,18 +82,6 @@ def _refuse_occupied(out: Path) -> None:
         raise FileExistsError(
             f"cannot simulate into {out}: it is not a folder; give the name of a new folder"
         )
-
-
-def _progress_bar(show: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not show,
-    )
 
 
 def _write_wells(

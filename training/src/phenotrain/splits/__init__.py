@@ -8,11 +8,12 @@ from phenotrain.splits.controls import (
     WithoutControls,
     controls_only_plates,
     left_out_plates,
-    plates_without_controls,
     some_plates,
+    without_controls_text,
 )
 from phenotrain.splits.dealing import ROLES, UNUSED, Role
 from phenotrain.splits.learnable import learnable_roles
+from phenotrain.splits.notes import notes_of
 from phenotrain.splits.protocols import DEFAULT_ORDER, MIN_PLATES_TO_LEAVE_OUT, PROTOCOLS, Protocol
 from phenotrain.splits.split import NOTED, Split, fold_splits, split_sites
 
@@ -31,7 +32,8 @@ __all__ = [
     "fold_splits",
     "learnable_roles",
     "left_out_plates",
-    "plates_without_controls",
+    "notes_of",
     "some_plates",
     "split_sites",
+    "without_controls_text",
 ]

@@ -7,7 +7,7 @@ Role = Literal["test", "train", "validation"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 UNUSED: Final = "unused"
-"""What sites outside every role are called; only the protocol `reference` leaves some out."""
+"""What sites outside every role are called: of plates left out, and under `reference` those not drawn."""
 
 
 def shares(num_groups: int, test_fraction: float, validation_fraction: float) -> dict[Role, int]:

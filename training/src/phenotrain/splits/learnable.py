@@ -63,12 +63,15 @@ def missing_classes(
         Classes by role; empty where everything can be learned and scored. Where every role has every class, such as
         `IFN-a at the top dose beside a control of its plate`.
     """
-    absent = {role: screen.lacking(roles == role) for role in ROLES}
-    if any(absent.values()):
-        return {role: names for role, names in absent.items() if names}
+    found: dict[Role, list[str]] = {}
+    for role in ROLES:
+        absent = screen.lacking(roles == role)
+        if absent:
+            found[role] = absent
+    if found:
+        return found
     doses = f" at the top {num_top_doses} dose{'s' * (num_top_doses > 1)}" if num_top_doses else ""
     is_control = screen.labels == screen.control
-    found: dict[Role, list[str]] = {}
     for role in _LEARNED_FROM:
         is_learned = (roles == role) & is_top & _beside(screen.plates, (roles == role) & is_control)
         learned = set(screen.labels[is_learned])

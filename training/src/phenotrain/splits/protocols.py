@@ -108,7 +108,7 @@ def leave_one_plate_out(screen: Screen, request: Request) -> tuple[np.ndarray, d
     _require_classes(screen, is_test, test)
     _require_groups(screen, screen.plates, "on", "plates", 2)
     candidates = _validation_plates(screen, plates, test)
-    details = {"test_plate": test, "validation_fraction": request.validation_fraction}
+    details = {"test_plate": test, **_fractions(request)}
     if request.deal < len(candidates):
         validated = candidates[request.deal]
         roles = np.where(is_test, "test", np.where(screen.plates == validated, "validation", "train"))

@@ -191,8 +191,10 @@ class _Maker:
                 "Expected test_fraction and validation_fraction between 0 and 1 with a sum below 1. "
                 f"Received: {test_fraction} and {validation_fraction}."
             )
-        self._sites, self._check = sites, check
+        self._check = check
         self._whole = look_at(sites, tuple(treatments), control)
+        self._nesting = dose_nesting(sites, self._whole.treated, control)
+        self._controls_only = controls_only_plates(sites, Task(control, self._whole.classes))
         self._kept = ~np.isin(self._whole.plates, list(left_out))
         self._left_out = list(left_out)
         self._screen = self._whole.taken(self._kept)
@@ -205,20 +207,23 @@ class _Maker:
     ) -> tuple[list[Split], dict[Protocol, str]]:
         """What `make` gives for the protocol asked for, or for the first that is possible, and why not for others."""
         passed_over: dict[Protocol, str] = {}
-        for protocol in [asked] if asked else DEFAULT_ORDER:
+        order: tuple[Protocol, ...] = DEFAULT_ORDER if asked is None else (asked,)
+        for protocol in order:
             too_few = None if asked else self._too_few_plates(protocol)
+            if too_few:
+                passed_over[protocol] = too_few
+                continue
             try:
-                if too_few:
-                    raise SplitError(too_few)
                 return make(protocol), passed_over
             except SplitError as error:
                 passed_over[protocol] = error.reason
-        told = "\n".join(f"  {name}: {reason}." for name, reason in passed_over.items())
         if asked is None:
+            told = "\n".join(f"  {name}: {reason}." for name, reason in passed_over.items())
             raise SplitError(told, f"No protocol is possible on this screen. {self._way_out()}\n{told}")
+        reason = passed_over[asked]
         possible = [name for name in DEFAULT_ORDER if name != asked and self._is_possible(name)]
         way_out = f"Possible are: {', '.join(possible)}." if possible else self._way_out()
-        raise SplitError(told, f"{asked} is not possible on this screen: {passed_over[asked]}. {way_out}")
+        raise SplitError(reason, f"{asked} is not possible on this screen: {reason}. {way_out}")
 
     def one(self, protocol: Protocol, tested_on: str | None) -> Split:
         """The split that tests on what was asked for, or on the last by name that is possible."""
@@ -270,17 +275,14 @@ class _Maker:
         controls = controls_by_plate(
             screen.wells, screen.plates, screen.labels, roles, screen.control, screen.treated
         )
-        noted = {
-            "left_out_plates": self._left_out,
-            "controls_only_plates": controls_only_plates(self._sites, Task(screen.control, screen.classes)),
-        }
+        noted = {"left_out_plates": self._left_out, "controls_only_plates": self._controls_only}
         description = {
             "protocol": protocol,
             "seed": self._request.seed,
             "leaks": False,
             **details,
             **split_counts(screen, roles),
-            "dose_nesting": dose_nesting(self._sites, screen.treated, screen.control),
+            "dose_nesting": self._nesting,
             "controls_by_plate": controls,
             **{name: plates for name, plates in noted.items() if plates},
         }
@@ -302,9 +304,9 @@ class _Maker:
         num_plates = len(self._screen.treated_plates)
         if protocol != "leave-plate-out" or num_plates >= MIN_PLATES_TO_LEAVE_OUT:
             return None
+        carry = "plate carries" if num_plates == 1 else "plates carry"
         return (
-            f"only when asked for with fewer than {MIN_PLATES_TO_LEAVE_OUT} plates; "
-            f"{num_plates} {'carries' if num_plates == 1 else 'carry'} treated wells"
+            f"{num_plates} {carry} treated wells, and it is taken unasked from {MIN_PLATES_TO_LEAVE_OUT} on"
         )
 
     def _asked_for(self, protocol: Protocol, tested_on: str, groups: Sequence[str | None]) -> Split:

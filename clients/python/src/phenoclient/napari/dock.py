@@ -258,8 +258,12 @@ class ExplainStack(QWidget):
         if prediction.prediction_set is not None:
             names = ", ".join(prediction.prediction_set.treatments) or "none"
             sentences.append(f"At {prediction.prediction_set.coverage:.0%} coverage: {names}.")
+        elif prediction.prediction_set_reason is not None:
+            sentences.append(prediction.prediction_set_reason)
         if prediction.in_distribution is False:
             sentences.append("Unlike what the model learned from: do not trust it.")
+        elif prediction.distribution_reason is not None:
+            sentences.append(prediction.distribution_reason)
         self.predicted.setText(" ".join(sentences))
         self.channel_order.setText(f"Channels were taken {answer.order_origin}.")
         notices = prediction.stack.notices

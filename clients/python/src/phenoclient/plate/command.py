@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,7 @@ from phenoclient.console import DEFAULT_URL, ApiKey, Timeout, Url, client_of, er
 from phenoclient.exit_codes import ExitCode
 from phenoclient.plate.layouts import LAYOUTS, Layout, layout_of_pattern
 from phenoclient.plate.pacing import LARGEST_WINDOW
-from phenoclient.plate.plate_map import PlateMap, read_plate_map
+from phenoclient.plate.plate_map import PlateMap, columns_of, read_plate_map
 from phenoclient.plate.predicting import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
 from phenoclient.plate.progress_bar import ProgressBar
 from phenoclient.plate.report import write_report
@@ -66,7 +67,18 @@ def plate(
     ] = None,
     plate_map: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Table of wells with treatment and treatment_conc, to be joined."),
+        typer.Option(
+            metavar="CSV",
+            help="Table of wells with treatment and treatment_conc, to be joined; the one that training reads serves.",
+        ),
+    ] = None,
+    map_columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD=COLUMN,...",
+            help="Which columns of the plate map tell what, such as treatment=cell_type,treatment_conc=um.",
+            show_default="by their names",
+        ),
     ] = None,
     control: Annotated[
         str | None,
@@ -96,11 +108,17 @@ def plate(
         options = PlateOptions(_layout(layout, pattern), channels, embedding, plane, timepoint)
         client = client_of(AsyncClient, url, api_key, timeout, NO_RETRIES)
         results = out or Path(f"{folder.resolve().name}.csv")
-        if control is not None and plate_map is None:
-            raise typer.BadParameter("--control is given without --plate-map. Expected both, or neither.")
-        outcome = asyncio.run(
-            _predict(client, folder, options, results, (plate_map, control), max_in_flight, patience)
-        )
+        for option, value in (("--control", control), ("--map-columns", map_columns)):
+            if value is not None and plate_map is None:
+                raise typer.BadParameter(f"{option} is given without --plate-map. Expected both, or neither.")
+        columns = columns_of(map_columns)
+
+        def read_map(plate: Plate) -> PlateMap | None:
+            if plate_map is None:
+                return None
+            return read_plate_map(plate_map, plate.bundle.control, control, columns).fitted(plate.found.sites)
+
+        outcome = asyncio.run(_predict(client, folder, options, results, read_map, max_in_flight, patience))
     _tell_of_the_end(outcome)
     if not outcome.is_complete:
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -148,14 +166,13 @@ async def _predict(
     folder: Path,
     options: PlateOptions,
     results: Path,
-    plate_map_and_control: tuple[Path | None, str | None],
+    read_map: Callable[[Plate], PlateMap | None],
     max_in_flight: int,
     patience_s: float,
 ) -> PlateOutcome:
     async with client:
         plate = await open_plate(client, folder, options)
-        path, control = plate_map_and_control
-        plate_map = None if path is None else read_plate_map(path, plate.bundle.control, control)
+        plate_map = read_map(plate)
         _tell_of_the_plate(plate, plate_map)
         with ProgressBar() as bar:
 

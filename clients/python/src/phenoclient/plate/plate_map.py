@@ -1,7 +1,7 @@
 """A table of what was put into which well."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,7 +11,7 @@ from phenoclient.plate.doses import DoseError, read_doses
 from phenoclient.plate.rows import CONTROL, METADATA, ROLE, TREATED, is_reserved
 from phenoclient.plate.sites import Site, natural, well_name, well_of
 
-_TREATMENT, _DOSE = "treatment", "treatment_conc"
+_TREATMENT, _DOSE, _UNIT = "treatment", "treatment_conc", "treatment_conc_unit"
 _NAMES = {
     "experiment": ("experiment", "experiment_name"),
     "plate": ("plate",),
@@ -22,6 +22,7 @@ _NAMES = {
     "site_id": ("site_id",),
     _TREATMENT: (_TREATMENT, "compound", "drug"),
     _DOSE: (_DOSE, "concentration", "dose"),
+    _UNIT: (_UNIT, "concentration_unit", "dose_unit", "unit"),
 }
 """For each of our words, what a plate map may call it"""
 
@@ -41,6 +42,7 @@ class PlateMap:
         wells: Their values, by experiment and plate (None where the map does not tell them) and well.
         control: What untreated wells are called.
         left_out: Columns of the file that are of sites, not of wells, and are not joined.
+        has_treatments: Whether a column tells treatments.
     """
 
     path: Path
@@ -48,28 +50,42 @@ class PlateMap:
     wells: Mapping[_Place, Mapping[str, Any]]
     control: str
     left_out: tuple[str, ...] = ()
+    has_treatments: bool = True
 
     def row(self, site: Site) -> dict[str, Any]:
         """The site's `Metadata_` columns; blank (None) where the map does not hold its well."""
-        known = self.wells.get(self._place(site), {})
+        known = self.wells.get(self.place(site), {})
         return {column: known.get(column) for column in self.columns}
 
-    def check(self, sites: Iterable[Site]) -> None:
-        """Makes sure that the map is one of these sites.
+    def fitted(self, sites: Iterable[Site]) -> "PlateMap":
+        """The map as it is joined to these sites: without its experiments where the names of images tell none.
 
         Raises:
-            PlateError: If it holds the well of none of them.
+            PlateError: If it holds the well of none of them, or two experiments have a plate and well of one name and
+                the images do not tell which is theirs.
         """
-        places = {self._place(site) for site in sites}
-        if places.isdisjoint(self.wells):
+        sites = list(sites)
+        fitting = self if any(site.experiment for site in sites) else self._without_experiments(sites)
+        places = {fitting.place(site) for site in sites}
+        if places.isdisjoint(fitting.wells):
+            are_wells_there = not {place[-1] for place in places}.isdisjoint(
+                place[-1] for place in self.wells
+            )
+            advice = (
+                "Expected plates and experiments of one name: rename them in the map, or say with --pattern where the "
+                "paths of images tell {plate} and {experiment}."
+                if are_wells_there
+                else "Expected the map of this plate."
+            )
             raise PlateError(
                 f"{self.path}: holds none of the wells with images; it holds {_told(self.wells)}, and there are images "
-                f"of {_told(places)}. Expected the map of this plate."
+                f"of {_told(places)}. {advice}"
             )
+        return fitting
 
     def remarks(self, sites: Iterable[Site]) -> list[str]:
         """What is to be said of the map beside these sites, a sentence each."""
-        places = dict.fromkeys(self._place(site) for site in sites)
+        places = dict.fromkeys(self.place(site) for site in sites)
         lacking = [place for place in places if place not in self.wells]
         unused = [place for place in self.wells if place not in places]
         said = list[str]()
@@ -80,7 +96,12 @@ class PlateMap:
             )
         if unused:
             said.append(f"there are no images of {_number(unused)} of the plate map: {_told(unused)}")
-        if not any(values[ROLE] == CONTROL for values in self.wells.values()):
+        if not self.has_treatments:
+            said.append(
+                f"no column of the plate map tells treatments ({', '.join(_NAMES[_TREATMENT])}); --map-columns "
+                "treatment=NAME says which does"
+            )
+        elif not any(values[ROLE] == CONTROL for values in self.wells.values()):
             said.append(
                 f"no well of the plate map holds the control {self.control!r}; --control says what the map calls it"
             )
@@ -88,7 +109,8 @@ class PlateMap:
             said.append(f"not joined, as they are of sites and not of wells: {', '.join(self.left_out)}")
         return said
 
-    def _place(self, site: Site) -> _Place:
+    def place(self, site: Site) -> _Place:
+        """Where the map would hold a site's well."""
         experiment, plate, _ = next(iter(self.wells))
         return (
             None if experiment is None else site.experiment or "",
@@ -96,32 +118,69 @@ class PlateMap:
             site.well,
         )
 
+    def _without_experiments(self, sites: Iterable[Site]) -> "PlateMap":
+        wells, experiments = dict[_Place, Mapping[str, Any]](), dict[_Place, set[str]]()
+        for (experiment, plate, well), values in self.wells.items():
+            wells.setdefault((None, plate, well), values)
+            experiments.setdefault((None, plate, well), set()).add(experiment or "")
+        fitting = replace(self, wells=wells)
+        for place in map(fitting.place, sites):
+            if len(named := experiments.get(place, set())) > 1:
+                raise PlateError(
+                    f"{self.path}: holds {_told([place])} of the experiments {', '.join(sorted(named))}, and the names "
+                    "of images tell no experiment. Expected to know which: say with --pattern where their paths tell "
+                    "{experiment}, or give a map of one experiment."
+                )
+        return fitting
 
-def read_plate_map(path: Path, bundle_control: str, control: str | None = None) -> PlateMap:
-    """Reads a table with a row a well, or a row a site whose rows of one well agree.
+
+def columns_of(text: str | None) -> dict[str, str]:
+    """Reads `WORD=COLUMN,…`: which columns of a plate map tell what, where their names do not.
+
+    Raises:
+        PlateError: If it is written otherwise, or a word is none of a plate map's.
+    """
+    found = dict[str, str]()
+    for pair in filter(None, (part.strip() for part in (text or "").split(","))):
+        word, equals, name = (part.strip() for part in pair.partition("="))
+        if not equals or not name or word not in _NAMES or word in found:
+            raise PlateError(
+                f"--map-columns {text}: {pair!r} cannot be read. Expected WORD=COLUMN,…, each word once, such as "
+                f"treatment=cell_type; the words are {', '.join(_NAMES)}."
+            )
+        found[word] = name
+    return found
+
+
+def read_plate_map(
+    path: Path, bundle_control: str, control: str | None = None, columns: Mapping[str, str] | None = None
+) -> PlateMap:
+    """Reads a table with a row a well, or a row a site as training reads it, whose rows of one well agree.
 
     `well` (or `row` and `col`) says where, `plate` and `experiment` too where they are there. `treatment`, `compound`
     or `drug` becomes `Metadata_treatment`; `treatment_conc`, `concentration` or `dose` becomes
     `Metadata_treatment_conc`, a number (`phenoclient.plate.doses`); every other column becomes `Metadata_<name>`, as
     text. A leading `Metadata_` and upper case in names do not count. `Metadata_role` says whether a well is `control`
-    or `treated`, and is blank where no treatment is told. A control has no dose, whatever its cell holds.
+    or `treated`, and is blank where no treatment is told. A control has no dose, whatever its cell holds. Of a table
+    with a row a site, what differs between sites of a well is of the sites and not joined.
 
     Args:
         path: Delimited text, see `phenoclient.plate.delimited.read_delimited`.
         bundle_control: What the bundle calls the control.
         control: What the map calls it; None where that is the same.
+        columns: Columns of the file by our word for them, where their names do not tell it; see `columns_of`.
 
     Raises:
-        PlateError: If the file cannot be read, has no wells, tells two things of one well, has a dose that is none, two
-            columns for one thing, a column that the results have already, treatments that differ in case or blanks
-            alone, or no row of the `control` given.
+        PlateError: If the file cannot be read, has no wells, tells two treatments or doses of one well, has a dose that
+            is none, two columns for one thing, lacks a column of `columns`, has one that the results have already,
+            treatments that differ in case or blanks alone, or no row of the `control` given.
     """
     table = read_delimited(path)
-    found = _found(path, table.columns)
+    found = _found(path, table.columns, columns or {})
     if "well" not in found and not {"row", "col"} <= set(found):
         raise PlateError(
             f"{path}: has the columns {', '.join(table.columns)}. Expected `well`, or `row` and `col`, beside "
-            "`treatment` and `treatment_conc`."
+            "`treatment` and `treatment_conc`; --map-columns well=NAME says which it is."
         )
     if not table.rows:
         raise PlateError(f"{path}: has no rows. Expected one for each well.")
@@ -133,26 +192,63 @@ def read_plate_map(path: Path, bundle_control: str, control: str | None = None) 
             f"{path}: no well holds the control {control!r}. Expected --control to name one of its treatments."
         )
     doses = _doses(path, rows, roles, found, control or bundle_control)
-    wells, lines = dict[_Place, dict[str, Any]](), dict[_Place, int]()
+    rows_of = dict[_Place, list[tuple[int, dict[str, Any]]]]()
     for (line, row), role, dose in zip(rows, roles, doses, strict=True):
         place = _place(f"{path}, line {line}", row, found)
         values: dict[str, Any] = {column: row[name] or None for name, column in joined.items()}
         if _DOSE in found:
             values[joined[found[_DOSE]]] = dose
-        values[ROLE] = role
-        if place in wells and "site" not in found and "site_id" not in found:
-            raise PlateError(f"{path}, line {line}: names well {place[-1]} again. Expected each well once.")
-        if (known := wells.setdefault(place, values)) != values:
-            differing = [
-                column.removeprefix(METADATA) for column in values if values[column] != known[column]
-            ]
+        rows_of.setdefault(place, []).append((line, values | {ROLE: role}))
+    has_sites = "site" in found or "site_id" in found
+    if not has_sites:
+        _check_each_once(path, rows_of)
+    of_wells = {joined[found[word]] for word in (_TREATMENT, _DOSE, _UNIT) if word in found}
+    of_sites = _differing(rows_of.values()) - {ROLE}
+    for column in [column for column in joined.values() if column in of_wells & of_sites]:
+        _refuse_contradiction(path, column, rows_of)
+    kept = {name: column for name, column in joined.items() if column not in of_sites}
+    wells = {
+        place: {column: value for column, value in of_well[0][1].items() if column not in of_sites}
+        for place, of_well in rows_of.items()
+    }
+    left_out = [name for name in table.columns if name in joined and name not in kept]
+    left_out += [found[word] for word in ("site", "site_id") if word in found]
+    return PlateMap(
+        path, (*kept.values(), ROLE), wells, control or bundle_control, tuple(left_out), _TREATMENT in found
+    )
+
+
+def _check_each_once(path: Path, rows_of: Mapping[_Place, Sequence[tuple[int, Any]]]) -> None:
+    for place, of_well in rows_of.items():
+        if len(of_well) > 1:
             raise PlateError(
-                f"{path}, line {line}: tells another {', '.join(differing)} of well {place[-1]} than line "
-                f"{lines[place]}. Expected sites of one well to agree."
+                f"{path}, line {of_well[1][0]}: names well {place[-1]} again, after line {of_well[0][0]}. Expected "
+                "each well once, or a column `site` where a row is a site."
             )
-        lines.setdefault(place, line)
-    left_out = tuple(found[word] for word in ("site", "site_id") if word in found)
-    return PlateMap(path, (*joined.values(), ROLE), wells, control or bundle_control, left_out)
+
+
+def _differing(wells: Iterable[Sequence[tuple[int, Mapping[str, Any]]]]) -> set[str]:
+    """Columns that differ between rows of one well."""
+    return {
+        column
+        for of_well in wells
+        for _line, values in of_well[1:]
+        for column, value in values.items()
+        if value != of_well[0][1][column]
+    }
+
+
+def _refuse_contradiction(
+    path: Path, column: str, rows_of: Mapping[_Place, Sequence[tuple[int, Mapping[str, Any]]]]
+) -> None:
+    for place, of_well in rows_of.items():
+        first_line, first = of_well[0]
+        for line, values in of_well[1:]:
+            if values[column] != first[column]:
+                raise PlateError(
+                    f"{path}, line {line}: tells another {column.removeprefix(METADATA)} of well {place[-1]} than line "
+                    f"{first_line} ({values[column]} and {first[column]}). Expected sites of one well to agree."
+                )
 
 
 def _bare(name: str) -> str:
@@ -160,15 +256,25 @@ def _bare(name: str) -> str:
     return name[len(METADATA) :].strip() if has_prefix else name
 
 
-def _found(path: Path, names: Sequence[str]) -> dict[str, str]:
+def _found(path: Path, names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     """The column of the file for each of our words that it has."""
     found = dict[str, str]()
+    for word, name in given.items():
+        fitting = [column for column in names if alike(column) == alike(name)]
+        if not fitting or fitting[0] in found.values():
+            what = "is given for two words" if fitting else f"is none of the columns {', '.join(names)}"
+            raise PlateError(
+                f"{path}: --map-columns {word}={name}: {name} {what}. Expected a column of its own for each word."
+            )
+        found[word] = fitting[0]
     for word, aliases in _NAMES.items():
-        fitting = [name for name in names if alike(_bare(name)) in aliases]
+        fitting = [name for name in names if alike(_bare(name)) in aliases and name not in found.values()]
+        if word in given:
+            continue
         if len(fitting) > 1:
             raise PlateError(
                 f"{path}: has the columns {' and '.join(fitting)}, which both tell the {word}. Expected one of them: "
-                "remove or rename the other."
+                f"remove or rename the other, or say --map-columns {word}={fitting[0]}."
             )
         if fitting:
             found[word] = fitting[0]
@@ -182,7 +288,8 @@ def _joined(path: Path, names: Sequence[str], found: Mapping[str, str]) -> dict[
     for name in names:
         if words.get(name) in _POSITION:
             continue
-        column = f"{METADATA}{words.get(name, _bare(name))}"
+        bare = _bare(name)
+        column = f"{METADATA}{words.get(name, f'recorded_{bare}' if alike(bare) in _NAMES else bare)}"
         other = seen.setdefault(alike(column), name)
         if other is not name or is_reserved(column):
             what = f"that the results have already ({column})" if other is name else f"as {other} is"

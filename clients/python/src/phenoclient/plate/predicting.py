@@ -1,8 +1,9 @@
 """A whole plate: find its sites, ask about each, write the tables."""
 
 import asyncio
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from phenoclient.errors import PlateError, StackArgumentError
 from phenoclient.plate.finding import FoundSites, find_sites
 from phenoclient.plate.journal import Journal
 from phenoclient.plate.layouts import Layout
+from phenoclient.plate.learned import LearnedWells
 from phenoclient.plate.pacing import LARGEST_WINDOW
 from phenoclient.plate.plate_map import PlateMap
-from phenoclient.plate.rows import failure_row, site_row, source_row
+from phenoclient.plate.rows import failure_row, folder_beside, site_row, source_row
 from phenoclient.plate.running import PATIENCE_S, Progress, Question, Run, signature_of
 from phenoclient.plate.sites import Failure, Site
 from phenoclient.plate.stains import StainFiles, assign_stains
@@ -165,7 +167,7 @@ async def predict_plate(
     check_writable(results)
     _check_failures_apart(results)
     if plate_map is not None:
-        plate_map.check(plate.found.sites)
+        plate_map = plate_map.fitted(plate.found.sites)
     journal_path = _journal_of(results)
     with Journal(journal_path, plate.binding) as journal:
         sites = [site for site in plate.found.sites if site.identity not in plate.failures]
@@ -242,19 +244,32 @@ def _write_tables(
     def known(site: Site) -> dict[str, Any]:
         return site_row(site) | ({} if plate_map is None else plate_map.row(site))
 
+    learned, folder = LearnedWells.of(plate.bundle.manifest), folder_beside(plate.folder, results)
+
     def row(site: Site) -> dict[str, Any]:
-        source = source_row(site, plate.folder, plate.stain_files, plate.bundle)
+        learned_from = None if learned is None else learned.state(site)
+        source = source_row(site, folder, plate.stain_files, plate.bundle, learned_from)
         return {**known(site), **source, **journal.entry(site.identity).answer}
 
     sites = plate.found.sites
     answered = [site for site in sites if site.identity not in failures]
     columns = list(row(answered[0]) if answered else known(sites[0]))
     write_table(results, map(row, answered), columns)
+    told = {identity: _without_folder(failure, plate.folder) for identity, failure in failures.items()}
     failed_rows = [
-        failure_row(site, failures[site.identity], known(site)) for site in sites if site.identity in failures
+        failure_row(site, told[site.identity], known(site)) for site in sites if site.identity in told
     ]
     failed_rows += [
-        {"code": failure.code, "reason": failure.reason, "files": path.as_posix()}
+        {
+            "code": failure.code,
+            "reason": _without_folder(failure, plate.folder).reason,
+            "files": path.as_posix(),
+        }
         for path, failure in plate.found.file_failures.items()
     ]
     write_table(failed, failed_rows, [*known(sites[0]), "code", "reason", "files"])
+
+
+def _without_folder(failure: Failure, folder: Path) -> Failure:
+    """The failure with files named from the plate's folder on, as everywhere in the tables."""
+    return replace(failure, reason=failure.reason.replace(f"{folder}{os.sep}", ""))

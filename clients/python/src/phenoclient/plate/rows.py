@@ -1,9 +1,11 @@
 """The columns of the results: what the service answered, and what is known of a site."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from phenoclient.plate.learned import LearnedFrom
 from phenoclient.plate.sites import Failure, Site
 from phenoclient.plate.stains import StainFiles
 from phenoclient.results import Embedding, Prediction, ServedBundle, StackNotice
@@ -13,9 +15,12 @@ VERSUS_CONTROL = "versus_control_"
 FOREST_PROBABILITY = "forest_probability_"
 METADATA = "Metadata_"
 FILE_NAME = "Metadata_FileName_"
+WHOLE_STACK_FILE = "stack"
+"""What stands for the stain in the column of a file that is a whole stack"""
 FOLDER = "Metadata_Folder"
 SEPARATOR = "|"
 ROLE = "Metadata_role"
+LEARNED = "Metadata_learned_from"
 CONTROL, TREATED = "control", "treated"
 _DOSE = "Metadata_treatment_conc"
 VECTOR_PREFIXES = {"embedding": "emb_", "projection": "proj_"}
@@ -27,7 +32,7 @@ _SITE = (
     "Metadata_site_id",
 )
 _BUNDLE, _DIGEST = "Metadata_bundle", "Metadata_bundle_digest"
-_RESERVED = frozenset(name.casefold() for name in (*_SITE, FOLDER, _BUNDLE, _DIGEST, ROLE))
+_RESERVED = frozenset(name.casefold() for name in (*_SITE, FOLDER, _BUNDLE, _DIGEST, ROLE, LEARNED))
 _TEXTS = frozenset(
     {
         "channel_order",
@@ -97,16 +102,38 @@ def site_row(site: Site) -> dict[str, Any]:
     return dict(zip(_SITE, (site.experiment, site.plate, site.well, site.site, site.site_id), strict=True))
 
 
-def source_row(site: Site, folder: Path, stain_files: StainFiles, bundle: ServedBundle) -> dict[str, Any]:
-    """Columns that say which files and which bundle a row comes from."""
+def source_row(
+    site: Site, folder: str, stain_files: StainFiles, bundle: ServedBundle, learned_from: LearnedFrom | None
+) -> dict[str, Any]:
+    """Columns that say which files and which bundle a row comes from.
+
+    Args:
+        site: The site.
+        folder: The plate's folder, from `folder_beside`.
+        stain_files: Which file shows which stain.
+        bundle: The bundle that answered.
+        learned_from: Whether it has learned from the site's well; None where it does not tell.
+    """
     files = stain_files.paths(site)
-    names = (stain_files.stains or ()) if stain_files.channels else ("stack",)
+    names = (stain_files.stains or ()) if stain_files.channels else (WHOLE_STACK_FILE,)
     return {
-        FOLDER: str(folder.resolve()),
+        FOLDER: folder,
         **{f"{FILE_NAME}{name}": path.as_posix() for name, path in zip(names, files, strict=True)},
         _BUNDLE: f"{bundle.name} {bundle.version}",
         _DIGEST: bundle.digest,
+        LEARNED: learned_from,
     }
+
+
+def folder_beside(folder: Path, results: Path) -> str:
+    """A plate's folder as its table names it: from the table's own folder on, so that the two may be shared together.
+
+    On another drive there is no such name, and it is the whole one.
+    """
+    try:
+        return Path(os.path.relpath(folder.resolve(), results.resolve().parent)).as_posix()
+    except ValueError:
+        return str(folder.resolve())
 
 
 def failure_row(site: Site, failure: Failure, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from phenoclient.errors import PlateError
 from phenoclient.plate.delimited import alike
 from phenoclient.plate.rows import (
     CONTROL,
+    LEARNED,
     METADATA,
     PROBABILITY,
     ROLE,
@@ -54,6 +55,22 @@ class Well:
     def notices(self) -> tuple[str, ...]:
         """The service's notices about any of its sites, each once."""
         return tuple(dict.fromkeys(notice for row in self.rows for notice in notices_of(row)))
+
+    @property
+    def learned_from(self) -> str | None:
+        """Whether the bundle learned from it: `yes`, `perhaps` or `no`; None where it does not tell."""
+        return self.rows[0].get(LEARNED)
+
+    @property
+    def dose(self) -> float | None:
+        """The known dose of a treated well; None otherwise."""
+        dose = self.known("treatment_conc")
+        return dose if dose is not None and 0 < dose < math.inf else None
+
+    @property
+    def knows_distribution(self) -> bool:
+        """Whether any of its sites is told to be in or out of distribution."""
+        return any(row.get("in_distribution") is not None for row in self.rows)
 
     @property
     def num_out_of_distribution(self) -> int:
@@ -103,11 +120,22 @@ class Results:
         """Whether it is known of any well what it holds."""
         return any(self.role(well) is not None for well in self.wells)
 
-    def effect(self, well: Well, treatment: str) -> float:
-        """Mean probability of a treatment; of anything but the control where the bundle does not know it."""
-        if treatment in self.treatments and treatment != self.control:
-            return well.mean(f"{PROBABILITY}{treatment}")
+    def probability(self, well: Well, name: str | None) -> float:
+        """Mean probability of a treatment; of anything but the control for None and what the bundle does not know."""
+        if name in self.treatments:
+            return well.mean(f"{PROBABILITY}{name}")
         return 1 - well.mean(f"{PROBABILITY}{self.control}")
+
+    def predicted(self, well: Well) -> str:
+        """The treatment of the largest mean probability over the well's sites, as `phenotrain` scores wells."""
+        return max(self.treatments, key=lambda name: well.mean(f"{PROBABILITY}{name}"))
+
+    def given(self, well: Well) -> str | None:
+        """The bundle's name of what a well is known to hold; None where nobody has told or the bundle has none."""
+        if self.is_control(well):
+            return self.control
+        treatment = alike(well.known("treatment") or "")
+        return next((name for name in self.treatments if alike(name) == treatment), None)
 
 
 def read_results(path: Path) -> Results:
@@ -135,6 +163,13 @@ def read_results(path: Path) -> Results:
     wells = [Well(plate, name, tuple(members)) for (plate, name), members in sites.items()]
     wells.sort(key=lambda well: (natural(well.plate), natural(well.name)))
     return Results(tuple(rows), tuple(wells), treatments, controls[0])
+
+
+def title_of(row: Row, *, with_site: bool = True) -> str:
+    """Experiment, plate, well and site of a row."""
+    where = [row.get(name) for name in ("Metadata_experiment", "Metadata_Plate", "Metadata_Well")]
+    name = " ".join(str(part) for part in where if part)
+    return f"{name}, site {row.get('Metadata_Site')}" if with_site else name
 
 
 def notices_of(row: Row) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from phenoclient.errors import StackArgumentError
-from phenoclient.images import read_channel
+from phenoclient.images import read_channel, read_planes
 from phenoclient.plate.report.results import Row
-from phenoclient.plate.rows import FILE_NAME, FOLDER
+from phenoclient.plate.rows import FILE_NAME, SEPARATOR, WHOLE_STACK_FILE
 
 SIZE_PX = 220
 _LOW, _HIGH = 1.0, 99.8
@@ -44,9 +44,14 @@ class Thumbnail:
 
 
 def stains_of(row: Row) -> tuple[str, ...]:
-    """Stains whose files a row names, in the bundle's order; empty where a file is a whole stack."""
+    """Stains of a row's picture: those whose files it names, or those of its whole stack in the order of the channels.
+
+    Empty where a file is a whole stack and the row, of an earlier phenoclient, does not tell its order.
+    """
     names = [column.removeprefix(FILE_NAME) for column in row if column.startswith(FILE_NAME)]
-    return () if names == ["stack"] else tuple(names)
+    if names != [WHOLE_STACK_FILE]:
+        return tuple(names)
+    return tuple(filter(None, (row.get("channel_order") or "").split(SEPARATOR)))
 
 
 def colour_names(num_stains: int) -> list[str]:
@@ -54,26 +59,33 @@ def colour_names(num_stains: int) -> list[str]:
     return [f"rgb({', '.join(str(round(255 * part)) for part in colour)})" for colour in _palette(num_stains)]
 
 
-def picture(row: Row, images: Path | None) -> str | None:
+def picture(row: Row, folder: Path, stains: Sequence[str]) -> str | None:
     """A site as the `data:` address of a PNG, no side longer than `SIZE_PX`.
 
     Args:
         row: A row of the results.
-        images: Folder of the plate's images; None where the row says.
+        folder: Folder of the plate's images.
+        stains: Its stains in the order of the colours.
 
     Returns:
-        None where a file is gone or cannot be read as one channel.
+        None where a file is gone or cannot be read.
     """
-    folder = images or Path(str(row[FOLDER]))
-    stains = stains_of(row)
     try:
-        channels = [_shrunk(read_channel(folder / str(row[f"{FILE_NAME}{stain}"]))) for stain in stains]
-    except StackArgumentError:
+        channels = {stain: _shrunk(channel) for stain, channel in _channels(row, folder).items()}
+    except (StackArgumentError, KeyError):
         return None
-    if not channels:
+    if not channels or set(channels) != set(stains):
         return None
-    png: Any = imagecodecs.png_encode(_composite(channels))
+    png: Any = imagecodecs.png_encode(_composite([channels[stain] for stain in stains]))
     return f"data:image/png;base64,{b64encode(bytes(png)).decode()}"
+
+
+def _channels(row: Row, folder: Path) -> dict[str, np.ndarray]:
+    stains = stains_of(row)
+    if row.get(f"{FILE_NAME}{WHOLE_STACK_FILE}") is None:
+        return {stain: read_channel(folder / str(row[f"{FILE_NAME}{stain}"])) for stain in stains}
+    path = folder / str(row[f"{FILE_NAME}{WHOLE_STACK_FILE}"])
+    return dict(zip(stains, read_planes(path, len(stains)), strict=True))
 
 
 def _shrunk(channel: np.ndarray) -> Float[np.ndarray, "y x"]:
