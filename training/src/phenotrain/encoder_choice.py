@@ -71,7 +71,7 @@ def choose_encoder(
         The choice; the trained encoder where both do alike.
     """
     index_of = {name: index for index, name in enumerate(treatments)}
-    candidates = {
+    candidates: dict[Encoder, Candidate] = {
         name: _measured(found.probabilities, np.array([index_of[label] for label in labels[found.rows]]))
         for name, found in held_out.items()
     }
