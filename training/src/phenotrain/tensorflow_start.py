@@ -68,4 +68,4 @@ def _kept_back() -> Iterator[IO[bytes]]:
             os.dup2(stderr.fileno(), 2)
             faulthandler.disable()
             if is_told_of_faults:
-                faulthandler.enable()
+                faulthandler.enable(2)
