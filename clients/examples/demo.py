@@ -101,7 +101,8 @@ def main(bundle: Path, held_out: Path, out: Path) -> int:
         sites = list(csv.DictReader(file))
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(bundle / "report" / "report.html", out / "report.html")
-    stacks = [[Path(path) for path in json.loads(site["files"])] for site in sites]
+    files = [[Path(path) for path in json.loads(site["files"])] for site in sites]
+    stacks = [of_site if len(of_site) > 1 else of_site[0] for of_site in files]  # one file is a whole stack
     table = Table(
         "site",
         "true treatment",

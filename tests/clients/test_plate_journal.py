@@ -119,7 +119,7 @@ def test_a_damaged_line_counts_for_nothing_and_is_counted(whole, tmp_path, line)
 def test_a_journal_of_an_earlier_version_is_refused_in_a_sentence(whole, tmp_path):
     """Answers that an earlier version kept have no order of channels and no notices: they are not filled up."""
     path = tmp_path / "journal"
-    path.write_bytes(whole.replace(b"plate journal 2", b"plate journal 1"))
+    path.write_bytes(whole.replace(b"plate journal 3", b"plate journal 1"))
     with pytest.raises(PlateError, match=r"another version of phenoclient .*journal 1.*move it away"):
         Journal(path, BINDING)
 

@@ -59,3 +59,16 @@ def test_a_bundle_that_tells_plates_alone_is_never_certain(experiment, plate, ex
 def test_a_bundle_that_tells_nothing_is_asked_nothing(manifest):
     """Without wells and plates in the manifest nothing is claimed."""
     assert LearnedWells.of(manifest) is None
+
+
+def test_wells_that_were_learned_from_are_counted_once_each():
+    """Two sites of a well are one well; certain and possible ones are told apart, and none are not told."""
+    learned = LearnedWells.of({"provenance": {"split": {"learned_wells": WELLS}}})
+    assert learned is not None
+    names = [("H", "B02", "1"), ("H", "B02", "2"), ("H", "D09", "1"), (None, "B03", "1")]
+    sites = [Site(experiment, "1", well, number, {}) for experiment, well, number in names]
+    assert learned.remarks(sites) == [
+        "the bundle learned from 1 of the 3 wells; what it says of them is no test of it",
+        "the bundle may have learned from 1 of the 3 wells, by the names of plates and wells",
+    ]
+    assert learned.remarks(sites[2:3]) == []

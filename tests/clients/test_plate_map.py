@@ -40,11 +40,6 @@ def site(well: str, plate: str = "7", number: str = "1") -> Site:
         ("well,compound,treatment\nA01,x,y\n", "both tell the treatment"),
         ("well,Metadata_Plate,plate\nA01,1,2\n", "both tell the plate"),
         ("well,Metadata_batch,batch\nA01,1,2\n", "its column batch is one as Metadata_batch is"),
-        ("well,Metadata_bundle\nA01,1\n", "column Metadata_bundle is one that the results have already"),
-        ("well,bundle_digest\nA01,1\n", "bundle_digest is one that the results have already"),
-        ("well,FileName_DNA\nA01,1\n", "FileName_DNA is one that the results have already"),
-        ("well,folder\nA01,1\n", "folder is one that the results have already"),
-        ("well,role\nA01,1\n", "role is one that the results have already"),
         ("well,row,col\nA01,A,2\n", "line 2: names well A01, but row and column of A02"),
         ("well,treatment\nA01,Drug A\nA02,drug a\n", "line 3: treatment is 'drug a', and 'Drug A' in line 2"),
         (
@@ -184,6 +179,8 @@ def test_a_map_with_experiments_fits_images_that_tell_none(tmp_path):
     plate_map = read_plate_map(write(tmp_path, text), "EMPTY")
     fitted = plate_map.fitted([site("B01", "1"), site("B01", "2")])
     assert [fitted.row(site("B01", plate))["Metadata_treatment"] for plate in "12"] == ["x", "y"]
+    for again in (fitted, fitted.fitted([site("B01", "1")])):
+        assert [again.named(site("B01", plate)).experiment for plate in "123"] == ["H", "G", None]
     two = read_plate_map(write(tmp_path, f"{text}G,1,B01,y\n"), "EMPTY")
     with pytest.raises(PlateError, match=r"of the experiments G, H.*\{experiment\}"):
         two.fitted([site("B01", "1")])
@@ -191,3 +188,38 @@ def test_a_map_with_experiments_fits_images_that_tell_none(tmp_path):
         PlateError, match="Expected plates and experiments of one name: rename them in the map"
     ):
         plate_map.fitted([site("B01", "Plate1")])
+
+
+@pytest.mark.parametrize(
+    "name", ["folder", "Metadata_bundle", "bundle_digest", "FileName_DNA", "role", "learned_from"]
+)
+def test_a_column_that_the_results_have_keeps_its_values_under_another_name(tmp_path, name):
+    """What a map calls as the results call something else is joined as recorded, and that is said."""
+    plate_map = read_plate_map(write(tmp_path, f"well,{name}\nA01,1\n"), "EMPTY")
+    column = f"recorded_{name.removeprefix('Metadata_')}"
+    assert plate_map.row(site("A01")) == {f"Metadata_{column}": "1", ROLE: None}
+    assert (
+        f"joined under another name, as the results have a column of theirs: {column}"
+        in plate_map.remarks([])
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        ("dose_uM", "uM"),
+        ("Concentration (µM)", "µM"),
+        ("dose [ng/mL]", "ng/mL"),
+        ("treatment_conc_nm", "nm"),
+        ("dose %", "%"),
+        ("dose", None),
+    ],
+)
+def test_a_unit_in_the_name_of_doses_is_their_unit(tmp_path, header, unit):
+    """A column of doses with a unit in its name tells both; a column of units goes before it."""
+    row = read_plate_map(write(tmp_path, f"well,treatment,{header}\nA01,x,0.5\n"), "EMPTY").row(site("A01"))
+    assert (row["Metadata_treatment_conc"], row.get("Metadata_treatment_conc_unit")) == (0.5, unit)
+    row = read_plate_map(write(tmp_path, f"well,treatment,{header},unit\nA01,x,1,M\n"), "EMPTY").row(
+        site("A01")
+    )
+    assert row["Metadata_treatment_conc_unit"] == "M"

@@ -1,22 +1,33 @@
 """The page that shows a plate's results."""
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, settings
+from hypothesis import given as given_screen
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from phenoclient import PlateError
 from phenoclient.cli import app
-from phenoclient.plate import write_report
+from phenoclient.plate import Site, read_plate_map, write_report
 from phenoclient.plate.report.cautions import cautions
+from phenoclient.plate.report.confounding import confounding
+from phenoclient.plate.report.heat_map import PlateDrawing, Scale
+from phenoclient.plate.report.log_odds import log_odds
+from phenoclient.plate.report.notices import in_words
 from phenoclient.plate.report.outliers import outliers
-from phenoclient.plate.report.results import Well, read_results
+from phenoclient.plate.report.results import Results, Well, read_results
+from phenoclient.plate.report.thumbnails import picture
+from phenoclient.plate.report.wells import confusions, strongest, well_lines
 from phenoclient.plate.tables import read_table, write_table
 
 DOSES = (None, 0.5, 5.0)
+CONFOUNDED = json.loads((Path(__file__).parents[1] / "cases" / "confounding.json").read_text())["cases"]
 
 
 @pytest.fixture(scope="module")
@@ -218,5 +229,265 @@ def test_the_command_writes_the_page_beside_the_results(results):
     """`phenoclient report RESULTS` writes RESULTS with the ending .html and says so."""
     result = CliRunner().invoke(app, ["report", str(results), "--treatment", "drug A"])
     page = results.with_suffix(".html")
-    assert (result.exit_code, result.stderr) == (0, f"phenoclient: report: {page}\n")
+    told = f"phenoclient: report: {page}; a table of its wells: {page.with_suffix('.wells.csv')}\n"
+    assert (result.exit_code, result.stderr) == (0, told)
     assert ">EMPTY</option>" not in page.read_text()
+
+
+NAMES = ("A", "B", "ctrl")
+
+
+def row_of(well: str, logits: tuple[float, ...] = (0.0, 0.0, 0.0), plate: str = "1", **columns) -> dict:
+    """A row of a site: probabilities of A, B and the control by their logits."""
+    weights = np.exp(np.array(logits) - max(logits))
+    probabilities = dict(zip(NAMES, (weights / weights.sum()).tolist(), strict=True))
+    row = {"Metadata_Plate": plate, "Metadata_Well": well, "Metadata_Site": "1", "Metadata_Folder": "images"}
+    row |= {f"probability_{name}": value for name, value in probabilities.items()}
+    return row | {"versus_control_A": 0.5, "versus_control_B": 0.5} | columns
+
+
+def given(treatment: str | None, dose: float | None = None) -> dict:
+    role = None if treatment is None else "control" if treatment == "ctrl" else "treated"
+    return {"Metadata_treatment": treatment, "Metadata_treatment_conc": dose, "Metadata_role": role}
+
+
+@pytest.fixture
+def results_of(tmp_path):
+    """Writes rows as a table and reads them as results."""
+
+    def read(rows: list[dict]) -> Results:
+        write_table(tmp_path / "rows.csv", rows, list(dict.fromkeys(name for row in rows for name in row)))
+        return read_results(tmp_path / "rows.csv")
+
+    return read
+
+
+@pytest.mark.parametrize("logits", [(1.5, -2.0, 0.25), (80.0, 3.0, -40.0), (-90.0, -20.0, 60.0)])
+def test_log_odds_are_those_of_the_logits_however_saturated_the_probabilities(results_of, logits):
+    """From probabilities the log odds of a treatment are its logit less the log-sum-exp of the other logits."""
+    results = results_of([row_of("A01", logits)])
+    row, (a, b, control) = results.rows[0], logits
+    assert log_odds(row, results, "A") == pytest.approx(a - np.logaddexp(b, control))
+    assert log_odds(row, results, "B") == pytest.approx(b - np.logaddexp(a, control))
+    assert log_odds(row, results, "ctrl") == pytest.approx(control - np.logaddexp(a, b))
+    for name in (None, "a drug of tomorrow"):
+        assert log_odds(row, results, name) == pytest.approx(np.logaddexp(a, b) - control)
+
+
+def test_wells_are_ranked_by_logit_where_probabilities_are_all_one(results_of):
+    """Of wells whose probability prints as 1.000 the one of the larger log odds comes first; failed wells come last."""
+    rows = [row_of(f"A{index:02d}", (10.0 * index, 0.0, -20.0), **given("A")) for index in (2, 4, 1, 3)]
+    failed = [
+        {"Metadata_experiment": None, "Metadata_Plate": "1", "Metadata_Well": well}
+        for well in ("B01", "A01", "B01")
+    ]
+    lines = well_lines(results_of(rows), failed)
+    assert [line.name for line in lines] == ["A01", "A02", "A03", "A04", "B01"]
+    assert [line.name for line in strongest(lines, "ctrl")] == ["A04", "A03", "A02", "A01", "B01"]
+    assert [(line.row["num_sites"], line.row["num_failed"]) for line in lines] == [
+        (1, 1),
+        (1, 0),
+        (1, 0),
+        (1, 0),
+        (0, 2),
+    ]
+
+
+def test_given_and_predicted_are_counted_apart_by_what_the_bundle_learned_from(results_of):
+    """Each table counts its wells by hand; those that were learned from are called no test."""
+    rows = [
+        row_of("A01", (5, 0, 0), **given("A"), Metadata_learned_from="no"),
+        row_of("A02", (0, 5, 0), **given("A"), Metadata_learned_from="no"),
+        row_of("A03", (0, 0, 5), **given("ctrl"), Metadata_learned_from="no"),
+        row_of("A04", (5, 0, 0), **given("A"), Metadata_learned_from="yes"),
+        row_of("A05", (5, 0, 0), **given("C"), Metadata_learned_from="no"),
+        row_of("A06", (5, 0, 0), **given(None), Metadata_learned_from="no"),
+    ]
+    unseen, seen = confusions(results_of(rows))
+    assert (unseen.predicted, unseen.num_wells, unseen.num_right) == (NAMES, 3, 2)
+    assert unseen.lines == (("A", (1, 1, 0), 1), ("ctrl", (0, 0, 1), 1))
+    assert not unseen.is_caution
+    assert (seen.num_wells, seen.num_right, seen.is_caution) == (1, 1, True)
+    assert seen.words == "This is no test of the bundle: it has seen these wells."
+
+
+@pytest.mark.parametrize("case", CONFOUNDED, ids=[case["why"] for case in CONFOUNDED])
+def test_places_are_told_as_the_table_of_cases_has_it(results_of, page_of, case):
+    """Of a plate map the clauses are those that `phenotrain` says of a table, and the page says them."""
+    rows = [row_of(well, plate=plate, **given(told)) for plate, well, told in case["wells"]]
+    assert list(confounding(results_of(rows))) == case["clauses"]
+    unknown = [row_of("H12", plate=plate, **given(None)) for plate in ("1", "2")]
+    assert list(confounding(results_of([*rows, *unknown]))) == case["clauses"]
+
+
+def test_a_map_without_treated_wells_is_confounded_with_nothing(results_of):
+    """Where all wells are untreated, or nobody has told what any holds, there is nothing to tell apart."""
+    for told in (given("ctrl"), given(None)):
+        assert confounding(results_of([row_of(well, **told) for well in ("A01", "B02")])) == ()
+
+
+@pytest.mark.parametrize(
+    ("notice", "words"),
+    [
+        (
+            "swapped_channels:ConA,Phalloidin",
+            "ConA and Phalloidin look swapped: each looks like the other's stain",
+        ),
+        ("repeated_channel:A,B,C", "A, B and C show the same picture"),
+        ("a_code_of_tomorrow:WGA", "a code of tomorrow: WGA"),
+        ("a_code_of_tomorrow", "a code of tomorrow"),
+    ],
+)
+def test_a_notice_is_told_in_words(notice, words):
+    """A code and its stains become a sentence; a code that this client does not know stands for itself."""
+    assert in_words(notice) == words
+
+
+def map_of(*told: dict) -> list[dict]:
+    return [row_of(f"A{index:02d}", **columns) for index, columns in enumerate(told, 1)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        (map_of({}, {}), "Nothing has told what wells hold. Expected a plate map"),
+        (map_of(given("ctrl")), "No well is known to be treated."),
+        (map_of({"Metadata_treatment": "A", "Metadata_role": "treated"}), "The plate map tells no doses."),
+        (
+            map_of(given("A"), given("A")),
+            "The plate map&#39;s cells of doses are blank for all 2 treated wells.",
+        ),
+        (
+            map_of(given("A", 0.1), given("B", 5.0)),
+            "Each treatment has one dose (A 0.1, B 5), so there is no response",
+        ),
+    ],
+)
+def test_why_there_is_no_dose_response_is_told_by_its_cause(page_of, rows, why):
+    """No map, no treated well, no column, no value and one dose each are told apart; a map is asked for if missing."""
+    page = page_of(rows)
+    assert why in page
+    assert ("with --plate-map" in page) == why.startswith("Nothing")
+
+
+def test_doses_stand_on_the_axis_with_their_unit(page_of):
+    """Every dose that has room is a number on the axis, its unit beside; log odds and probabilities are both drawn."""
+    told = [given("A", dose) | {"Metadata_treatment_conc_unit": "nM"} for dose in (0.3, 3.0, 30.0)]
+    page = page_of(map_of(*told, given("ctrl")))
+    for text in ("0.3", "3", "30", "dose / nM", "P(A)", "log odds of", "A"):
+        assert re.search(
+            rf"<text[^>]*>{re.escape(text)}</text>|<tspan[^>]*>{re.escape(text)}</tspan>", page
+        ), text
+    assert "dose, unit not told" in page_of(map_of(given("A", 0.3), given("A", 3.0)))
+
+
+@pytest.mark.parametrize(("wells", "num_columns"), [(["A01"], 12), (["P24"], 24), (["AF48", "A01"], 48)])
+def test_marks_show_on_every_colour(wells, num_columns):
+    """On 96, 384 and 1536 wells every mark is drawn dark and light, so that it shows on any colour."""
+    drawing = PlateDrawing(
+        wells, {"control": wells, "unknown": wells, "notice": wells, "learned": wells}, "p"
+    )
+    text = drawing.shared()
+    assert text.count('stroke="#fff"') == 4
+    assert text.count("#000") == 4
+    figure = drawing.figure({wells[0]: 1.0}, Scale.around_zero("x", [1.0, -2.0]), "m")
+    assert f">{num_columns if num_columns < 48 else 47}</text>" in text
+    assert 'aria-label="Plate of 1 wells coloured by x."' in figure
+    assert ">\N{MINUS SIGN}2</text>" in figure
+
+
+def test_nothing_on_the_page_says_where_the_files_lie(results, tmp_path):
+    """No local path stands in a report or its table a well, whatever the results say of the folder."""
+    text = (
+        write_report(results, tmp_path / "page.html").read_text() + (tmp_path / "plate.wells.csv").read_text()
+    )
+    assert str(results.parent) not in text
+    assert str(tmp_path) not in text
+
+
+STACKS = {
+    "pages": lambda path, stack: tifffile.imwrite(path, stack, photometric="minisblack", metadata=None),
+    "imagej": lambda path, stack: tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "CYX"}),
+    "ome": lambda path, stack: tifffile.imwrite(path, stack, ome=True, metadata={"axes": "CYX"}),
+    "samples": lambda path, stack: tifffile.imwrite(
+        path, np.moveaxis(stack, 0, -1), photometric="minisblack", planarconfig="contig", metadata=None
+    ),
+    "planar": lambda path, stack: tifffile.imwrite(
+        path, stack, photometric="minisblack", planarconfig="separate", metadata=None
+    ),
+}
+
+
+@pytest.mark.parametrize("write", STACKS.values(), ids=STACKS)
+def test_a_whole_stack_has_the_picture_of_its_channel_files(tmp_path, write):
+    """The channels of one file, in whatever order they were taken, make the same picture as files of one channel."""
+    stack = np.random.default_rng(0).integers(0, 4000, (2, 40, 48)).astype(np.uint16)
+    write(tmp_path / "stack.tif", stack[::-1])
+    for name, channel in zip(("DNA", "RNA"), stack, strict=True):
+        tifffile.imwrite(tmp_path / f"{name}.tif", channel)
+    files = {"Metadata_FileName_DNA": "DNA.tif", "Metadata_FileName_RNA": "RNA.tif"}
+    whole = {"Metadata_FileName_stack": "stack.tif", "channel_order": "RNA|DNA"}
+    of_files = picture(files, tmp_path, ("DNA", "RNA"))
+    assert of_files is not None
+    assert picture(whole, tmp_path, ("DNA", "RNA")) == of_files
+    assert picture(whole | {"channel_order": "RNA|DNA|ER"}, tmp_path, ("DNA", "RNA", "ER")) is None
+    assert picture(whole | {"channel_order": None}, tmp_path, ("DNA", "RNA")) is None
+
+
+def test_what_the_service_does_not_give_is_told_with_its_reason(page_of):
+    """Sets and flags that are not given are blank in the table, and the page says why."""
+    reasons = {
+        "prediction_set_reason": "No set: 4 wells of A.",
+        "distribution_reason": "No word: 7 wells of ctrl.",
+    }
+    without = row_of("A01", prediction_set=None, in_distribution=None, **reasons)
+    page = page_of([without])
+    for reason in reasons.values():
+        assert f'<p class="warn">{reason}</p>' in page
+    assert "No set: 4 wells of A. This is of 1 of the 2 sites." in page_of(
+        [without, without | dict.fromkeys(reasons)]
+    )
+    assert "out of distribution</" not in page
+
+
+@st.composite
+def small_screens(draw) -> list[tuple[str, str, str]]:
+    """Plate, well and treatment: one to six plates, one to three wells a treatment, none to eight controls."""
+    is_confounded = draw(st.booleans())
+    wells = list[tuple[str, str, str]]()
+    for plate in range(draw(st.integers(1, 6))):
+        told = ["ctrl"] * draw(st.integers(0, 8))
+        told += [name for name in ("A", "B", "C") for _ in range(draw(st.integers(0, 3)))]
+        places = [f"{letter}{column:02d}" for letter in "ABCD" for column in range(1, 7)]
+        places = places if is_confounded else draw(st.permutations(places))
+        wells += [(str(plate), well, name) for well, name in zip(places, told, strict=False)]
+    return wells
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given_screen(wells=small_screens().filter(bool))
+def test_a_small_screen_has_a_report_that_tells_what_it_is_confounded_with(tmp_path, wells):
+    """Whatever a pilot's layout, the page is drawn, and a treatment on no plate with a control is named."""
+    text = "".join(f"{plate},{well},{name}\n" for plate, well, name in wells)
+    (tmp_path / "map.csv").write_text(f"plate,well,treatment\n{text}")
+    plate_map = read_plate_map(tmp_path / "map.csv", "ctrl")
+    sites = [Site(None, plate, well, "1", {}) for plate, well, _ in wells]
+    rows = [row_of(one.well, plate=one.plate, **plate_map.row(one)) for one in sites]
+    write_table(tmp_path / "rows.csv", rows, list(rows[0]))
+    page = write_report(tmp_path / "rows.csv", tmp_path / "page.html").read_text()
+    clauses = confounding(read_results(tmp_path / "rows.csv"))
+    plates = {name: {plate for plate, _, other in wells if other == name} for _, _, name in wells}
+    for name, own in plates.items():
+        is_apart = name != "ctrl" and "ctrl" in plates and own.isdisjoint(plates["ctrl"])
+        assert is_apart == any(
+            re.match(rf"no plate holds both ctrl and .*\b{name}\b", one) for one in clauses
+        )
+    assert ("treatments are confounded" in page) == bool(clauses)
+    assert all(clause in page for clause in clauses)
+
+
+def test_results_without_an_answer_say_where_the_reasons_are(tmp_path):
+    """Of a plate whose sites all failed there is nothing to draw, and the sentence names the list of failures."""
+    write_table(tmp_path / "r.csv", [], ["Metadata_Plate", "Metadata_Well"])
+    with pytest.raises(PlateError, match=r"has no rows.*r\.failed\.csv beside it says why"):
+        write_report(tmp_path / "r.csv", tmp_path / "r.html")

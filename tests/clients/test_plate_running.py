@@ -254,3 +254,28 @@ async def test_a_whole_stacks_order_comes_from_where_the_service_says(service, c
         (row,) = read_table(tmp_path / f"{source}.csv")
         expected = "DNA|RNA" if order is None else "RNA|DNA"
         assert (row["channel_order"], row["channel_order_from"], row["notices"]) == (expected, source, None)
+
+
+async def test_no_local_path_stands_in_the_tables(client, folder, tmp_path):
+    """The plate's folder is named as seen from the table, and reasons name files as seen from the plate's folder."""
+    (folder / "A01_s1_w1.tif").write_bytes(b"no image")
+    await predict_plate(client, await open_plate(client, folder), tmp_path / "r.csv")
+    (failed,) = read_table(tmp_path / "r.failed.csv")
+    assert failed["reason"].startswith("A01_s1_w1.tif: is neither a TIFF nor a PNG")
+    (seen_from_table,) = {row["Metadata_Folder"] for row in read_table(tmp_path / "r.csv")}
+    assert (tmp_path / seen_from_table).resolve() == folder.resolve()
+    assert str(folder) not in (tmp_path / "r.csv").read_text() + (tmp_path / "r.failed.csv").read_text()
+
+
+async def test_rows_say_whether_the_bundle_learned_from_their_well(client, folder, tmp_path):
+    """Wells that the bundle lists are marked by name; where it lists none the column is blank."""
+    plate = await open_plate(client, folder)
+    name = plate.found.sites[0].plate
+    await predict_plate(client, plate, tmp_path / "r.csv")
+    assert {row["Metadata_learned_from"] for row in read_table(tmp_path / "r.csv")} == {None}
+    told = {"": {name: ["A02-A03"]}, "another": {name: ["A04"]}}
+    manifest = {**plate.bundle.manifest, "provenance": {"split": {"learned_wells": told}}}
+    plate = replace(plate, bundle=replace(plate.bundle, manifest=manifest))
+    await predict_plate(client, plate, tmp_path / "r.csv")
+    states = {row["Metadata_Well"]: row["Metadata_learned_from"] for row in read_table(tmp_path / "r.csv")}
+    assert [states[f"A0{column}"] for column in (1, 2, 3, 4)] == ["no", "yes", "yes", "perhaps"]

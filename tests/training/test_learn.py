@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from rich.console import Console
 
 from phenotrain import simclr, supervised
-from phenotrain.baselines import find
 from phenotrain.labelled import Task
 from phenotrain.learn import learn
 from phenotrain.recipe import Recipe
@@ -103,7 +103,6 @@ def test_nothing_is_fitted_on_the_test_group(tmp_path, monkeypatch):
     are compared; the answers for the test sites, which do follow from their pixels, must change.
     """
     monkeypatch.setattr(simclr, "build_encoder", small_encoder)
-    monkeypatch.setattr(find, "build_encoder", small_encoder)
     monkeypatch.setattr("phenotrain.supervised.build_encoder", small_encoder)
     learned = []
     for name, is_changed in (("as_it_is", False), ("changed", True)):
@@ -139,7 +138,6 @@ def test_validation_sites_are_answered_by_models_that_never_saw_their_labels(tmp
     For all other sites its answers change, as the final forest is fitted on those labels too.
     """
     monkeypatch.setattr(simclr, "build_encoder", small_encoder)
-    monkeypatch.setattr(find, "build_encoder", small_encoder)
     learned = []
     for name, is_changed in (("as_it_is", False), ("changed", True)):
         screen = Screen(tmp_path)
@@ -169,7 +167,7 @@ def test_no_model_answers_validation_sites_with_labels_that_only_they_could_have
         hidden = keras.layers.Conv2D(16, 7, strides=2, padding="same", activation="relu")(fields)
         return keras.Model(fields, keras.layers.Conv2D(1024, 3, strides=2, activation="relu")(hidden))
 
-    for module in (simclr, find, supervised):
+    for module in (simclr, supervised):
         monkeypatch.setattr(module, "build_encoder", encoder)
     recipe = RECIPE.changed(
         simclr={**RECIPE.simclr.model_dump(), "epochs": 40, "learning_rate": 3e-3, "weight_decay": 0.0},
@@ -201,3 +199,40 @@ def test_no_model_answers_validation_sites_with_labels_that_only_they_could_have
         assert is_right[wells["role"] == "validation"].sum() < 15, model
         if model == "supervised encoder":
             assert is_right[wells["role"] == "train"].all()
+
+
+@pytest.mark.parametrize("export", ["untrained", "best"])
+def test_the_encoder_that_is_asked_for_is_exported(tmp_path, export):
+    """Every answer of the graph is of the chosen encoder, on the very embeddings that heads and forest learned from.
+
+    `untrained` learns no SimCLR and leaves no row of its own among the models; `best` measures both on labelled sites,
+    none of them a test site, exports the one of the smaller log loss and keeps the other beside it.
+    """
+    recipe = RECIPE.with_encoder(export=export)
+    recipe = recipe.changed(
+        downsample=1,
+        encoder={**recipe.encoder.model_dump(), "blocks": (1, 1, 1, 1)},
+        baselines={"encoders": False},
+    )
+    screen = Screen(tmp_path)
+    learned = learn(screen, screen.roles, TASK, recipe, tmp_path, Console(quiet=True))
+    found = learned.graph(tf.constant(screen.fields))
+    np.testing.assert_allclose(found["embedding"].numpy(), learned.embeddings, atol=1e-4)
+    choice, rival = learned.encoder, {"trained": "untrained encoder", "untrained": "trained encoder"}
+    models = {"classifier", "forest", "majority class", "intensity and cell count"}
+    if export == "untrained":
+        assert (choice.exported, len(choice.candidates), len(learned.training_log)) == ("untrained", 0, 0)
+        assert set(learned.predictions) == models
+        initial = simclr.initial_networks(2, recipe).encoder
+        for one, other in zip(
+            initial.trainable_weights, learned.graph.encoder.trainable_weights, strict=True
+        ):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
+        return
+    losses = {name: candidate.log_loss for name, candidate in choice.candidates.items()}
+    assert choice.exported == min(losses, key=losses.__getitem__)
+    assert {candidate.num_sites for candidate in choice.candidates.values()} == {
+        (screen.roles != "test").sum()
+    }
+    assert set(learned.predictions) == {*models, rival[choice.exported]}
+    assert len(learned.training_log) == 1

@@ -89,6 +89,7 @@ def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
     assert manifest.provenance.dataset.simulated
     assert "Simulated" in manifest.provenance.dataset.name
     assert manifest.provenance.split["protocol"] == "leave-experiment-out"
+    assert set(manifest.provenance.split["learned_wells"]) == {"HUVEC-1"}
     assert "simulated" in json.loads(done.stdout)["headline"]
     assert set(pd.read_csv(held_out)["experiment"]) == {"HUVEC-2"}
     page = (bundle / "report" / "report.html").read_text(encoding="utf-8")

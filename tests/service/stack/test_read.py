@@ -20,7 +20,8 @@ from phenoserve.stack import (
 
 from .tiffs import VARIANTS, ome, redescribe, write
 
-PALETTES = json.loads((Path(__file__).parents[2] / "cases" / "palettes.json").read_text("utf-8"))["cases"]
+CASES = Path(__file__).parents[2] / "cases"
+PALETTES = json.loads((CASES / "palettes.json").read_text("utf-8"))["cases"]
 
 dtypes = st.sampled_from(["uint8", "uint16", "float32"])
 
@@ -131,18 +132,27 @@ def palette_of(case: dict) -> np.ndarray:
     return (np.floor(colours) * case["scale"]).astype(np.uint16)
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("case", PALETTES, ids=[case["name"] for case in PALETTES])
-def test_a_lookup_table_is_told_from_a_palette(case: dict) -> None:
+def test_a_lookup_table_is_told_from_a_palette(case: dict, byteorder: str) -> None:
     """Indices are intensities where the common table says so, and refused where it does not."""
     indices = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     options = {"photometric": "palette", "colormap": palette_of(case), "description": case["header"]}
-    data = write(indices, metadata=None, **options)
+    data = write(indices, metadata=None, byteorder=byteorder, **options)
     if case["intensities"]:
         np.testing.assert_array_equal(read_stack(data).array, indices)
         np.testing.assert_array_equal(read_page(data), indices[0])
         return
     with pytest.raises(UnsupportedPixelsError, match=r"PALETTE.*Lookup Tables > Grays"):
         read_stack(data)
+
+
+def test_a_composite_that_imagej_saved_is_intensities() -> None:
+    """A composite of 8 bits, green and grey, that ImageJ 1.53t saved while the green channel was looked at is read."""
+    data = (CASES / "imagej-composite.tif").read_bytes()
+    assert b"mode=composite" in data
+    pixels = np.arange(12 * 20).reshape(12, 20)
+    np.testing.assert_array_equal(read_stack(data).array, [pixels % 256, 2 * pixels % 256])
 
 
 def test_a_composite_with_a_lookup_table_a_channel_is_intensities() -> None:

@@ -85,6 +85,20 @@ def test_names_of_the_channels_order_the_fields(screen, as_stacks, tmp_path):
     np.testing.assert_array_equal(cache.read_raw(0), screen.stacks["E_1_B00_1"])
 
 
+def test_names_that_tell_no_stain_are_told(screen, as_stacks, tmp_path):
+    """Files whose names are no stains are taken in the described order, and the cache says so; else it is silent."""
+    assert build(as_stacks, screen, tmp_path / "plain").names_note() == ""
+    assert build(screen.description, screen, tmp_path / "files").names_note() == ""
+    for site_id, stack in screen.stacks.items():
+        names = {"axes": "CYX", "Channel": {"Name": ["FITC", "DAPI"]}}
+        write(screen, site_id, stack, ome=True, metadata=names)
+    cache = build(as_stacks, screen, tmp_path / "named")
+    np.testing.assert_array_equal(cache.read_raw(0), screen.stacks["E_1_B00_1"])
+    assert cache.names_note() == (
+        "B00.tif calls its channels FITC, DAPI; they are taken as DNA, actin, in the order of [images] channels."
+    )
+
+
 def test_stacks_that_cannot_be_used_are_left_out_and_come_back(screen, as_stacks, tmp_path):
     """A fault in one channel leaves its site out with the stain named; repaired, it is read again, and only it."""
     whole = build(as_stacks, screen, tmp_path / "whole")

@@ -94,14 +94,14 @@ def test_one_channel_is_a_file_or_a_stack_of_one():
         ("{well}_{channel}.png", '["DNA", "actin"]', "2 of 2 channels have no id"),
         ("{well}_{channel}.png", '[{ id = "1", stain = "DNA" }, "actin"]', "1 of 2 channels have no id"),
         ("{well}.tif", '[{ id = "w1", stain = "DNA" }, { id = "w2", stain = "actin" }]', "the ids w1, w2"),
-        ("{well}.tif", '[{ id = "w1", stain = "DNA" }, "actin"]', "the ids w1"),
+        ("{well}.tif", '[{ id = "w1", stain = "DNA" }, "actin"]', "the ids w1."),
     ],
 )
 def test_path_and_channels_that_contradict_are_refused_with_both_readings(path, channels, found):
     """A path for channel files with channels for stacks, or the reverse, is refused, and both ways are shown."""
     with pytest.raises(DescriptionError) as caught:
         with_images(f'path = "{path}"\nchannels = {channels}')
-    for words in (found, '{ id = "1", stain = "DNA" }', 'channels = ["DNA", "actin"]'):
+    for words in (found, 'channels = [{ id = "1", stain = "DNA" }, ...]', 'channels = ["DNA", "actin"]'):
         assert words in str(caught.value)
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, softmax
 
-from phenotrain.evaluate import dose_fit
+from phenotrain.evaluate import dose_fit, treated_log_odds
 from phenotrain.evaluate.dose_fit import fit_doses
 from phenotrain.evaluate.hill import HillCurve
 
@@ -37,10 +38,8 @@ def screen(plates, *, wells=4, controls=8, curve=None, noise=0.04, plate_sd=0.0,
     return pd.DataFrame(rows, columns=columns), np.array(values)
 
 
-def fitted(table, values, *, is_probability=False, seed=0):
-    found = fit_doses(
-        table, np.arange(len(table)), "EMPTY", values, "response", is_probability=is_probability, seed=seed
-    )
+def fitted(table, values, *, seed=0):
+    found = fit_doses(table, np.arange(len(table)), "EMPTY", values, "response", is_log_odds=False, seed=seed)
     (fit,) = found
     return fit
 
@@ -56,12 +55,10 @@ def test_the_ec50_of_a_known_curve_is_found(bottom, top):
     assert fit.is_monotone
 
 
-@pytest.mark.parametrize("is_probability", [False, True])
-def test_on_one_plate_the_response_is_the_measured_one(is_probability):
+def test_on_one_plate_the_response_is_the_measured_one():
     """With one plate there is no plate to correct: wells and controls keep their values, and so does the EC50."""
     table, values = screen([DOSES], curve=HillCurve(0.1, 0.9, 20.0, 1.5), noise=0.01)
-    values = np.clip(values + 0.05, 0.01, 0.99)
-    fit = fitted(table, values, is_probability=is_probability)
+    fit = fitted(table, values)
     is_control = (table["treatment"] == "EMPTY").to_numpy()
     np.testing.assert_allclose(np.sort(fit.responses), np.sort(values[~is_control]))
     np.testing.assert_allclose(np.sort(fit.controls), np.sort(values[is_control]))
@@ -117,7 +114,7 @@ def test_plates_make_no_trend(layout, share, monkeypatch):
     plates, wells, controls = NULL_LAYOUTS[layout]
     found = 0
     for seed in range(200):
-        table, logits = screen(
+        table, values = screen(
             plates,
             wells=wells,
             controls=controls,
@@ -125,7 +122,7 @@ def test_plates_make_no_trend(layout, share, monkeypatch):
             plate_sd=np.sqrt(share),
             seed=seed,
         )
-        fit = fitted(table, 1 / (1 + np.exp(-logits)), is_probability=True, seed=seed)
+        fit = fitted(table, values, seed=seed)
         assert fit.p_value is not None
         found += fit.p_value < dose_fit.SIGNIFICANCE
     assert found <= 22
@@ -156,9 +153,7 @@ def test_four_plates_of_one_dose_each_can_show_no_trend():
     fit = fitted(*screen([[1], [10], [100], [1000]], curve=HillCurve(0.0, 9.0, 30.0, 1.0), noise=0.01))
     assert fit.curve is None
     assert fit.smallest_p == pytest.approx(1 / 12, abs=0.02)
-    assert fit.why_no_curve.startswith(
-        "No trend could be shown: the 16 wells on 4 plates cannot give a p below 0.0"
-    )
+    assert fit.why_no_curve.startswith("The 16 wells on 4 plates cannot tell (smallest possible p 0.0")
 
 
 @pytest.mark.parametrize(
@@ -211,10 +206,29 @@ def test_wells_are_fitted_by_series_and_sites_are_averaged():
         "negative",
         table["value"].to_numpy(),
         "value",
-        is_probability=False,
+        is_log_odds=False,
         seed=0,
     )
     assert (first.series, second.series) == ("a", "b")
     assert [fit.curve and fit.curve.ec50 for fit in (first, second)] == pytest.approx([5.0, 80.0], rel=0.02)
     assert len(first.doses) == 36
     assert first.controls == pytest.approx((0.02, 0.02, 0.02))
+
+
+def test_log_odds_find_the_ec50_that_probabilities_hide():
+    """Log odds from -9 to 15 around a dose of 100 give that EC50; their probabilities pass half at a lower one."""
+    table, values = screen([DOSES], curve=HillCurve(0.0, 24.0, 100.0, 1.5), noise=0.3)
+    fit, saturated = fitted(table, values - 9), fitted(table, expit(values - 9))
+    assert fit.curve is not None
+    assert saturated.curve is not None
+    assert fit.curve.ec50 == pytest.approx(100, rel=0.1)
+    assert saturated.curve.ec50 < 80
+
+
+def test_treated_log_odds_stay_exact_where_probabilities_saturate():
+    """Of three classes the log odds of the two that are not the control come back, from -20 to 20."""
+    logits = np.array([[20.0, -1.0, -2.0], [0.0, 0.0, 0.0], [-20.0, 1.0, -3.0]])
+    probabilities = softmax(logits, axis=1).astype(np.float32)
+    expected = np.log(np.exp(logits[:, 1:]).sum(axis=1)) - logits[:, 0]
+    np.testing.assert_allclose(treated_log_odds(probabilities, 0), expected, rtol=1e-5)
+    assert np.isfinite(treated_log_odds(np.array([[1.0, 0.0], [0.0, 1.0]]), 0)).all()

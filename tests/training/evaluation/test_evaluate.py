@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logit
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from phenotrain.evaluate import ModelPredictions, Predictions, dose_probability, evaluate
@@ -193,7 +194,7 @@ def test_dose_probability_compares_with_the_controls_of_the_same_plate(screen):
     """Per dose, wells are averaged over sites, beside the controls of the dose's plates."""
     sites = screen(num_experiments=1, num_doses=2, plates_per_dose=1)
     probability = sites["plate"].astype(float).to_numpy() / 10 + (sites["treatment"] == "IFN-a") * 0.5
-    found = dose_probability(sites, np.arange(len(sites)), "EMPTY", probability.to_numpy())
+    found = dose_probability(sites, np.arange(len(sites)), "EMPTY", logit(probability.to_numpy()))
     assert found.left_out == ()
     table = found.table
     assert list(table["treatment"]) == ["IFN-a", "IFN-a", "IFN-b", "IFN-b", "Toxin", "Toxin"]
@@ -202,6 +203,7 @@ def test_dose_probability_compares_with_the_controls_of_the_same_plate(screen):
     np.testing.assert_allclose(table["control_probability"][:2], [0.2, 0.1])
     # logit 0.7 - logit 0.2 and logit 0.6 - logit 0.1
     np.testing.assert_allclose(table["effect"][:2], [2.233592, 2.602690], rtol=1e-6)
+    np.testing.assert_allclose(table["log_odds"] - table["control_log_odds"], table["effect"])
     assert set(table["num_wells"]) == {3}
 
 
@@ -213,7 +215,7 @@ def test_dose_probability_keeps_series_apart_and_names_plates_without_controls(s
     is_used = (sites["treatment"] == "IFN-a").to_numpy() | (is_control & (sites["plate"] == "1").to_numpy())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = dose_probability(sites, np.flatnonzero(is_used), "EMPTY", np.full(len(sites), 0.5))
+        found = dose_probability(sites, np.flatnonzero(is_used), "EMPTY", np.zeros(len(sites)))
     assert list(found.table["series"]) == ["x", "y"]
     assert set(found.table["treatment_conc"]) == {0.1}
     np.testing.assert_allclose(found.table["effect"], 0)

@@ -10,7 +10,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from phenotrain.evaluate import DoseTable, ModelPredictions, Predictions, dose_probability, evaluate
+from phenotrain.evaluate import (
+    DoseTable,
+    ModelPredictions,
+    Predictions,
+    dose_probability,
+    evaluate,
+    treated_log_odds,
+)
 from phenotrain.report import Overlay, ReportContext, build_report, card_markdown
 from phenotrain.splits import split_sites
 
@@ -63,7 +70,7 @@ def context(screen) -> ReportContext:
         recipe={"simclr": {"temperature": 0.2}},
         overlays=[Overlay("right one", png(), False), Overlay("wrong one", png(), True)],
         packages={"numpy": "2.4"},
-        dose_probability=dose_probability(sites, rows, "EMPTY", 1 - probabilities[:, 0]),
+        dose_probability=dose_probability(sites, rows, "EMPTY", treated_log_odds(probabilities, 0)),
     )
 
 

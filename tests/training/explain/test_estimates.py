@@ -54,8 +54,18 @@ def test_fewer_than_three_wells_give_no_interval(num_wells):
 
 def test_above_and_below_mean_the_whole_interval():
     """A level inside the interval is neither below nor above it."""
-    found = estimate([1, 2, 3, 4], list("abcd"))
+    found = estimate([1, 2, 3, 4, 5, 6], list("abcdef"))
     assert found.is_above(0.9)
-    assert found.is_below(4.1)
-    assert not found.is_above(2.5)
-    assert not found.is_below(2.5)
+    assert found.is_below(6.1)
+    assert not found.is_above(3.5)
+    assert not found.is_below(3.5)
+
+
+def test_five_wells_carry_numbers_and_no_verdict():
+    """With five wells there is a mean and an interval, and nothing is said to lie above or below it."""
+    found = estimate([1, 2, 3, 4, 5], list("abcde"))
+    assert found.interval is not None
+    assert not found.is_judged
+    assert not found.is_above(-1e9)
+    assert not found.is_below(1e9)
+    assert found.no_verdict == "No verdict from 5 sites of 5 wells: it takes 6 wells"

@@ -175,11 +175,12 @@ def test_blank_maps_everywhere_still_make_a_section():
     assert "20 blank" in explanation_section(found).html
 
 
-def test_two_wells_carry_no_verdict():
-    """Maps from two wells are neither believed nor doubted: every sentence says so and counts the wells."""
+@pytest.mark.parametrize(("num_wells", "interval"), [(2, None), (5, Interval(0.05, 0.15))])
+def test_few_wells_carry_no_verdict(num_wells, interval):
+    """Maps from fewer than six wells are neither believed nor doubted: every sentence says so and counts the wells."""
 
     def few(value):
-        return Estimate(value, None, 4, 2)
+        return Estimate(value, interval, 4, num_wells)
 
     found = replace(
         FULL,
@@ -194,10 +195,10 @@ def test_two_wells_carry_no_verdict():
     said = verdicts(found)
     for name in ("randomisation", "perturbation", "truth", "foreground"):
         assert said[name].startswith("No verdict")
-        assert "4 sites of 2 wells" in said[name]
+        assert f"4 sites of {num_wells} wells" in said[name]
     assert (
         said["stains"]
-        == "Whether an attribution is not zero is not known; 1 pairs rest on fewer than 3 wells."
+        == "Whether an attribution is not zero is not known; 1 pairs rest on fewer than 6 wells."
     )
     values = found.to_json()
     assert values["randomisation"]["passes"] is None

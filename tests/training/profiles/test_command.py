@@ -173,10 +173,10 @@ def test_other_stains_are_refused(invoke, tmp_path, tiny_bundle):
 
 
 def test_an_unknown_treatment_is_refused(invoke, tmp_path):
-    """A treatment that the table does not have is named before anything is embedded."""
+    """A treatment that the table does not have is told with the ones it has before anything is embedded."""
     result = invoke(tmp_path / "out", "--treatment", "Z")
     assert result.exit_code == 1
-    assert "'Z'" in result.output
+    assert "no treatment 'Z'. It has 'A', 'B', 'EMPTY'." in " ".join(result.output.split())
     assert not (tmp_path / "out").exists()
 
 
@@ -222,3 +222,21 @@ def test_the_findings_name_bundle_and_roles(invoke, screen, tmp_path):
         found["num_wells"]
         == read_sites(load_description(str(screen / "small.toml")), screen)["well_id"].nunique()
     )
+
+
+def test_without_its_control_a_screen_has_raw_profiles_and_no_file_of_an_earlier_correction(
+    invoke, screen, tmp_path
+):
+    """A control that the table does not have is told with the ones it has; raw profiles are written all the same."""
+    out = tmp_path / "out"
+    assert invoke(out).exit_code == 0
+    (screen / "other.toml").write_text(DESCRIPTION.replace("EMPTY", "Empty well"), "utf-8")
+    result = invoke(out, description="other.toml")
+    said = " ".join(result.output.split())
+    assert result.exit_code == 0
+    assert "Raw profiles of 28 wells; none could be corrected" in said
+    assert "The table has no control 'Empty well'. It has 'A', 'B', 'EMPTY'." in said
+    names = {path.name for path in out.iterdir()}
+    assert {"profiles.parquet", "profiles.h5ad", "activity.csv", "report.html"} <= names
+    assert not {"profiles_corrected.parquet", "correction.npz", "correction.json", "similarity.csv"} & names
+    assert not pd.read_parquet(out / "profiles.parquet")["Metadata_is_corrected"].any()

@@ -8,6 +8,7 @@ import pytest
 from tests.tiny_bundle import tiny_contents
 
 from phenoserve.bundle import write_bundle
+from phenotrain.learned_wells import learned_wells
 from phenotrain.profiles.screen_roles import roles_of
 from phenotrain.splits import split_sites
 
@@ -43,7 +44,9 @@ def trained(tmp_path):
         sites, control=control, treatments=treatments, seed=5, test_fraction=0.4, validation_fraction=0.2
     )
     assert split.protocol == "leave-well-out"
-    stated = contents.provenance.model_copy(update={"split": split.description})
+    stated = contents.provenance.model_copy(
+        update={"split": {**split.description, "learned_wells": learned_wells(sites, split.roles)}}
+    )
     return (
         write_bundle(tmp_path / "bundle", dataclasses.replace(contents, provenance=stated)),
         sites,

@@ -9,7 +9,7 @@ import typer
 from phenotrain.cache.cli import cache
 from phenotrain.profiles.cli import profile
 from phenotrain.protocols.cli import evaluate, splits
-from phenotrain.protocols.options import AskedProtocol, Controls
+from phenotrain.protocols.options import AskedProtocol, ChosenEncoder, Controls
 from phenotrain.quantize.cli import quantize
 from phenotrain.simulate.cli import simulate
 from phenotrain.tensorflow_start import start_tensorflow
@@ -89,6 +89,7 @@ def run(
             help="DenseNet121 to start from: imagenet, none, or a file.", show_default="the recipe's"
         ),
     ] = None,
+    encoder: ChosenEncoder = None,
     name: Annotated[str | None, typer.Option(help="Name of the bundle.", show_default="its folder's")] = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     skip_incomplete: Annotated[
@@ -121,6 +122,7 @@ def run(
             treatments=tuple(treatment or ()),
             asked=Asked(protocol, test_experiment, test_plate, without_controls),
             weights=weights,
+            encoder=encoder,
             name=name or bundle.resolve().name,
             version=version,
             cache=cache_folder,

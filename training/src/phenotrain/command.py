@@ -12,7 +12,7 @@ from phenotrain.errors import PhenotrainError
 from phenotrain.onnx_export import ExportError
 from phenotrain.plates import PlateError
 from phenotrain.protocols.choose import Asked
-from phenotrain.recipe import load_recipe
+from phenotrain.recipe import ExportedEncoder, load_recipe
 from phenotrain.run import RunRequest, check, require_outside, run
 from phenotrain.splits import notes_of
 from phenotrain.terminal import fail, show_result
@@ -42,6 +42,7 @@ def run_command(
     treatments: tuple[str, ...],
     asked: Asked,
     weights: str | None,
+    encoder: ExportedEncoder | None,
     name: str,
     version: str,
     cache: Path | None,
@@ -62,6 +63,7 @@ def run_command(
         treatments: Treatments to learn; the description's when empty.
         asked: What to hold out.
         weights: Replaces the recipe's initial weights when given.
+        encoder: Replaces the recipe's choice of the exported encoder when given.
         name: Name of the bundle.
         version: Version of the bundle.
         cache: Folder of the cache; inside `work` when not given.
@@ -74,9 +76,7 @@ def run_command(
         The command's exit code: 0, or 1 after an error that the user can mend.
     """
     try:
-        chosen = load_recipe(recipe)
-        if weights is not None:
-            chosen = chosen.changed(encoder={**chosen.encoder.model_dump(), "weights": weights})
+        chosen = load_recipe(recipe).with_encoder(weights=weights, export=encoder)
         request = RunRequest(
             description=load_description(dataset),
             data=data,

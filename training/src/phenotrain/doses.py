@@ -4,12 +4,22 @@ In RxRx2 every dose has its own pair of plates, and the lowest doses may do noth
 for the top doses and a dose is only ever compared with the controls of its own plates.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
 from phenotrain.grouping import plate_names
 
+UnitOf = Callable[[str, str], str]
+"""Gives the unit of the doses of a treatment and series; empty where none is stated."""
+
 _SIGNIFICANT_DIGITS = 6
+
+
+def as_recorded(*_names: str) -> str:
+    """Return no unit, for any treatment and series."""
+    return ""
 
 
 def dose_rank(sites: pd.DataFrame, control: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from phenoserve.verify import replay_golden
 from phenotrain.cache import FieldCache
 from phenotrain.calibration_check import check_calibration
 from phenotrain.doses import dose_rank
-from phenotrain.evaluate import DoseTable, Metrics, dose_probability
+from phenotrain.evaluate import DoseTable, Metrics, dose_probability, treated_log_odds
 from phenotrain.evaluate.dose_fit import DoseFit, fit_doses
 from phenotrain.evaluate.predictions import CLASSIFIER
 from phenotrain.evaluate.units import scored_sites
@@ -35,6 +35,7 @@ from phenotrain.recipe import Recipe
 from phenotrain.report import Overlay, ReportContext, Section, build_report, card_markdown
 from phenotrain.report.calibration import calibration_section
 from phenotrain.report.dose_fit import dose_fit_section
+from phenotrain.report.encoder import encoder_section
 from phenotrain.report.explanation import explanation_section
 from phenotrain.report.profiles import profiles_section
 from phenotrain.report.section import render
@@ -111,10 +112,12 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
         differences = check_parity(learned.graph, model_onnx, stacks)
     console.print(f"ONNX against Keras: largest difference {max(differences.values()):.1e}")
     with uncounted_step("Findings", console):
-        sections = _sections(made, model_onnx, console)
+        sections = [encoder_section(learned.encoder), *_sections(made, model_onnx, console)]
     with uncounted_step("Report and bundle", console):
+        # The manifest's recipe names the encoder that the bundle holds, whatever it was chosen from.
+        recipe = made.recipe.with_encoder(export=learned.encoder.exported)
         learned_from = {"learned_wells": learned_wells(cache.sites, made.split.roles)}
-        provenance = provenance_of(cache, made.recipe, {**made.split.description, **learned_from})
+        provenance = provenance_of(cache, recipe, {**made.split.description, **learned_from})
         overlays: list[Overlay] = []
 
         def pictures() -> list[Section]:
@@ -136,7 +139,9 @@ def export(made: Export, folder: Path, console: Console) -> Bundle:
             overlays=overlays,
             packages=package_versions(),
             dose_probability=_dose_probability(made),
+            unit_of=cache.description.table.unit_of,
             sections=sections,
+            encoder=learned.encoder.text,
         )
         contents = BundleContents(
             name=made.name,
@@ -190,7 +195,7 @@ def _sections(made: Export, model_onnx: bytes, console: Console) -> list[Section
 
     def dose_response() -> list[Section]:
         fits = _dose_fits(made)
-        return [dose_fit_section(fits)] if fits else []
+        return [dose_fit_section(fits, made.cache.description.table.unit_of)] if fits else []
 
     return [
         section
@@ -231,16 +236,21 @@ def _dose_fits(made: Export) -> list[DoseFit]:
     cache, control = made.cache, made.task.control
     is_class = cache.sites["treatment"].isin(made.task.treatments).to_numpy(dtype=bool)
     rows = np.flatnonzero((made.split.roles == "test") | ~is_class)
-    treated = 1.0 - made.learned.predictions.classifier.probabilities[:, made.task.treatments.index(control)]
     fits = fit_doses(
-        cache.sites, rows, control, treated, "P(treated)", is_probability=True, seed=made.recipe.seed
+        cache.sites,
+        rows,
+        control,
+        _log_odds(made),
+        "log odds of treated",
+        is_log_odds=True,
+        seed=made.recipe.seed,
     )
     measurement = cache.description.task.measurement
     if measurement is not None and measurement in cache.sites:
         values = pd.to_numeric(cache.sites[measurement], errors="coerce").to_numpy(dtype=float)
         measured = rows[np.isfinite(values[rows])]
         fits += fit_doses(
-            cache.sites, measured, control, values, measurement, is_probability=False, seed=made.recipe.seed
+            cache.sites, measured, control, values, measurement, is_log_odds=False, seed=made.recipe.seed
         )
     return fits
 
@@ -259,14 +269,17 @@ def _profiles(made: Export) -> list[Section]:
         seed=made.recipe.seed,
         num_top_doses=made.recipe.heads.num_top_doses,
     )
-    return [profiles_section(findings)]
+    return [profiles_section(findings, made.cache.description.table.unit_of)]
 
 
 def _dose_probability(made: Export) -> DoseTable:
-    control = made.task.treatments.index(made.task.control)
-    treated = 1.0 - made.learned.predictions.classifier.probabilities[:, control]
     test = np.flatnonzero(made.split.roles == "test")
-    return dose_probability(made.cache.sites, test, made.task.control, treated)
+    return dose_probability(made.cache.sites, test, made.task.control, _log_odds(made))
+
+
+def _log_odds(made: Export) -> np.ndarray:
+    control = made.task.treatments.index(made.task.control)
+    return treated_log_odds(made.learned.predictions.classifier.probabilities, control)
 
 
 def _release_memory() -> None:

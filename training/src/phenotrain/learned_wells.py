@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from phenotrain.grouping import natural_order
 
-LEARNED_ROLES = ("train", "validation")
-_WELL = re.compile(r"([A-Z]{1,2})([0-9]{2})")
+_LEARNED_ROLES: Final = ("train", "validation")
+_WELL: Final = re.compile(r"([A-Z]{1,2})([0-9]{2})")
 
 LearnedWells = dict[str, dict[str, list[str]]]
 
@@ -24,7 +25,7 @@ def learned_wells(sites: pd.DataFrame, roles: np.ndarray) -> LearnedWells:
     Returns:
         By experiment and plate: wells such as `B02`, and `B02-B11` for a run of wells in one row.
     """
-    used = sites[np.isin(roles, LEARNED_ROLES)].astype({"experiment": "str", "plate": "str", "well": "str"})
+    used = sites[np.isin(roles, _LEARNED_ROLES)].astype({"experiment": "str", "plate": "str", "well": "str"})
     return {
         experiment: {
             plate: well_runs(of_experiment.loc[of_experiment["plate"] == plate, "well"])
@@ -52,6 +53,4 @@ def well_runs(wells: Iterable[str]) -> list[str]:
 
 def _follows(before: str, well: str) -> bool:
     one, other = _WELL.fullmatch(before), _WELL.fullmatch(well)
-    return (
-        one is not None and other is not None and one[1] == other[1] and int(other[2]) == int(one[2]) + 1
-    )
+    return one is not None and other is not None and one[1] == other[1] and int(other[2]) == int(one[2]) + 1

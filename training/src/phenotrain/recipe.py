@@ -18,6 +18,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+ExportedEncoder = Literal["trained", "untrained", "best"]
 
 DENSENET121: Final = (6, 12, 24, 16)
 """Layers of DenseNet121's dense blocks (Huang et al. 2017, table 1)."""
@@ -34,6 +35,8 @@ class EncoderRecipe(_Section):
     """`imagenet` (Keras downloads them), `none` (random), or the path of a DenseNet121 weights file."""
     blocks: tuple[Count, Count, Count, Count] = DENSENET121
     """Layers of the four dense blocks; others than DenseNet121's learn from random weights, for quick trials."""
+    export: ExportedEncoder = "trained"
+    """Encoder of the bundle: trained by SimCLR, that of the initial weights, or the better on labelled sites."""
     stem: Literal["adapter", "channels"] = "channels"
     """How the stains enter: by two convolutions down to three channels, or straight into DenseNet121's first."""
     adapter_filters: Count = 16
@@ -216,6 +219,15 @@ class Recipe(_Section):
             RecipeError: If the values cannot be used, alone or together.
         """
         return _checked({**self.model_dump(), **top_level}, f"The recipe {self.name!r}, changed so,")
+
+    def with_encoder(self, **values: str | None) -> "Recipe":
+        """The same recipe with some of the encoder's values replaced, those that are not None.
+
+        Raises:
+            RecipeError: If the values cannot be used, alone or together.
+        """
+        given = {key: value for key, value in values.items() if value is not None}
+        return self.changed(encoder={**self.encoder.model_dump(), **given})
 
 
 def shipped_recipes() -> list[str]:

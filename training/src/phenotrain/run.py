@@ -1,6 +1,6 @@
 """The whole line: plates in, a verified bundle out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -105,6 +105,8 @@ def run(request: RunRequest, console: Console) -> RunResult:
         skip_incomplete=request.skip_incomplete,
         console=console,
     )
+    if note := cache.names_note():
+        console.print(note, style="yellow", markup=False, highlight=False)
     # Sites that were left out for their files are not in the table that `check` saw.
     split = plan(request, cache.sites)
     check_field(cache.field_shape, recipe.downsample)
@@ -125,6 +127,7 @@ def run(request: RunRequest, console: Console) -> RunResult:
         seed=recipe.seed,
         simulated=cache.simulated,
     )
+    metrics = replace(metrics, exported_encoder=learned.encoder.exported)
     bundle = export(
         Export(
             cache=cache,

@@ -90,6 +90,19 @@ def pretrain(
     return trainer.networks()
 
 
+def initial_networks(num_channels: int, recipe: Recipe) -> SimclrNetworks:
+    """Builds the networks that SimCLR begins with.
+
+    Args:
+        num_channels: Stains in a stack.
+        recipe: The encoder's and the projection head's sections and the seed are used.
+
+    Raises:
+        phenotrain.encoder.WeightsUnavailableError: If the initial weights cannot be had.
+    """
+    return SimclrNetworks(*_build(num_channels, recipe, "float32"))
+
+
 def pretraining_folder(cache: FieldCache, rows: np.ndarray, recipe: Recipe, work: Path) -> Path:
     """Names a folder after all that the training depends on, so that whoever asks for the same one finds it.
 
@@ -132,7 +145,7 @@ def _identity(cache: FieldCache, rows: np.ndarray, recipe: Recipe, precision: st
     # What comes after SimCLR may change without throwing its weights away, and so may what chose the rows.
     after = {"name", "heads", "forest", "baselines", "calibration", "split"}
     depends_on = recipe.model_dump_json(exclude={*after, "encoder"})
-    encoder = recipe.encoder.model_dump_json(exclude={"weights"})
+    encoder = recipe.encoder.model_dump_json(exclude={"weights", "export"})
     seen = hashlib.sha256(np.sort(np.asarray(rows, np.int64)).tobytes()).hexdigest()
     start = weights_identity(recipe.encoder)
     return f"{cache.fingerprint} {depends_on} {encoder} {precision} {seen} {start}"

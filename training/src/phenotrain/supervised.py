@@ -108,7 +108,8 @@ def _identity(
     for part in (rows.astype(np.int64), targets.astype(np.int64), weights.astype(np.float64)):
         seen.update(part.tobytes())
     numbers = recipe.model_dump_json(
-        include={"seed", "downsample", "encoder", "simclr", "augmentation"}, exclude={"encoder": {"weights"}}
+        include={"seed", "downsample", "encoder", "simclr", "augmentation"},
+        exclude={"encoder": {"weights", "export"}},
     )
     start = weights_identity(recipe.encoder)
     return f"supervised {cache.fingerprint} {numbers} {num_steps} {seen.hexdigest()} {start}"

@@ -276,14 +276,15 @@ def _only_shows_intensities(page: Any) -> bool:
     It runs from black to one colour in even steps, or ImageJ's header says that the planes are channels.
     `tests/cases/palettes.json` holds this and the service's reader to the same cases.
     """
-    if page.photometric != tifffile.PHOTOMETRIC.PALETTE or page.colormap is None:
+    palette: Any = page.colormap if page.photometric == tifffile.PHOTOMETRIC.PALETTE else None
+    if palette is None or palette.shape != (3, 256):
         return False
     texts = [_as_text(tag.value) for tag in page.tags.getall(_DESCRIPTION, ())]
     if any(is_composite(text) for text in texts):
         return True
-    colours = page.colormap.astype(np.float64)
+    colours = palette.astype(np.float64)
     brightest = colours[:, -1:]
-    evenly = brightest * np.linspace(0, 1, colours.shape[1])
+    evenly = brightest * np.linspace(0, 1, 256)
     return bool(brightest.max() >= _DARKEST and (np.abs(colours - evenly) <= _LEVEL).all())
 
 

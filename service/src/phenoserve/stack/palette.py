@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import UInt16
 
+NUM_LEVELS: Final = 256
 LEVEL: Final = 257
 """One level of 8 bits as a table of 16 bits writes it; some programs write 256."""
 
@@ -18,12 +19,14 @@ DARKEST: Final = 64 * LEVEL
 
 
 def is_ramp(palette: UInt16[np.ndarray, "colour index"]) -> bool:
-    """Whether a palette runs from black to one colour in even steps, so that an index is an intensity.
+    """Whether a palette of 8 bits runs from black to one colour in even steps, so that an index is an intensity.
 
     Args:
         palette: Red, green and blue of every index.
     """
+    if palette.shape != (3, NUM_LEVELS):
+        return False
     colours = palette.astype(np.float64)
     brightest = colours[:, -1:]
-    evenly = brightest * np.linspace(0, 1, colours.shape[1])
+    evenly = brightest * np.linspace(0, 1, NUM_LEVELS)
     return bool(brightest.max() >= DARKEST and (np.abs(colours - evenly) <= LEVEL).all())

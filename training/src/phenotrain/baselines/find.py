@@ -13,14 +13,13 @@ from phenotrain.baselines.linear import fit_logistic
 from phenotrain.baselines.published import published_embeddings
 from phenotrain.cache import FieldCache
 from phenotrain.embed import FieldEncoder
-from phenotrain.encoder import build_encoder
 from phenotrain.evaluate import ModelPredictions
 from phenotrain.evaluate.predictions import INTENSITY, MAJORITY, RXRX2_EMBEDDINGS, SUPERVISED, UNTRAINED
 from phenotrain.labelled import Labelled
 from phenotrain.pace import paced
 from phenotrain.progress import step_bar, uncounted_step
 from phenotrain.recipe import Recipe
-from phenotrain.simclr import batches_of
+from phenotrain.simclr import batches_of, initial_networks
 from phenotrain.supervised import train_supervised
 from phenotrain.two_heads import fit_two_heads
 
@@ -37,6 +36,7 @@ class Baselines:
         recipe: The recipe of the model; the baselines that are encoders follow it.
         work: Folder of checkpoints.
         console: Where progress is shown.
+        with_untrained: Whether the untrained encoder is a baseline; not where it is the exported one, or measured.
     """
 
     cache: FieldCache
@@ -46,6 +46,7 @@ class Baselines:
     recipe: Recipe
     work: Path
     console: Console
+    with_untrained: bool = True
 
     def predict(self) -> dict[str, ModelPredictions]:
         """Fits all of them.
@@ -61,8 +62,9 @@ class Baselines:
             MAJORITY: self._majority(),
             INTENSITY: self._linear(self._of_known("Intensities and nuclei", self._measure)),
         }
-        if self.recipe.baselines.encoders:
+        if self.recipe.baselines.encoders and self.with_untrained:
             found[UNTRAINED] = self._on_encoder(self._initial_encoder(), UNTRAINED)
+        if self.recipe.baselines.encoders:
             found[SUPERVISED] = self._on_encoder(self._supervised_encoder(), SUPERVISED)
         published = published_embeddings(self.cache.meta.data_root, self.cache.sites)
         if published is not None:
@@ -102,8 +104,7 @@ class Baselines:
         return heads.predict(embeddings, self.labelled.rows["validation"])
 
     def _initial_encoder(self) -> keras.Model:
-        keras.utils.set_random_seed(self.recipe.seed)
-        return build_encoder(len(self.cache.stains), self.recipe.encoder)
+        return initial_networks(len(self.cache.stains), self.recipe).encoder
 
     def _supervised_encoder(self) -> keras.Model:
         # Not on the sites "fitted": the validation sites stop and calibrate the heads, so no part of what answers them

@@ -64,6 +64,8 @@ def cache(
         f"{len(made)} sites of {num_channels} x {height} x {width} in {out}{left_out}",
         as_json=as_json,
     )
+    if note := made.names_note():
+        console.print(note, style="yellow", markup=False, highlight=False)
 
 
 def _missing_controls(description: Description, data: Path) -> str | None:

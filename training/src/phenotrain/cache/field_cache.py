@@ -22,7 +22,7 @@ from phenotrain.cache.layout import (
 from phenotrain.cache.pooling import means
 from phenotrain.cache.tables import sites_from_csv
 from phenotrain.datasets import Description
-from phenotrain.plates import FieldForm, IncompleteSitesError, read_site, site_files
+from phenotrain.plates import FieldForm, IncompleteSitesError, read_site, site_files, unmatched_names
 
 Rows = Sequence[int] | npt.NDArray[np.integer]
 
@@ -178,6 +178,24 @@ class FieldCache:
                 read.faults, "The cache was built when they were readable; put them back."
             )
         return read.stack
+
+    def names_note(self) -> str:
+        """Say what the files of stacks call their channels where the description's order was taken all the same.
+
+        Returns:
+            One sentence about the first site's file; empty where there is nothing to say.
+        """
+        stains = self._meta.description.stack_stains
+        if not stains:
+            return ""
+        file = self.files(0)[0]
+        names = unmatched_names(file.read_bytes(), stains)
+        if not names:
+            return ""
+        return (
+            f"{file.name} calls its channels {', '.join(name or '(no name)' for name in names)}; they are taken as"
+            f" {', '.join(stains)}, in the order of [images] channels."
+        )
 
     @cached_property
     def _files(self) -> list[tuple[str, ...]]:

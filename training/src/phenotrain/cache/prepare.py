@@ -175,5 +175,5 @@ def find_form(
             return FieldForm.of(of_site.stack)
         faults += of_site.faults
     raise IncompleteSitesError(
-        faults, f"No site is readable; check the data root {data_root} and [images] path."
+        faults, f"No site is readable; check the data root {data_root} and [images] of the description."
     )

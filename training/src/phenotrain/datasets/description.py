@@ -34,15 +34,6 @@ def _as_tuple(value: object) -> object:
 
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-_ONE_WAY = (
-    "where each channel has a file of its own, write {channel} into the path and"
-    ' { id = "1", stain = "DNA" } for each.'
-)
-_OTHER_WAY = (
-    "where a file holds the whole stack (TIFF pages, OME, ImageJ), write no {channel} and the stains alone, in the"
-    ' file\'s order: channels = ["DNA", "actin"].'
-)
-
 OneOrMore = Annotated[tuple[Word, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
@@ -59,8 +50,8 @@ class TableDescription(_Part):
     """For a column of the sites table, the name it has in the metadata table; of several, the first that exists."""
     defaults: dict[Column, OneOrMore] = {}
     """What stands in a cell that is blank or whose column is absent: templates, the first not blank counts."""
-    concentration_unit: str = ""
-    """Unit of `treatment_conc` as the source records it: a note for readers, with which nothing is computed."""
+    concentration_unit: str | dict[str, str] = ""
+    """Unit of `treatment_conc`, or one for each treatment or series: a word beside doses, not computed with."""
 
     @field_validator("path")
     @classmethod
@@ -76,6 +67,12 @@ class TableDescription(_Part):
             for text in texts:
                 Template(text)
         return value
+
+    def unit_of(self, treatment: str, series: str = "") -> str:
+        """Unit of the doses of a treatment and series; empty where none is stated."""
+        if isinstance(self.concentration_unit, str):
+            return self.concentration_unit
+        return self.concentration_unit.get(series) or self.concentration_unit.get(treatment, "")
 
     def names(self, column: Column) -> tuple[str, ...]:
         """Names under which a column may appear in the metadata table, most preferred first."""
@@ -124,17 +121,25 @@ class ImagesDescription(_Part):
     @model_validator(mode="after")
     def _path_and_channels_agree(self) -> "ImagesDescription":
         has_gap, num_ids, num_channels = "channel" in self.template.fields, len(self._ids), len(self.channels)
+        found = None
         if has_gap and num_ids < num_channels:
-            raise ValueError(
-                f"path {self.path!r} has {{channel}}, so each file holds one channel, but {num_channels - num_ids} of"
-                f" {num_channels} channels have no id to fill it; {_ONE_WAY} Or, {_OTHER_WAY}"
+            found = (
+                f"path {self.path!r} has {{channel}}, as where each channel has a file of its own, but"
+                f" {num_channels - num_ids} of {num_channels} channels have no id to fill it"
             )
         if not has_gap and num_ids and num_channels > 1:
-            raise ValueError(
-                f"path {self.path!r} has no {{channel}}, so each file holds the whole stack, but channels have the ids"
-                f" {', '.join(self._ids)} as single-channel files do; {_OTHER_WAY} Or, {_ONE_WAY}"
+            found = (
+                f"path {self.path!r} has no {{channel}}, as where a file holds the whole stack, but channels have the"
+                f" ids {', '.join(self._ids)}"
             )
-        return self
+        if found is None:
+            return self
+        stains = [f'"{channel.stain}"' for channel in self.channels]
+        raise ValueError(
+            f"{found}. Where each channel has a file of its own, put {{channel}} into path and give channels ="
+            f' [{{ id = "1", stain = {stains[0]} }}, ...]; where a file holds the whole stack (TIFF pages, OME,'
+            f" ImageJ), leave {{channel}} out and give channels = [{', '.join(stains)}] in the file's order"
+        )
 
     @cached_property
     def template(self) -> Template:

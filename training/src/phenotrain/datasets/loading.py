@@ -67,7 +67,10 @@ def parse_description(content: str, origin: str) -> Description:
     except tomllib.TOMLDecodeError as error:
         raise DescriptionError(f"{origin} is not valid TOML: {error}") from error
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(str(step) for step in e['loc'])}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(
+            f"{'.'.join(str(step) for step in e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        )
         raise DescriptionError(
             f"{origin} is not a dataset description (docs/datasets.md): {wrong}"
         ) from error

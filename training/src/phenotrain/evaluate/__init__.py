@@ -1,7 +1,7 @@
 """How good the answers are on held-out sites: intervals, chance, and controls of the same plates."""
 
 from phenotrain.evaluate.difference import Answers, balanced_accuracy_difference
-from phenotrain.evaluate.dose_response import DoseTable, dose_probability
+from phenotrain.evaluate.dose_response import DoseTable, dose_probability, treated_log_odds
 from phenotrain.evaluate.estimates import METRICS, Difference, Estimate, Interval, MetricName
 from phenotrain.evaluate.evaluation import answers_at_wells, evaluate
 from phenotrain.evaluate.headline import doses_text, interval_text, p_text
@@ -31,4 +31,5 @@ __all__ = [
     "held_out",
     "interval_text",
     "p_text",
+    "treated_log_odds",
 ]

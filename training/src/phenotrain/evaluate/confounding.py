@@ -90,6 +90,16 @@ def confounding(
     return tuple(clauses)
 
 
+def confounding_text(clauses: Sequence[str]) -> str:
+    """Say what it means that classes are confounded, in two sentences; empty where none is."""
+    if not clauses:
+        return ""
+    return (
+        f"Classes are confounded with where their wells lie: {'; '.join(clauses)}. What a plate, an edge or a column "
+        "does to cells may pass for an effect of the treatment."
+    )
+
+
 class _Place:
     """The wells by one kind of place."""
 

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import rankdata
 from scipy.stats import t as student_t
 
-from phenotrain.evaluate.dose_response import from_linear, well_responses
+from phenotrain.evaluate.dose_response import well_responses
 from phenotrain.evaluate.estimates import SIGNIFICANCE, Interval
 from phenotrain.evaluate.hill import HillCurve, fit_hill
 from phenotrain.grouping import natural_order
@@ -37,10 +37,11 @@ class DoseFit:
     Attributes:
         treatment: Name of the treatment.
         series: The drug behind the doses, empty where there is none.
-        response: What was measured, such as `P(treated)`.
+        response: What was measured, such as `log odds of treated`.
+        is_log_odds: Whether that is the log odds of a probability.
         doses: Dose of every well on a plate with controls, as recorded.
-        responses: Response of every well, as if every plate's controls had the mean of all of them (a probability is
-            moved on its logit). On one plate it is the response itself.
+        responses: Response of every well, as if every plate's controls had the mean of all of them. On one plate it is
+            the response itself.
         controls: The same for the control wells of those plates.
         is_nested: Whether every plate carries one dose, so that doses are compared through the controls alone.
         trend: Spearman correlation of dose and response; None where it is not defined.
@@ -59,6 +60,7 @@ class DoseFit:
     treatment: str
     series: str
     response: str
+    is_log_odds: bool
     doses: tuple[float, ...]
     responses: tuple[float, ...]
     controls: tuple[float, ...]
@@ -86,7 +88,7 @@ def fit_doses(
     values: np.ndarray,
     response: str,
     *,
-    is_probability: bool,
+    is_log_odds: bool,
     seed: int,
 ) -> list[DoseFit]:
     """Fits every treatment and series that has four doses or more among the chosen sites.
@@ -95,15 +97,15 @@ def fit_doses(
         sites: Sites table; an optional column `series` keeps the drugs behind one treatment apart.
         rows: Rows to use, wells whose label the model did not learn from; wells average their sites.
         control: Name of the control; its wells on a plate stand beside all series of the plate.
-        values: Response of every site of the table, `(num_sites,)`.
+        values: Response of every site of the table on the scale where effects add up, `(num_sites,)`.
         response: What it is.
-        is_probability: Whether it lies between 0 and 1 and is compared by its logit.
+        is_log_odds: Whether it is the log odds of a probability.
         seed: Seed of everything random.
 
     Returns:
         One fit a treatment and series, in order of their names; also where plates without controls leave fewer doses.
     """
-    wells = well_responses(sites, rows, control, values, is_probability=is_probability)
+    wells = well_responses(sites, rows, control, values)
     is_dosed = (wells["treatment_conc"] > 0) & ~wells["is_control"]
     fits: list[DoseFit] = []
     for (treatment, series), own in wells[is_dosed].groupby(["treatment", "series"]):
@@ -114,8 +116,9 @@ def fit_doses(
         controls = wells[wells["is_control"] & wells["plate"].isin(compared["plate"])]
         fits.append(
             _fit_series(
-                _Series.of(compared, controls, is_probability),
+                _Series.of(compared, controls),
                 names=(str(treatment), str(series), response),
+                is_log_odds=is_log_odds,
                 left_out=tuple(natural_order(own["plate"][~is_compared])),
                 rng=np.random.default_rng(seed),
             )
@@ -125,25 +128,23 @@ def fit_doses(
 
 @dataclass(frozen=True)
 class _Series:
-    """Wells of one series, `(num_wells,)`, and the controls of their plates, `(num_controls,)`, on the linear scale."""
+    """Wells of one series, `(num_wells,)`, and the controls of their plates, `(num_controls,)`."""
 
     doses: np.ndarray
     plates: np.ndarray
-    linear: np.ndarray
+    wells: np.ndarray
     control_plates: np.ndarray
     controls: np.ndarray
-    is_probability: bool
 
     @classmethod
-    def of(cls, wells: pd.DataFrame, controls: pd.DataFrame, is_probability: bool) -> "_Series":
+    def of(cls, wells: pd.DataFrame, controls: pd.DataFrame) -> "_Series":
         names = np.unique(wells["plate"].to_numpy(dtype=str))
         return cls(
             wells["treatment_conc"].to_numpy(dtype=float),
             np.searchsorted(names, wells["plate"].to_numpy(dtype=str)),
-            wells["linear"].to_numpy(dtype=float),
+            wells["response"].to_numpy(dtype=float),
             np.searchsorted(names, controls["plate"].to_numpy(dtype=str)),
-            controls["linear"].to_numpy(dtype=float),
-            is_probability,
+            controls["response"].to_numpy(dtype=float),
         )
 
     @property
@@ -156,12 +157,11 @@ class _Series:
 
     def effects(self) -> np.ndarray:
         """Every well minus the mean of its plate's controls."""
-        return self.linear - self.plate_means()[self.plates]
+        return self.wells - self.plate_means()[self.plates]
 
     def responses(self, effects: np.ndarray) -> np.ndarray:
-        """Put effects back on the scale of the response, around the mean of the plates' controls."""
-        around = self.plate_means().mean() if self.num_plates else 0.0
-        return from_linear(effects + around, self.is_probability)
+        """Put effects back around the mean of the plates' controls."""
+        return effects + (self.plate_means().mean() if self.num_plates else 0.0)
 
     def doses_of_plates(self) -> list[tuple[float, ...]]:
         """Doses that every plate carries."""
@@ -169,7 +169,12 @@ class _Series:
 
 
 def _fit_series(
-    series: _Series, *, names: tuple[str, str, str], left_out: tuple[str, ...], rng: np.random.Generator
+    series: _Series,
+    *,
+    names: tuple[str, str, str],
+    is_log_odds: bool,
+    left_out: tuple[str, ...],
+    rng: np.random.Generator,
 ) -> DoseFit:
     carried = series.doses_of_plates()
     num_doses = len(np.unique(series.doses))
@@ -182,8 +187,8 @@ def _fit_series(
         why_no_curve = "All wells answer alike."
     elif trend.smallest_p >= SIGNIFICANCE:
         why_no_curve = (
-            f"No trend could be shown: the {len(series.doses)} wells on {_plates_text(series.num_plates)} cannot give "
-            f"a p below {trend.smallest_p:.2f}."
+            f"The {len(series.doses)} wells on {_plates_text(series.num_plates)} cannot tell (smallest possible p "
+            f"{trend.smallest_p:.2f})."
         )
     elif trend.p_value >= SIGNIFICANCE:
         why_no_curve = "No trend over the doses."
@@ -199,6 +204,7 @@ def _fit_series(
         treatment=names[0],
         series=names[1],
         response=names[2],
+        is_log_odds=is_log_odds,
         doses=tuple(series.doses.tolist()),
         responses=tuple(series.responses(series.effects()).tolist()),
         controls=tuple(series.responses(of_controls).tolist()),
@@ -298,10 +304,9 @@ def _resampled(series: _Series, carried: list[tuple[float, ...]], rng: np.random
     return _Series(
         series.doses[chosen],
         plates,
-        series.linear[chosen],
+        series.wells[chosen],
         control_plates,
         series.controls[of_controls],
-        series.is_probability,
     )
 
 

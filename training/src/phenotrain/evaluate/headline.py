@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phenotrain.evaluate.encoders import encoder_text
 from phenotrain.evaluate.estimates import FEW_WELLS, SIGNIFICANCE
 from phenotrain.evaluate.predictions import CLASSIFIER, INTENSITY
 
@@ -21,7 +22,8 @@ def headline_of(metrics: Metrics) -> str:
     Returns:
         Held-out sites, doses, what the classes are confounded with, whether the result is at chance or does not beat
         the intensity baseline (where that is among the models), then well-level balanced accuracy, interval, chance,
-        p and the lead. Where a class has few wells, their number stands in place of a verdict on the baseline.
+        p and the lead. Where a class has few wells, their number stands in place of a verdict on the baseline. Further
+        sentences say where an encoder without SimCLR, or none, does as well (`encoder_text`).
     """
     found = metrics.test.classified(CLASSIFIER, "well")
     lead = metrics.test.difference(INTENSITY)
@@ -50,7 +52,7 @@ def headline_of(metrics: Metrics) -> str:
     return (
         f"{metrics.test.held_out}, {doses_text(metrics.test.num_top_doses)}: {verdict}well-level balanced "
         f"accuracy {accuracy.value:.2f} {interval_text(accuracy.interval)}, chance {accuracy.chance:.2f}, "
-        f"{p_text(found.p_value)}{after}{note}."
+        f"{p_text(found.p_value)}{after}{note}.{encoder_text(metrics)}"
     )
 
 
@@ -74,6 +76,12 @@ def interval_text(interval: Interval | None) -> str:
     return "[too few wells]" if interval is None else f"[{interval.low:.2f}, {interval.high:.2f}]"
 
 
-def p_text(p_value: float) -> str:
-    """Write a p-value to the precision that permutations give."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+def p_text(p_value: float, smallest_p: float = 0.0) -> str:
+    """Write a p-value to the precision that permutations give.
+
+    Args:
+        p_value: The p.
+        smallest_p: The smallest that any answers could reach; said where it is no verdict that p is not below it.
+    """
+    text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return f"{text} (smallest possible {smallest_p:.2f})" if smallest_p > SIGNIFICANCE else text

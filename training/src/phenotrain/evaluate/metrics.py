@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from phenotrain.evaluate.estimates import SIGNIFICANCE, Difference, Estimate, MetricName
 from phenotrain.evaluate.headline import headline_of
@@ -143,6 +143,7 @@ class Metrics:
         test: Results on the test sites, the ones to quote.
         validation: Results on the validation sites; None where no site has that role.
         confounded: What could tell classes apart beside their effect, as `confounding` says it.
+        exported_encoder: Whether the classifier answers from the `trained` encoder or from the `untrained` one.
     """
 
     treatments: tuple[str, ...]
@@ -151,6 +152,7 @@ class Metrics:
     test: RoleMetrics
     validation: RoleMetrics | None
     confounded: tuple[str, ...] = ()
+    exported_encoder: Literal["trained", "untrained"] = "trained"
 
     @property
     def chance(self) -> float:

@@ -12,10 +12,20 @@ FOREST: Final = "forest"
 MAJORITY: Final = "majority class"
 INTENSITY: Final = "intensity and cell count"
 UNTRAINED: Final = "untrained encoder"
+TRAINED: Final = "trained encoder"
 SUPERVISED: Final = "supervised encoder"
 RXRX2_EMBEDDINGS: Final = "RxRx2 embeddings"
 
-SHOWN_ORDER: Final = (CLASSIFIER, FOREST, SUPERVISED, UNTRAINED, RXRX2_EMBEDDINGS, INTENSITY, MAJORITY)
+SHOWN_ORDER: Final = (
+    CLASSIFIER,
+    FOREST,
+    SUPERVISED,
+    TRAINED,
+    UNTRAINED,
+    RXRX2_EMBEDDINGS,
+    INTENSITY,
+    MAJORITY,
+)
 """Names that a report shows in this order, the served models first; others follow in the order given."""
 
 

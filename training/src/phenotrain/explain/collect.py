@@ -9,6 +9,7 @@ import numpy as np
 from phenoserve.engine import Graph
 from phenotrain.cache import FieldCache
 from phenotrain.explain import budget
+from phenotrain.explain.estimates import MIN_JUDGED_WELLS
 from phenotrain.explain.findings import ExplanationFindings
 from phenotrain.explain.grid import cell_means
 from phenotrain.explain.keras_fields import probability_of, standardised
@@ -166,7 +167,8 @@ def _stains(
 
 
 def _randomise(graph: ServedGraph, cache: FieldCache, sites: list[ExplainedSite], seed: int) -> Randomisation:
-    few = _first_of_each(sites, _RANDOMISED_SITES)
+    num_treatments = len({site.treatment for site in sites})
+    few = _first_of_each(sites, max(_RANDOMISED_SITES, -(-MIN_JUDGED_WELLS // num_treatments)))
     return randomise_cascade(
         graph,
         [cache.read_raw(site.row) for site in few],
@@ -179,9 +181,8 @@ def _randomise(graph: ServedGraph, cache: FieldCache, sites: list[ExplainedSite]
 def _perturb(graph: ServedGraph, cache: FieldCache, sites: list[ExplainedSite], seed: int) -> Perturbation:
     num_passes = 2 * (MAX_STEPS + 1) * (NUM_RANDOM_ORDERS + 1)
     num_treatments = len({site.treatment for site in sites})
-    few = _first_of_each(
-        sites, budget.curve_sites(_CURVE_SITES, num_treatments, num_passes, _field_px(cache))
-    )
+    num_wanted = max(_CURVE_SITES, -(-MIN_JUDGED_WELLS // num_treatments))
+    few = _first_of_each(sites, budget.curve_sites(num_wanted, num_treatments, num_passes, _field_px(cache)))
     return perturb(
         probability_of(graph),
         standardised(cache.read([site.row for site in few])),

@@ -12,6 +12,9 @@ from phenotrain.evaluate.estimates import MIN_WELLS
 from phenotrain.evaluate.headline import wells_text
 
 NUM_RESAMPLES: Final = 1999
+MIN_JUDGED_WELLS: Final = 6
+"""Fewest wells that carry a verdict: chance puts five wells all on one side of a level in 2 / 2^5 = 6 % of cases, six
+in 3 %. Fewer wells give numbers, from `MIN_WELLS` on with an interval, and no verdict."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,23 @@ class Estimate:
         sites = "1 site" if self.num_sites == 1 else f"{self.num_sites} sites"
         return f"{sites} of {wells_text(self.num_wells)}"
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are wells enough for a verdict."""
+        return self.interval is not None and self.num_wells >= MIN_JUDGED_WELLS
+
+    @property
+    def no_verdict(self) -> str:
+        """Why there is no verdict."""
+        return f"No verdict from {self.size}: it takes {MIN_JUDGED_WELLS} wells"
+
     def is_above(self, level: float) -> bool:
-        """Whether the whole interval lies above a level; never without an interval."""
-        return self.interval is not None and self.interval.low > level
+        """Whether the whole interval lies above a level; never from too few wells for a verdict."""
+        return self.interval is not None and self.is_judged and self.interval.low > level
 
     def is_below(self, level: float) -> bool:
-        """Whether the whole interval lies below a level; never without an interval."""
-        return self.interval is not None and self.interval.high < level
+        """Whether the whole interval lies below a level; never from too few wells for a verdict."""
+        return self.interval is not None and self.is_judged and self.interval.high < level
 
 
 def mean_over_wells(values: np.ndarray, wells: np.ndarray, rng: np.random.Generator) -> Estimate:

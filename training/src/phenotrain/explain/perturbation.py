@@ -40,8 +40,8 @@ class Curve:
 
     @property
     def passes(self) -> bool | None:
-        """Whether the map's order is better than random order by its interval; None without one."""
-        if self.gain.interval is None:
+        """Whether the map's order is better than random order by its interval; None from too few wells."""
+        if not self.gain.is_judged:
             return None
         return self.gain.is_above(0.0)
 

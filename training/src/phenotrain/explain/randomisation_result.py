@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from phenotrain.evaluate.estimates import MIN_WELLS
-from phenotrain.explain.estimates import Estimate
+from phenotrain.explain.estimates import MIN_JUDGED_WELLS, Estimate
 
 MAX_CORRELATION: Final = 0.5
 """The test passes where the mean |rho| is below this once head and last block, and more, are randomised."""
@@ -48,7 +47,7 @@ class Randomisation:
 
         None with too few wells for a verdict.
         """
-        if any(stage.correlation.num_wells < MIN_WELLS for stage in self.stages):
+        if any(stage.correlation.num_wells < MIN_JUDGED_WELLS for stage in self.stages):
             return None
         later = self.stages[1:] or self.stages
         values = [stage.correlation.value for stage in later]

@@ -4,7 +4,7 @@ from phenotrain.plates.concentration import snap_concentration
 from phenotrain.plates.delimited import read_delimited
 from phenotrain.plates.errors import Fault, ImageError, IncompleteSitesError, PlateError, TableError
 from phenotrain.plates.files import site_files
-from phenotrain.plates.images import decode_image
+from phenotrain.plates.images import decode_image, unmatched_names
 from phenotrain.plates.sites import FieldForm, SiteRead, read_site
 from phenotrain.plates.table import read_sites
 
@@ -22,4 +22,5 @@ __all__ = [
     "read_sites",
     "site_files",
     "snap_concentration",
+    "unmatched_names",
 ]

@@ -73,10 +73,8 @@ def decode_stack(data: bytes, stains: Sequence[str]) -> npt.NDArray[np.generic]:
     """
     if not data.startswith(_TIFF_MAGICS):
         return _require_stains(decode_image(data)[np.newaxis], stains)
-    # A stack may be as large as its channels would be in files of their own.
-    limits = StackLimits(max_decoded_bytes=StackLimits.max_decoded_bytes * len(stains))
     try:
-        stack = read_stack(data, limits)
+        stack = read_stack(data, _limits(stains))
         _require_stains(stack.array, stains)
         order = find_order(stack, stains).stains
     except AmbiguousChannelsError as error:
@@ -87,6 +85,27 @@ def decode_stack(data: bytes, stains: Sequence[str]) -> npt.NDArray[np.generic]:
     except StackError as error:
         raise ImageError(f"is an unusable TIFF: {error}") from error
     return stack.array if order == tuple(stains) else stack.array[[order.index(stain) for stain in stains]]
+
+
+def unmatched_names(data: bytes, stains: Sequence[str]) -> tuple[str, ...]:
+    """Read what a stack's file calls its channels where the names are not all stains, so that the listed order holds.
+
+    Args:
+        data: Content that `decode_stack` takes.
+        stains: The stains of its channels.
+
+    Returns:
+        A name of each channel, empty where it has none; none at all where the file names none, or tells the order.
+    """
+    if not data.startswith(_TIFF_MAGICS):
+        return ()
+    unmatched = find_order(read_stack(data, _limits(stains)), stains).unmatched
+    return unmatched[0][0] if unmatched else ()
+
+
+def _limits(stains: Sequence[str]) -> StackLimits:
+    """A stack may be as large as its channels would be in files of their own."""
+    return StackLimits(max_decoded_bytes=StackLimits.max_decoded_bytes * len(stains))
 
 
 def _require_stains(stack: npt.NDArray[np.generic], stains: Sequence[str]) -> npt.NDArray[np.generic]:

@@ -8,7 +8,7 @@ RECORDED_WELL = "recorded_well"
 _NUM_ROWS, _NUM_COLUMNS = 48, 72  # A to AV: a plate of 3456 wells
 _NUM_ROWS_384, _NUM_COLUMNS_384 = 16, 24
 _LETTERS_FIRST = re.compile(r"([A-Za-z]{1,2})[-_ :/]?0*([0-9]{1,2})")
-_DIGITS_FIRST = re.compile(r"0*([0-9]{1,2})([A-Za-z]{1,2})")
+_DIGITS_FIRST = re.compile(r"0*([0-9]{1,2})[-_ :/]?([A-Za-z]{1,2})")
 _QUADRANT = re.compile(r"(.+)\.([ab][12])", re.IGNORECASE)
 
 
@@ -16,7 +16,7 @@ def canonical_well(text: str) -> str | None:
     """Read the name of a well.
 
     Args:
-        text: A well as written: `A1`, `a01`, `01A`, `A-1`; a quadrant of CellVoyager's 1536 wells is `A01.a1`.
+        text: A well as written: `A1`, `a01`, `01A`, `A-1`, `1-A`; a quadrant of CellVoyager's 1536 wells is `A01.a1`.
 
     Returns:
         Upper row letters and at least two digits, `A01` to `AV72`, with a lower-case quadrant where there is

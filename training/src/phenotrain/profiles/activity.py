@@ -42,6 +42,7 @@ ACTIVITY_COLUMNS: Final = (
         "random_order_q_value",
     ),
 )
+_SCORES: Final = ("mean_average_precision", "normalised_map", "random_order_p_value")
 
 
 def phenotypic_activity(
@@ -82,7 +83,9 @@ def phenotypic_activity(
     """
     table = wells.wells
     plates = table["plate_name"].to_numpy(dtype=str)
-    is_corrected = np.isfinite(corrected).all(axis=1) & (correction is not None)
+    is_corrected = np.zeros(len(wells), dtype=bool)
+    if correction is not None:
+        is_corrected = np.asarray(np.isfinite(corrected).all(axis=1))
     takes_part = is_corrected & np.isin(plates, plates[wells.is_control & is_corrected])
     of_group = table[table["treatment"].isin(list(treatments)) & ~table["is_control"]]
     found = (
@@ -100,8 +103,8 @@ def phenotypic_activity(
         for rows, design in zip(members, designs, strict=True)
     ]
     scores = _scores(wells, corrected, found["compared_on"], members, is_corrected, seed)
-    for column in ("mean_average_precision", "normalised_map", "random_order_p_value"):
-        found[column] = [scores.get(column, {}).get(f"group {n}", np.nan) for n in found.index]
+    for column in _SCORES:
+        found[column] = scores[column].reindex([f"group {n}" for n in found.index]).to_numpy(dtype=float)
     drawable: set[Design] = set()
     if correction is not None:
         drawable = {design for design in set(designs) if design and can_draw(wells, design, correction.batch)}
@@ -109,7 +112,7 @@ def phenotypic_activity(
     counts = {design: min(num_draws, number) for design, number in different.items()}
     found["smallest_p"] = [1 / (1 + counts[design]) if design in drawable else np.nan for design in designs]
     found["why_no_p"] = [
-        _why_no_p(len(rows), different.get(design, 0), is_anything=is_corrected.any())
+        _why_no_p(len(rows), different.get(design, 0), is_anything=bool(is_corrected.any()))
         for rows, design in zip(members, designs, strict=True)
     ]
     told = [design for design, why in zip(designs, found["why_no_p"], strict=True) if not why]
@@ -169,8 +172,8 @@ def _scores(
     members: list[np.ndarray],
     is_corrected: np.ndarray,
     seed: int,
-) -> dict[str, dict[str, float]]:
-    """Results of copairs by column, then by group."""
+) -> pd.DataFrame:
+    """What copairs finds, a row a group."""
     found: list[pd.DataFrame] = []
     for where, positives_differ_by in ((OTHER_PLATES, ["plate"]), (SAME_PLATE, [])):
         group_of = np.full(len(wells), "", dtype=object)
@@ -179,7 +182,7 @@ def _scores(
         if (group_of != "").any():
             chosen = np.flatnonzero((wells.is_control & is_corrected) | (group_of != ""))
             found.append(_copairs(wells, corrected, group_of, chosen, positives_differ_by, seed))
-    return pd.concat(found).to_dict() if found else {}
+    return pd.concat(found) if found else pd.DataFrame(columns=list(_SCORES), dtype=float)
 
 
 def _copairs(

@@ -10,6 +10,7 @@ from phenoserve.bundle import BundleError, read_bundle
 from phenoserve.engine import Device, Engine, EngineError
 from phenotrain.bundle_screen import ReadStack, ScreenMismatchError, open_screen, require_fit
 from phenotrain.cache import CacheError, FieldCache
+from phenotrain.cache.prepare import SIMULATED
 from phenotrain.datasets import Description, DescriptionError, load_description
 from phenotrain.datasets.spelling import not_among
 from phenotrain.files import written
@@ -140,13 +141,18 @@ def _profile(console: Console, request: ProfileRequest) -> tuple[ProfileFindings
             write_csv(similarity, findings.similarity.pairs())
         numbers = {**findings.to_json(), "bundle": bundle.digest, "roles": fitted_on}
         write_json(request.out / "findings.json", numbers)
-        dataset = bundle.manifest.provenance.dataset
+        simulated = (request.data / SIMULATED).is_file()
+        if bundle.manifest.provenance.dataset.simulated and not simulated:
+            origin.append(
+                "The bundle learned from simulated images, so its embeddings say nothing of real cells."
+            )
         page = profiles_page(
             findings,
             title=f"Profiles by {bundle.manifest.name} {bundle.manifest.version}",
             subtitle=f"{description.title or description.name} · licence of the data: {description.licence}",
             notes=origin,
-            simulated=dataset.simulated,
+            simulated=simulated,
+            unit_of=description.table.unit_of,
         )
         written(request.out / "report.html", lambda path: path.write_text(page, "utf-8"))
     return findings, origin

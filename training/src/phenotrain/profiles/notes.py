@@ -50,9 +50,9 @@ def notes_on_correction(
         return notes
     if correction.num_components < _FEW_COMPONENTS:
         notes.append(
-            f"{wells_text(correction.num_training_controls)} of {control} carry "
-            f"{dimensions_text(correction.num_components)} (one for {CONTROLS_PER_COMPONENT} wells; `--components` "
-            "sets another number): corrected profiles are coarse, and unlike treatments can look alike."
+            f"Corrected profiles rest on {wells_text(correction.num_training_controls)} of {control} and have "
+            f"{dimensions_text(correction.num_components)}, one for every {CONTROLS_PER_COMPONENT} wells "
+            "(`--components` sets another number): unlike treatments can look alike."
         )
     return notes
 
@@ -146,7 +146,7 @@ def _on_poor_batches(
             f"{text} No well there shares its {batch} with a control, so what is a treatment's and what is its "
             f"{batch}'s cannot be told apart."
         )
-    return text
+    return f"{text} No option corrects by fewer; put more controls on a {batch} next time."
 
 
 def _counted(names: Sequence[str], count_of: dict[str, int]) -> str:

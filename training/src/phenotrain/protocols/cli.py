@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from phenotrain.protocols.options import Controls
+from phenotrain.protocols.options import ChosenEncoder, Controls
 from phenotrain.splits import Protocol
 from phenotrain.tensorflow_start import start_tensorflow
 from phenotrain.terminal import AsJson, data_folder, messages
@@ -86,6 +86,7 @@ def evaluate(
             help="DenseNet121 to start from: imagenet, none, or a file.", show_default="the recipe's"
         ),
     ] = None,
+    encoder: ChosenEncoder = None,
     skip_incomplete: Annotated[
         bool, typer.Option("--skip-incomplete", help="Leave out sites with an unusable file, and list them.")
     ] = False,
@@ -119,6 +120,7 @@ def evaluate(
             cache=cache,
             treatments=tuple(treatment or ()),
             weights=weights,
+            encoder=encoder,
             skip_incomplete=skip_incomplete,
             num_workers=workers,
             held_out=held_out,

@@ -14,7 +14,7 @@ from phenotrain.labelled import check_steps
 from phenotrain.plates import read_sites
 from phenotrain.protocols.choose import Asked, folds_of, honest_protocol
 from phenotrain.protocols.evaluation import EvaluateRequest, run_evaluation
-from phenotrain.recipe import load_recipe
+from phenotrain.recipe import ExportedEncoder, load_recipe
 from phenotrain.splits import Split, notes_of
 from phenotrain.task import Task
 from phenotrain.terminal import fail, show_result
@@ -32,6 +32,7 @@ def evaluate_command(
     cache: Path | None,
     treatments: tuple[str, ...],
     weights: str | None,
+    encoder: ExportedEncoder | None,
     skip_incomplete: bool,
     num_workers: int | None,
     held_out: Path | None,
@@ -50,6 +51,7 @@ def evaluate_command(
         cache: Folder of the cache; inside `work` when not given.
         treatments: Treatments to learn; the description's when empty.
         weights: Replaces the recipe's initial weights when given.
+        encoder: Replaces the recipe's choice of the exported encoder when given.
         skip_incomplete: Leave out unusable sites.
         num_workers: Processes that decode images.
         held_out: CSV file for the test sites of every fold.
@@ -59,9 +61,7 @@ def evaluate_command(
         The command's exit code: 0, or 1 after an error that the user can mend.
     """
     try:
-        chosen = load_recipe(recipe)
-        if weights is not None:
-            chosen = chosen.changed(encoder={**chosen.encoder.model_dump(), "weights": weights})
+        chosen = load_recipe(recipe).with_encoder(weights=weights, export=encoder)
         description = load_description(dataset)
         request = EvaluateRequest(
             description=description,

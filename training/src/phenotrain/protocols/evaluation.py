@@ -11,7 +11,7 @@ from rich.console import Console
 
 from phenotrain.cache import FieldCache, build_cache
 from phenotrain.datasets import Description
-from phenotrain.evaluate import Predictions, dose_probability, evaluate
+from phenotrain.evaluate import Predictions, dose_probability, evaluate, treated_log_odds
 from phenotrain.evaluate.predictions import CLASSIFIER, FOREST
 from phenotrain.learn import learn
 from phenotrain.protocols.choose import Asked, folds_of, honest_protocol, sites_text
@@ -175,7 +175,7 @@ def _report(
         roles, predictions, metrics = fold.split.roles, fold.predictions, fold.metrics
         description = fold.split.description
     provenance = provenance_of(cache, recipe, dict(description))
-    treated = 1.0 - predictions.classifier.probabilities[:, task.treatments.index(task.control)]
+    log_odds = treated_log_odds(predictions.classifier.probabilities, task.treatments.index(task.control))
     context = ReportContext(
         name=f"Evaluation of {request.description.name}, recipe {recipe.name}",
         headline=metrics.headline,
@@ -190,8 +190,9 @@ def _report(
         overlays=[],
         packages=package_versions(),
         dose_probability=dose_probability(
-            cache.sites, np.flatnonzero(roles == "test"), task.control, treated
+            cache.sites, np.flatnonzero(roles == "test"), task.control, log_odds
         ),
+        unit_of=request.description.table.unit_of,
         sections=(
             [folds_section([(fold.name, fold.split.description, fold.metrics) for fold in folds])]
             if several

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from phenotrain.recipe import ExportedEncoder
 from phenotrain.splits import Protocol, WithoutControls
 
 AskedProtocol = Annotated[
@@ -13,4 +14,13 @@ AskedProtocol = Annotated[
 Controls = Annotated[
     WithoutControls,
     typer.Option("--without-controls", help="What to do with plates of treated wells without a control."),
+]
+ChosenEncoder = Annotated[
+    ExportedEncoder | None,
+    typer.Option(
+        "--encoder",
+        help="Encoder of the bundle: as SimCLR trained it, as it was before, or the better of both on labelled sites "
+        "that are not tested on.",
+        show_default="the recipe's, trained",
+    ),
 ]

@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from phenotrain.batches import BatchError
 from phenotrain.datasets import DescriptionError, load_description
 from phenotrain.errors import PhenotrainError
+from phenotrain.evaluate.confounding import confounding, confounding_text
 from phenotrain.labelled import check_steps
 from phenotrain.plates import PlateError, read_sites
 from phenotrain.protocols.choose import Asked, folds_of, honest_protocol
 from phenotrain.protocols.split_json import splits_json
 from phenotrain.protocols.split_tables import folds_table, print_nesting, protocols_table, split_tables
-from phenotrain.recipe import load_recipe
+from phenotrain.recipe import Recipe, load_recipe
 from phenotrain.splits import PROTOCOLS, Protocol, Split, WithoutControls, notes_of
 from phenotrain.task import Task
 from phenotrain.terminal import fail, show_result, wants_json
@@ -68,10 +70,11 @@ def splits_command(
                 found[name] = error
     except (DescriptionError, OSError, PlateError, ValueError) as error:
         return fail(errors, error)
-    if wants_json(as_json):
-        show_result(splits_json(sites, found, taken), as_json=True)
-        return 0
     made = {name: folds for name, folds in found.items() if not isinstance(folds, PhenotrainError)}
+    misfit = _misfit(sites, made[taken], chosen)
+    if wants_json(as_json):
+        show_result(splits_json(sites, found, taken, misfit), as_json=True)
+        return 0
     first = made[taken][0][1].description
     counts = (("site", len(sites)), ("well", sites["well_id"].nunique()))
     places = (
@@ -83,13 +86,13 @@ def splits_command(
     for note in notes_of({key: first.get(key, []) for key in ("left_out_plates", "controls_only_plates")}):
         out.print(note, markup=False, highlight=False)
     print_nesting(out, first["dose_nesting"])
+    one, split = made[taken][0]
+    if sentence := confounding_text(confounding(sites, split.roles, one.treatments, one.control)):
+        out.print(sentence, markup=False, highlight=False)
     if not protocol:
         out.print(protocols_table(found, taken))
-    try:
-        for one, split in made[taken]:
-            check_steps(sites, split.roles, one, chosen)
-    except BatchError as error:
-        out.print(f"The recipe {chosen.name} does not fit: {error}\n", markup=False, highlight=False)
+    if misfit is not None:
+        out.print(f"The recipe {chosen.name} does not fit: {misfit}\n", markup=False, highlight=False)
     for name, folds in sorted(made.items(), key=lambda item: item[0] != taken):
         if name != "reference" and len(folds) > _MAX_FOLDS_SHOWN:
             out.print(folds_table(name, [split.description for _, split in folds], task.control))
@@ -99,3 +102,13 @@ def splits_command(
             which = f", {one.treated[0]}" if name == "reference" else which
             out.print(split_tables(f"{name}{which}", split.description, one.control), highlight=False)
     return 0
+
+
+def _misfit(sites: pd.DataFrame, folds: list[tuple[Task, Split]], recipe: Recipe) -> str | None:
+    """Why the plates cannot fill the recipe's steps, which a split does not depend on."""
+    try:
+        for task, split in folds:
+            check_steps(sites, split.roles, task, recipe)
+    except BatchError as error:
+        return str(error)
+    return None

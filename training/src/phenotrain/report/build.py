@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from phenotrain.evaluate import Difference, Estimate, MetricName, doses_text, p_text
+from phenotrain.evaluate.confounding import confounding_text
 from phenotrain.evaluate.dose_response import left_out_text
 from phenotrain.evaluate.draws import NUM_PERMUTATIONS, NUM_PERMUTATIONS_FOR_CHANCE
 from phenotrain.evaluate.estimates import FEW_WELLS, MIN_WELLS
@@ -48,7 +49,7 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
     html = render(
         "report.html.j2",
         **_shared(context),
-        auroc=score_figures.auroc_per_dose(test),
+        auroc=score_figures.auroc_per_dose(test, context.unit_of),
         colours={"classifier": CLASSIFIER_COLOUR, "control": CONTROL_COLOUR},
         confusion=[
             (
@@ -63,11 +64,11 @@ def build_report(context: ReportContext) -> dict[str, bytes]:
         dose_left_out=left_out_text(bare_plates),
         dose_rows=_records(table),
         dose_text=figures.dose_text,
-        doses=figures.probability_per_dose(table),
+        doses=figures.response_per_dose(table, context.unit_of),
         drawn_models=score_figures.drawn_models(test),
         model_figure=score_figures.models_compared(test),
         more_panels=_more_panels,
-        num_dose_panels=len(table[["treatment", "series"]].drop_duplicates()),
+        num_dose_panels=int((table.groupby(["treatment", "series"]).size() > 1).sum()),
         min_wells=MIN_WELLS,
         num_permutations=NUM_PERMUTATIONS,
         num_permutations_of_rank=NUM_PERMUTATIONS_FOR_CHANCE,
@@ -143,8 +144,7 @@ def _limits(context: ReportContext) -> list[str]:
     if context.metrics.confounded:
         limits.insert(
             0,
-            f"Classes are confounded with where their wells lie: {'; '.join(context.metrics.confounded)}. What a "
-            "plate, an edge or a column does to cells may pass for an effect of the treatment.",
+            confounding_text(context.metrics.confounded),
         )
     smallest = context.metrics.test.classified(CLASSIFIER, "well").smallest_class
     if smallest < FEW_WELLS:

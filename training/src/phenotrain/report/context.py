@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from phenotrain.doses import UnitOf, as_recorded
 from phenotrain.evaluate import DoseTable, Metrics
 from phenotrain.report.section import Section
 
@@ -42,7 +43,9 @@ class ReportContext:
         overlays: Pictures of the gallery, in order.
         packages: Versions of the packages that made the bundle.
         dose_probability: What `phenotrain.evaluate.dose_probability` found.
+        unit_of: Gives the unit of a treatment's and series' doses.
         sections: Further parts, in order; each brings its own heading, figures and numbers.
+        encoder: Which encoder the bundle holds, in a sentence; empty where there is no bundle.
     """
 
     name: str
@@ -58,4 +61,6 @@ class ReportContext:
     overlays: Sequence[Overlay]
     packages: Mapping[str, str]
     dose_probability: DoseTable
+    unit_of: UnitOf = as_recorded
     sections: Sequence[Section] = ()
+    encoder: str = ""

@@ -6,36 +6,48 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
+from phenotrain.doses import UnitOf, as_recorded
 from phenotrain.evaluate.dose_fit import MIN_DOSES, MIN_PLATES, DoseFit
 from phenotrain.evaluate.dose_response import left_out_text
 from phenotrain.evaluate.estimates import SIGNIFICANCE
 from phenotrain.grouping import natural_order
+from phenotrain.report.figures import log_dose_axis, probability_axis
 from phenotrain.report.section import Section, render
 from phenotrain.report.svg import CLASSIFIER_COLOUR, CONTROL_COLOUR, inline_svg, page_style
 
 MAX_FITS: Final = 24
 
 
-def dose_fit_section(fits: Sequence[DoseFit]) -> Section:
+def dose_fit_section(fits: Sequence[DoseFit], unit_of: UnitOf = as_recorded) -> Section:
     """Draws and tabulates fitted curves; the first of a treatment's drawn, all of them in the table."""
+    units = [unit_of(fit.treatment, fit.series) for fit in fits]
     drawable = [fit for fit in fits if len(set(fit.doses)) >= MIN_DOSES]
     html = render(
         "dose_fit.html.j2",
-        fits=fits,
+        ec50_text=_ec50_text,
+        fits=list(zip(fits, units, strict=True)),
         left_out=left_out_text(natural_order(plate for fit in fits for plate in fit.left_out)),
         min_plates=MIN_PLATES,
         num_drawable=len(drawable),
         num_nested=sum(fit.is_nested for fit in fits),
         num_shown=min(len(drawable), MAX_FITS),
-        panels=[_panel(fit, number) for number, fit in enumerate(drawable[:MAX_FITS])],
+        panels=[
+            _panel(fit, unit_of(fit.treatment, fit.series), number)
+            for number, fit in enumerate(drawable[:MAX_FITS])
+        ],
         significance=SIGNIFICANCE,
     )
-    return Section("dose_fit", "Fitted dose-response curves", html, {"fits": [fit.to_json() for fit in fits]})
+    numbers = [{**fit.to_json(), "unit": unit} for fit, unit in zip(fits, units, strict=True)]
+    return Section("dose_fit", "Fitted dose-response curves", html, {"fits": numbers})
 
 
-def _panel(fit: DoseFit, number: int) -> str:
+def _ec50_text(ec50: float, unit: str) -> str:
+    return f"{ec50:.3g} {unit}".rstrip()
+
+
+def _panel(fit: DoseFit, unit: str, number: int) -> str:
     with page_style():
-        figure = Figure(figsize=(3.1, 2.5), layout="constrained")
+        figure = Figure(figsize=(3.3, 2.6), layout="constrained")
         axes = figure.subplots()
         doses, responses = np.array(fit.doses), np.array(fit.responses)
         if fit.controls:
@@ -50,11 +62,14 @@ def _panel(fit: DoseFit, number: int) -> str:
                 axes.axvline(fit.curve.ec50, color="#d55e00", linewidth=1)
             if fit.interval is not None:
                 axes.axvspan(fit.interval.low, fit.interval.high, color="#d55e00", alpha=0.2, linewidth=0)
-        axes.set_xscale("log")
-        axes.set_xlim(doses.min() / 1.6, doses.max() * 1.6)
-        axes.set_title(" · ".join(part for part in (fit.series or fit.treatment,) if part), loc="left")
-        axes.set_xlabel("dose, as recorded")
+        log_dose_axis(axes, doses, unit)
+        title = fit.series or fit.treatment
+        if fit.curve is not None and fit.is_within_doses:
+            title += f" · EC50 {_ec50_text(fit.curve.ec50, unit)}"
+        axes.set_title(title, loc="left")
         axes.set_ylabel(fit.response)
+        if fit.is_log_odds:
+            probability_axis(axes)
         return inline_svg(
             figure, f"dose-fit-{number}", f"{fit.response} of {fit.treatment} {fit.series} over the doses."
         )

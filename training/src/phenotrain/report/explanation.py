@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from phenotrain.evaluate.estimates import MIN_WELLS
-from phenotrain.explain.estimates import Estimate
+from phenotrain.explain.estimates import MIN_JUDGED_WELLS, Estimate
 from phenotrain.explain.findings import ExplanationFindings
 from phenotrain.explain.localisation import Localisation
 from phenotrain.explain.perturbation import Perturbation
@@ -80,8 +79,8 @@ def _randomisation(found: Randomisation | None) -> str:
     last = known[1] if len(known) > 1 else known[0]
     size = found.stages[0].correlation
     verdict = (
-        f"No verdict from {size.size}"
-        if size.num_wells < MIN_WELLS
+        size.no_verdict
+        if found.passes is None
         else "Passes: the maps change when what was learned is destroyed"
         if found.passes
         else "Fails: the maps stay alike when what was learned is destroyed, so they do not show it"
@@ -100,8 +99,8 @@ def _perturbation(found: Perturbation | None) -> str:
     passing = [name for name, curve in parts.items() if curve.passes]
     gains = ", ".join(f"{name} gain {estimate_text(curve.gain)}" for name, curve in parts.items())
     size = found.deletion.gain
-    if size.interval is None:
-        verdict = "No verdict: the sites lie in too few wells"
+    if not size.is_judged:
+        verdict = size.no_verdict
     elif len(passing) == len(parts):
         verdict = "Passes: the answer follows the cells in the map's order more than in random order"
     elif passing:
@@ -141,9 +140,9 @@ def _foreground(findings: ExplanationFindings) -> str:
         return (
             "The share on cells could not be measured: the maps are zero everywhere, or no cell stands out."
         )
-    if found.ratio.interval is None:
+    if not found.ratio.is_judged:
         return (
-            f"No verdict from {found.ratio.size}: the maps have {_percent(found.mass)} of their mass on the "
+            f"{found.ratio.no_verdict}. The maps have {_percent(found.mass)} of their mass on the "
             f"{_percent(found.area)} of the area that are cells."
         )
     side = (
@@ -164,13 +163,15 @@ def _stains(found: StainFindings | None) -> str:
         return "Stains were not attributed: their subsets are too many."
     agreement = found.agreement
     if agreement is None:
-        judged = [effect for effect in found.effects if effect.attribution.interval is not None]
+        judged = [effect for effect in found.effects if effect.attribution.is_judged]
         num_unjudged = len(found.effects) - len(judged)
         num = sum(effect.is_significant for effect in judged)
         sentence = f"{num} of {len(judged)} pairs of treatment and stain have an attribution that is not zero"
         if not judged:
             sentence = "Whether an attribution is not zero is not known"
-        too_few = f"; {num_unjudged} pairs rest on fewer than {MIN_WELLS} wells" if num_unjudged else ""
+        too_few = (
+            f"; {num_unjudged} pairs rest on fewer than {MIN_JUDGED_WELLS} wells" if num_unjudged else ""
+        )
         return f"{sentence}{too_few}."
     ours, theirs = agreement.tied_interval, agreement.raw_interval
     return (
@@ -183,8 +184,8 @@ def _stains(found: StainFindings | None) -> str:
 
 
 def _against(estimate: Estimate, level: float) -> str:
-    if estimate.interval is None:
-        return f"No verdict from {estimate.size}"
+    if not estimate.is_judged:
+        return estimate.no_verdict
     if estimate.is_above(level):
         return "Better than a map that knows nothing"
     if estimate.is_below(level):

@@ -11,11 +11,12 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from phenotrain.doses import UnitOf, as_recorded
 from phenotrain.grouping import natural_order
 from phenotrain.profiles.activity import SIGNIFICANCE
 from phenotrain.profiles.findings import ProfileFindings
 from phenotrain.profiles.similarity import Similarity
-from phenotrain.report.figures import dose_text
+from phenotrain.report.figures import MAX_ROWS, dose_label, dose_text, rows_panel, treatment_text
 from phenotrain.report.svg import (
     CLASSIFIER_COLOUR,
     CONTROL_COLOUR,
@@ -34,18 +35,18 @@ _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f
 _SPACE_COLOURS: Final = {"raw": FOREST_COLOUR, "corrected": CLASSIFIER_COLOUR}
 
 
-def activity_panels(activity: pd.DataFrame) -> list[str]:
-    """Draw, one panel a treatment, the normalised mAP at every dose; filled where it is significant."""
+def activity_panels(activity: pd.DataFrame, unit_of: UnitOf = as_recorded) -> list[str]:
+    """Draw the normalised mAP at every dose with a p, a panel a treatment, single doses together; filled: q < 0.05."""
     panels: list[str] = []
-    known = activity[activity["normalised_map"].notna()]
+    known = activity[activity["p_value"].notna()]
     groups = [(key, rows) for key, rows in known.groupby(["treatment", "series"], sort=False)]
     groups.sort(key=lambda group: -float(group[1]["normalised_map"].max()))
-    for number, (key, rows) in enumerate(groups[:MAX_PANELS]):
+    for number, (key, rows) in enumerate([group for group in groups if len(group[1]) > 1][:MAX_PANELS]):
         ordered = rows.sort_values("treatment_conc", kind="stable")
         positions = np.arange(len(ordered))
         values = ordered["normalised_map"].to_numpy(dtype=float)
         filled = ordered["is_active"].to_numpy(dtype=bool)
-        title = " · ".join(str(part) for part in key if part)
+        title = treatment_text(*map(str, key))
         with page_style():
             figure = Figure(figsize=(3.1, 2.3), layout="constrained")
             axes = figure.subplots()
@@ -60,13 +61,30 @@ def activity_panels(activity: pd.DataFrame) -> list[str]:
             doses = [dose_text(dose) for dose in ordered["treatment_conc"]]
             axes.set_xticks(positions, doses, rotation=35, ha="right")
             axes.set_xlim(-0.4, max(len(doses) - 0.6, 0.4))
-            axes.set_xlabel("dose, as recorded")
+            axes.set_xlabel(dose_label(unit_of(*map(str, key))))
             axes.set_ylabel("normalised mAP")
             active = (
                 ", ".join(dose for dose, is_active in zip(doses, filled, strict=True) if is_active) or "none"
             )
             text = f"Normalised mAP of {title} by dose; significant at: {active}."
             panels.append(inline_svg(figure, f"activity-{number}", text))
+    single = pd.concat([rows for _, rows in groups if len(rows) == 1] or [known.iloc[:0]]).head(MAX_ROWS)
+    if len(single):
+        with page_style():
+            figure, axes = rows_panel(single, unit_of)
+            values = single["normalised_map"].to_numpy(dtype=float)
+            is_active = single["is_active"].to_numpy(dtype=bool)
+            axes.axvline(0, color=CONTROL_COLOUR, linewidth=0.8, linestyle="--")
+            colours = np.where(is_active, CLASSIFIER_COLOUR, "none")
+            axes.scatter(
+                values, range(len(single)), s=28, facecolor=colours, edgecolor=CLASSIFIER_COLOUR, zorder=3
+            )
+            axes.set_xlim(min(-0.2, values.min() - 0.05), 1.05)
+            axes.set_xlabel("normalised mAP")
+            text = (
+                f"Normalised mAP of {len(single)} treatments of one dose, {int(is_active.sum())} significant."
+            )
+            panels.append(inline_svg(figure, "activity-single", text))
     return panels
 
 
@@ -136,7 +154,7 @@ def similarity_matrix(similarity: Similarity, shown: Sequence[str]) -> str:
 
 
 def layout_figures(findings: ProfileFindings) -> list[dict[str, Any]]:
-    """Draw the UMAP before and after correction, before alone where nothing is corrected, in four colourings.
+    """Draw the UMAP before and after correction, before alone where nothing is corrected, in up to four colourings.
 
     Returns:
         `svg` and `title` of each.
@@ -146,12 +164,20 @@ def layout_figures(findings: ProfileFindings) -> list[dict[str, Any]]:
     titles = {"raw": "before correction", "corrected": "after correction"}
     spaces = [space for space in titles if f"{space}_x" in findings.layout]
     drawn: list[dict[str, Any]] = []
-    for name in ("treatment", "dose", "plate", "experiment"):
+    has_several = {
+        "treatment": True,
+        "dose": wells["treatment_conc"].notna().any(),
+        "plate": len(set(wells["plate_name"])) > 1,
+        "experiment": len(set(wells["experiment"])) > 1,
+    }
+    for name in [name for name, is_shown in has_several.items() if is_shown]:
         colours, legend = _coloured(findings, wells, name)
         with page_style():
-            figure = Figure(figsize=(2.35 * len(spaces), 2.75), layout="constrained", dpi=200)
-            panels = figure.subplots(1, len(spaces), squeeze=False)[0]
-            for axes, space in zip(panels, spaces, strict=True):
+            figure = Figure(figsize=(4.7, 2.75), layout="constrained", dpi=200)
+            for axes, space in zip(figure.subplots(1, 2), titles, strict=True):
+                if space not in spaces:
+                    axes.set_axis_off()
+                    continue
                 _scatter(axes, findings.layout, space, colours, is_control)
                 axes.set_title(titles[space], loc="left")
             if legend:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from phenotrain.doses import UnitOf, as_recorded
 from phenotrain.grouping import natural_order
 from phenotrain.profiles.findings import ProfileFindings
 from phenotrain.report import profile_figures as figures
@@ -16,11 +17,12 @@ MAX_ROWS: Final = 40
 NUM_NEAREST: Final = 3
 
 
-def profiles_section(findings: ProfileFindings) -> Section:
+def profiles_section(findings: ProfileFindings, unit_of: UnitOf = as_recorded) -> Section:
     """Render the findings.
 
     Args:
         findings: What `phenotrain.profiles.findings.find_profiles` found.
+        unit_of: Gives the unit of a treatment's and series' doses.
 
     Returns:
         The section `profiles`, its numbers those of `findings.to_json()`.
@@ -30,10 +32,10 @@ def profiles_section(findings: ProfileFindings) -> Section:
     in_matrix = (
         [] if similarity is None else [name for name in similarity.names if _treatment_of(name) in set(shown)]
     )
-    doses = findings.activity.drop_duplicates(["treatment", "series"])
+    judged = findings.activity[findings.activity["p_value"].notna()]
     html = render(
         "profiles.html.j2",
-        activity=figures.activity_panels(findings.activity),
+        activity=figures.activity_panels(findings.activity, unit_of),
         activity_rows=_records(findings.activity[findings.activity["treatment"].isin(shown)]),
         batch_effect=figures.batch_effect_figure(findings.batch_effect)
         if len(findings.batch_effect)
@@ -44,7 +46,7 @@ def profiles_section(findings: ProfileFindings) -> Section:
         max_panels=figures.MAX_PANELS,
         nearest=_nearest(findings, shown),
         num_corrected=int(findings.is_corrected.sum()),
-        num_panels=len(doses),
+        num_panels=int((judged.groupby(["treatment", "series"]).size() > 1).sum()),
         num_shown=len(shown),
         number=_number,
         p_value=_p_value,
@@ -53,12 +55,19 @@ def profiles_section(findings: ProfileFindings) -> Section:
         else None,
         reasons=_reasons(findings),
         settings=findings.to_json()["correction"],
+        unit_of=unit_of,
     )
     return Section("profiles", "Profiles: activity, batch effect and similarity", html, findings.to_json())
 
 
 def profiles_page(
-    findings: ProfileFindings, *, title: str, subtitle: str, notes: Sequence[str], simulated: bool
+    findings: ProfileFindings,
+    *,
+    title: str,
+    subtitle: str,
+    notes: Sequence[str],
+    simulated: bool,
+    unit_of: UnitOf = as_recorded,
 ) -> str:
     """Render the section as a self-contained page.
 
@@ -68,8 +77,9 @@ def profiles_page(
         subtitle: Line below it: data and licence.
         notes: Sentences on the data, shown above the section.
         simulated: Whether the images are simulated; the page then says so.
+        unit_of: Gives the unit of a treatment's and series' doses.
     """
-    section = profiles_section(findings)
+    section = profiles_section(findings, unit_of)
     return render(
         "profiles_page.html.j2",
         headline=findings.headline,

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from phenotrain.doses import UnitOf, as_recorded
 from phenotrain.evaluate import Estimate, Interval, MetricName, RoleMetrics
 from phenotrain.evaluate.predictions import CLASSIFIER, FOREST, INTENSITY
 from phenotrain.report.figures import MAX_PANELS, WIDTH_IN, finish_dose_axis, panel
@@ -96,7 +97,7 @@ def scores_per_rank(role: RoleMetrics) -> list[str]:
     return panels
 
 
-def auroc_per_dose(role: RoleMetrics) -> list[str]:
+def auroc_per_dose(role: RoleMetrics, unit_of: UnitOf = as_recorded) -> list[str]:
     """Draw, one panel a treatment, the AUROC against same-plate controls at every dose, with intervals."""
     panels: list[str] = []
     treatments = dict.fromkeys(found.treatment for found in role.by_dose)
@@ -111,7 +112,7 @@ def auroc_per_dose(role: RoleMetrics) -> list[str]:
                 _draw_over_doses(axes, positions, [found.auroc for found in drawn], model)
             axes.axhline(0.5, color=CONTROL_COLOUR, linewidth=0.8, linestyle="--")
             axes.set_ylim(0, 1.05)
-            finish_dose_axis(axes, treatment, doses, "AUROC")
+            finish_dose_axis(axes, treatment, doses, "AUROC", unit_of(treatment, ""))
             description = f"AUROC of {treatment} against same-plate controls, by dose."
             panels.append(inline_svg(figure, f"auroc-{number}", description))
     return panels

@@ -22,7 +22,7 @@ def plates_without_controls(sites: pd.DataFrame, task: Task) -> list[str]:
 
 
 def without_controls_text(sites: pd.DataFrame, task: Task) -> str | None:
-    """Say which treated plates have no control, and which option of the commands that split leaves them out.
+    """Say which treated plates have no control, and what to do about it.
 
     Returns:
         A sentence; None where there are none.
@@ -30,6 +30,12 @@ def without_controls_text(sites: pd.DataFrame, task: Task) -> str | None:
     bare = plates_without_controls(sites, task)
     if not bare:
         return None
+    if not _has_a_shared_plate(sites, task):
+        return (
+            f"No plate carries both the control {task.control} and a treatment ({', '.join(task.treated)}), so "
+            "nothing can tell a treatment from its plate: put control wells on every treated plate, or name another "
+            "control under [task] control of the description."
+        )
     those = "that plate" if len(bare) == 1 else "those plates"
     return (
         f"No {task.control} on {some_plates(bare)} beside treated wells, which cannot be compared with controls of "
@@ -57,16 +63,9 @@ def left_out_plates(sites: pd.DataFrame, task: Task, without_controls: WithoutCo
     Raises:
         ScreenError: If there are some and they are refused, or no plate with treated wells would be left.
     """
-    _, treated, controls = _plates(sites, task)
     bare = plates_without_controls(sites, task)
-    if bare and not len(np.intersect1d(treated, controls)):
-        raise ScreenError(
-            f"No plate carries both the control {task.control} and a treatment ({', '.join(task.treated)}), so "
-            "nothing can tell a treatment from its plate: put control wells on every treated plate, or name another "
-            "control under [task] control of the description."
-        )
     refusal = without_controls_text(sites, task)
-    if refusal is not None and without_controls == "refuse":
+    if refusal is not None and (without_controls == "refuse" or not _has_a_shared_plate(sites, task)):
         raise ScreenError(refusal)
     return bare
 
@@ -77,6 +76,11 @@ def some_plates(plates: list[str]) -> str:
         return plates[0]
     more = ", ..." if len(plates) > _MAX_NAMED else ""
     return f"{len(plates)} plates ({', '.join(plates[:_MAX_NAMED])}{more})"
+
+
+def _has_a_shared_plate(sites: pd.DataFrame, task: Task) -> bool:
+    _, treated, controls = _plates(sites, task)
+    return bool(len(np.intersect1d(treated, controls)))
 
 
 def _plates(sites: pd.DataFrame, task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

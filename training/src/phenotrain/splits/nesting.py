@@ -8,6 +8,7 @@ import pandas as pd
 
 from phenotrain.doses import rounded_doses
 from phenotrain.grouping import natural_order, plate_names, treated_names
+from phenotrain.splits.dealing import UNUSED
 
 
 def dose_nesting(sites: pd.DataFrame, treatments: tuple[str, ...], control: str) -> dict[str, Any]:
@@ -68,7 +69,8 @@ def controls_by_plate(
 
     Returns:
         One entry a plate and role, plates in natural order: `plate, role, num_control_wells,
-        num_treated_wells, is_matched`; the last is False where treated wells have no control to compare with.
+        num_treated_wells, is_matched`; the last is False where treated wells that take part have no control to
+        compare with.
     """
     table = pd.DataFrame({"well": wells, "plate": plates, "label": labels, "role": roles}).drop_duplicates()
     found: list[dict[str, Any]] = []
@@ -84,7 +86,7 @@ def controls_by_plate(
                 "role": role,
                 "num_control_wells": num_controls,
                 "num_treated_wells": num_treated,
-                "is_matched": num_controls > 0 or num_treated == 0,
+                "is_matched": num_controls > 0 or num_treated == 0 or role == UNUSED,
             }
         )
     return found

@@ -14,11 +14,12 @@ from phenoclient.client import AsyncClient
 from phenoclient.console import DEFAULT_URL, ApiKey, Timeout, Url, client_of, errors_as_exit_codes, tell
 from phenoclient.exit_codes import ExitCode
 from phenoclient.plate.layouts import LAYOUTS, Layout, layout_of_pattern
+from phenoclient.plate.learned import LearnedWells
 from phenoclient.plate.pacing import LARGEST_WINDOW
 from phenoclient.plate.plate_map import PlateMap, columns_of, read_plate_map
 from phenoclient.plate.predicting import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
 from phenoclient.plate.progress_bar import ProgressBar
-from phenoclient.plate.report import write_report
+from phenoclient.plate.report import well_table_beside, write_report
 from phenoclient.plate.running import PATIENCE_S, Run
 from phenoclient.retry import NO_RETRIES
 from phenoclient.settings import TIMEOUT_S
@@ -148,7 +149,7 @@ def report(
         page = write_report(
             results, out or results.with_suffix(".html"), treatments=treatment or None, images=images
         )
-    tell(f"report: {page}")
+    tell(f"report: {page}; a table of its wells: {well_table_beside(page, results)}")
 
 
 def _layout(name: str | None, pattern: str | None) -> Layout | None:
@@ -220,6 +221,10 @@ def _tell_of_the_plate(plate: Plate, plate_map: PlateMap | None) -> None:
             f"{len(found.file_failures)} files belong to no site: {next(iter(found.file_failures.values())).reason}"
         )
     for remark in plate_map.remarks(found.sites) if plate_map is not None else ():
+        tell(remark)
+    learned = LearnedWells.of(plate.bundle.manifest)
+    named = found.sites if plate_map is None else map(plate_map.named, found.sites)
+    for remark in learned.remarks(named) if learned is not None else ():
         tell(remark)
 
 

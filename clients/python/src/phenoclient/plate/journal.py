@@ -15,7 +15,7 @@ from phenoclient.errors import PlateError
 from phenoclient.plate.files import LOCAL_DISK, sync, sync_folder
 from phenoclient.plate.rows import column_type
 
-FORMAT = "phenoclient plate journal 2"
+FORMAT = "phenoclient plate journal 3"
 Identity: TypeAlias = tuple[str, ...]
 Signature: TypeAlias = tuple[tuple[int, int], ...]
 _IDENTITY_PARTS = 4
@@ -175,7 +175,7 @@ class Journal:
 
 def _is_torn_header(line: bytes) -> bool:
     """Whether a first line is what a kill or a power cut leaves of a journal's: nothing, a part, or zeros behind it."""
-    start = json.dumps({"format": FORMAT}, separators=(",", ":")).encode()[: -len('2"}')]
+    start = json.dumps({"format": FORMAT}, separators=(",", ":")).encode()[: -len('3"}')]
     part = line.rstrip(b"\0")
     return not line.endswith(b"\n") and (part.startswith(start) or start.startswith(part))
 

@@ -1,7 +1,8 @@
 """Which wells the served bundle has learned from, as far as names of experiments, plates and wells tell."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -57,6 +58,19 @@ class LearnedWells:
             for (experiment, plate), known in self.wells.items()
         )
         return "perhaps" if is_perhaps else "no"
+
+    def remarks(self, sites: Iterable[Site]) -> list[str]:
+        """What is to be said of the wells of these sites, a sentence each."""
+        wells = {(site.experiment, site.plate, site.well): self.state(site) for site in sites}
+        states = Counter(wells.values())
+        said = list[str]()
+        if states["yes"]:
+            of_all = f"{states['yes']} of the {len(wells)} wells"
+            said.append(f"the bundle learned from {of_all}; what it says of them is no test of it")
+        if states["perhaps"]:
+            of_all = f"{states['perhaps']} of the {len(wells)} wells"
+            said.append(f"the bundle may have learned from {of_all}, by the names of plates and wells")
+        return said
 
 
 def _wells(run: str) -> Iterator[str]:

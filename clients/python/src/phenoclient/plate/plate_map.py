@@ -1,7 +1,8 @@
 """A table of what was put into which well."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -27,6 +28,11 @@ _NAMES = {
 """For each of our words, what a plate map may call it"""
 
 _POSITION = ("experiment", "plate", "well", "row", "col", "site", "site_id")
+_RECORDED = "recorded_"
+_WITH_UNIT = re.compile(
+    r"(?P<name>.*?)[\s_]*[\s_(\[](?P<unit>[munpµμ]?M|[munpµμ]?g/mL|%)[)\]]?", re.IGNORECASE
+)
+"""A column of doses that has their unit in its name, such as `dose_uM` and `concentration (ng/mL)`"""
 _NUM_TOLD = 5
 _Place: TypeAlias = tuple[str | None, str | None, str]
 _Row: TypeAlias = Mapping[str, str]
@@ -43,6 +49,7 @@ class PlateMap:
         control: What untreated wells are called.
         left_out: Columns of the file that are of sites, not of wells, and are not joined.
         has_treatments: Whether a column tells treatments.
+        experiments: By well, the one experiment that the file tells of it, where `wells` do without.
     """
 
     path: Path
@@ -51,6 +58,7 @@ class PlateMap:
     control: str
     left_out: tuple[str, ...] = ()
     has_treatments: bool = True
+    experiments: Mapping[_Place, str] = field(default_factory=dict[_Place, str])
 
     def row(self, site: Site) -> dict[str, Any]:
         """The site's `Metadata_` columns; blank (None) where the map does not hold its well."""
@@ -105,9 +113,20 @@ class PlateMap:
             said.append(
                 f"no well of the plate map holds the control {self.control!r}; --control says what the map calls it"
             )
+        recorded = [
+            name.removeprefix(METADATA) for name in self.columns if name.startswith(f"{METADATA}{_RECORDED}")
+        ]
+        if recorded:
+            said.append(
+                f"joined under another name, as the results have a column of theirs: {', '.join(recorded)}"
+            )
         if self.left_out:
             said.append(f"not joined, as they are of sites and not of wells: {', '.join(self.left_out)}")
         return said
+
+    def named(self, site: Site) -> Site:
+        """The site with the experiment that the map tells of its well, where the images tell none."""
+        return replace(site, experiment=site.experiment or self.experiments.get(self.place(site)))
 
     def place(self, site: Site) -> _Place:
         """Where the map would hold a site's well."""
@@ -123,13 +142,14 @@ class PlateMap:
         for (experiment, plate, well), values in self.wells.items():
             wells.setdefault((None, plate, well), values)
             experiments.setdefault((None, plate, well), set()).add(experiment or "")
-        fitting = replace(self, wells=wells)
+        only = {place: next(iter(named)) for place, named in experiments.items() if named != {""}}
+        fitting = replace(self, wells=wells, experiments={**self.experiments, **only})
         for place in map(fitting.place, sites):
             if len(named := experiments.get(place, set())) > 1:
                 raise PlateError(
                     f"{self.path}: holds {_told([place])} of the experiments {', '.join(sorted(named))}, and the names "
-                    "of images tell no experiment. Expected to know which: say with --pattern where their paths tell "
-                    "{experiment}, or give a map of one experiment."
+                    "of images tell no experiment. Expected to know which: pass the folder above that of the "
+                    "experiment, say with --pattern where paths tell {experiment}, or give a map of one experiment."
                 )
         return fitting
 
@@ -159,10 +179,12 @@ def read_plate_map(
 
     `well` (or `row` and `col`) says where, `plate` and `experiment` too where they are there. `treatment`, `compound`
     or `drug` becomes `Metadata_treatment`; `treatment_conc`, `concentration` or `dose` becomes
-    `Metadata_treatment_conc`, a number (`phenoclient.plate.doses`); every other column becomes `Metadata_<name>`, as
-    text. A leading `Metadata_` and upper case in names do not count. `Metadata_role` says whether a well is `control`
-    or `treated`, and is blank where no treatment is told. A control has no dose, whatever its cell holds. Of a table
-    with a row a site, what differs between sites of a well is of the sites and not joined.
+    `Metadata_treatment_conc`, a number (`phenoclient.plate.doses`), and a unit in its name, as in `dose_uM`,
+    `Metadata_treatment_conc_unit`; every other column becomes `Metadata_<name>`, as
+    text, or `Metadata_recorded_<name>` where the results have a column of that name. A leading `Metadata_` and upper
+    case in names do not count. `Metadata_role` says whether a well is `control` or `treated`, and is blank where no
+    treatment is told. A control has no dose, whatever its cell holds. Of a table with a row a site, what differs
+    between sites of a well is of the sites and not joined.
 
     Args:
         path: Delimited text, see `phenoclient.plate.delimited.read_delimited`.
@@ -172,7 +194,7 @@ def read_plate_map(
 
     Raises:
         PlateError: If the file cannot be read, has no wells, tells two treatments or doses of one well, has a dose that
-            is none, two columns for one thing, lacks a column of `columns`, has one that the results have already,
+            is none, two columns for one thing, lacks a column of `columns`,
             treatments that differ in case or blanks alone, or no row of the `control` given.
     """
     table = read_delimited(path)
@@ -192,12 +214,15 @@ def read_plate_map(
             f"{path}: no well holds the control {control!r}. Expected --control to name one of its treatments."
         )
     doses = _doses(path, rows, roles, found, control or bundle_control)
+    unit = _unit(found)
     rows_of = dict[_Place, list[tuple[int, dict[str, Any]]]]()
     for (line, row), role, dose in zip(rows, roles, doses, strict=True):
         place = _place(f"{path}, line {line}", row, found)
         values: dict[str, Any] = {column: row[name] or None for name, column in joined.items()}
         if _DOSE in found:
             values[joined[found[_DOSE]]] = dose
+        if unit is not None:
+            values[f"{METADATA}{_UNIT}"] = unit
         rows_of.setdefault(place, []).append((line, values | {ROLE: role}))
     has_sites = "site" in found or "site_id" in found
     if not has_sites:
@@ -213,8 +238,9 @@ def read_plate_map(
     }
     left_out = [name for name in table.columns if name in joined and name not in kept]
     left_out += [found[word] for word in ("site", "site_id") if word in found]
+    joined_columns = (*kept.values(), *([f"{METADATA}{_UNIT}"] if unit is not None else []), ROLE)
     return PlateMap(
-        path, (*kept.values(), ROLE), wells, control or bundle_control, tuple(left_out), _TREATMENT in found
+        path, joined_columns, wells, control or bundle_control, tuple(left_out), _TREATMENT in found
     )
 
 
@@ -268,7 +294,7 @@ def _found(path: Path, names: Sequence[str], given: Mapping[str, str]) -> dict[s
             )
         found[word] = fitting[0]
     for word, aliases in _NAMES.items():
-        fitting = [name for name in names if alike(_bare(name)) in aliases and name not in found.values()]
+        fitting = [name for name in names if _word(name, word) in aliases and name not in found.values()]
         if word in given:
             continue
         if len(fitting) > 1:
@@ -281,6 +307,25 @@ def _found(path: Path, names: Sequence[str], given: Mapping[str, str]) -> dict[s
     return found
 
 
+def _word(name: str, word: str) -> str:
+    """A column's name as it is compared with a word's: of doses without their unit."""
+    with_unit = _WITH_UNIT.fullmatch(_bare(name)) if word == _DOSE else None
+    return alike(with_unit["name"] if with_unit else _bare(name))
+
+
+def _unit(found: Mapping[str, str]) -> str | None:
+    """The unit in the name of the column of doses; None where there is none, or a column of its own tells it."""
+    with_unit = _WITH_UNIT.fullmatch(found.get(_DOSE, ""))
+    return with_unit["unit"] if with_unit and _UNIT not in found else None
+
+
+def _column(word: str | None, bare: str) -> str:
+    """What a column is called among the results: as recorded where its name means something else there."""
+    column = f"{METADATA}{word or bare}"
+    is_taken = is_reserved(column) or (word is None and alike(bare) in _NAMES)
+    return f"{METADATA}{_RECORDED}{bare}" if is_taken else column
+
+
 def _joined(path: Path, names: Sequence[str], found: Mapping[str, str]) -> dict[str, str]:
     """For each column of the file that is joined, its name among the results."""
     words = {name: word for word, name in found.items()}
@@ -288,12 +333,12 @@ def _joined(path: Path, names: Sequence[str], found: Mapping[str, str]) -> dict[
     for name in names:
         if words.get(name) in _POSITION:
             continue
-        bare = _bare(name)
-        column = f"{METADATA}{words.get(name, f'recorded_{bare}' if alike(bare) in _NAMES else bare)}"
+        column = _column(words.get(name), _bare(name))
         other = seen.setdefault(alike(column), name)
-        if other is not name or is_reserved(column):
-            what = f"that the results have already ({column})" if other is name else f"as {other} is"
-            raise PlateError(f"{path}: its column {name} is one {what}. Expected another name: rename it.")
+        if other is not name:
+            raise PlateError(
+                f"{path}: its column {name} is one as {other} is. Expected another name: rename it."
+            )
         joined[name] = column
     return joined
 

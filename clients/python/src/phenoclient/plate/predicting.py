@@ -247,7 +247,8 @@ def _write_tables(
     learned, folder = LearnedWells.of(plate.bundle.manifest), folder_beside(plate.folder, results)
 
     def row(site: Site) -> dict[str, Any]:
-        learned_from = None if learned is None else learned.state(site)
+        named = site if plate_map is None else plate_map.named(site)
+        learned_from = None if learned is None else learned.state(named)
         source = source_row(site, folder, plate.stain_files, plate.bundle, learned_from)
         return {**known(site), **source, **journal.entry(site.identity).answer}
 

@@ -40,6 +40,8 @@ _TEXTS = frozenset(
         "notices",
         "predicted_treatment",
         "prediction_set",
+        "prediction_set_reason",
+        "distribution_reason",
         "forest_treatment",
         "code",
         "reason",
@@ -62,7 +64,7 @@ def is_reserved(name: str) -> bool:
 
 
 def answer_row(prediction: Prediction, embedding: Embedding | None, order_from: str) -> dict[str, Any]:
-    """Columns of what the service answered about a site; blank (None) where the bundle has no calibration.
+    """Columns of what the service answered about a site; blank (None) where the service gives none.
 
     Args:
         prediction: Its answer.
@@ -80,9 +82,11 @@ def answer_row(prediction: Prediction, embedding: Embedding | None, order_from: 
         **{f"{VERSUS_CONTROL}{name}": value for name, value in prediction.versus_control.items()},
         "prediction_set": None if prediction_set is None else SEPARATOR.join(prediction_set.treatments),
         "prediction_set_coverage": None if prediction_set is None else prediction_set.coverage,
+        "prediction_set_reason": prediction.prediction_set_reason,
         "in_distribution": prediction.in_distribution,
         "distance": None if distance is None else distance.value,
         "distance_percentile": None if distance is None else distance.percentile,
+        "distribution_reason": prediction.distribution_reason,
         "forest_treatment": forest.treatment,
         "forest_probability": forest.probability,
         **{f"{FOREST_PROBABILITY}{name}": value for name, value in forest.probabilities.items()},

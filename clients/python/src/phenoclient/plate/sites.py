@@ -13,7 +13,8 @@ WHOLE_STACK = ""
 _ROWS, _COLUMNS = range(1, 49), range(1, 73)
 _ROWS_384, _COLUMNS_384 = range(1, 17), range(1, 25)
 _WELL = re.compile(
-    r"(?:(?P<row>[A-Z]{1,2})[-_ :/]?0*(?P<col>[1-9][0-9]?)|0*(?P<col_before>[1-9][0-9]?)(?P<row_behind>[A-Z]{1,2}))"
+    r"(?:(?P<row>[A-Z]{1,2})[-_ :/]?0*(?P<col>[1-9][0-9]?)|"
+    r"0*(?P<col_before>[1-9][0-9]?)[-_ :/]?(?P<row_behind>[A-Z]{1,2}))"
     r"(?:\.(?P<quadrant>[AB][12]))?",
     re.IGNORECASE | re.ASCII,
 )
@@ -112,7 +113,7 @@ def well_of(row: str, column: str | int, quadrant: str = "") -> str:
 
 
 def well_name(well: str) -> str:
-    """The one name of a well, however it is written: `a1`, `A 1` and `01A` are `A01`, `A1.A1` is `A01.a1`.
+    """The one name of a well, however it is written: `a1`, `A 1`, `01A` and `1-A` are `A01`, `A1.A1` is `A01.a1`.
 
     Raises:
         ValueError: If the text is no well.

@@ -13,15 +13,14 @@ from phenoclient.plate.report.cautions import MIN_WELLS
 from phenoclient.plate.report.confounding import confounding
 from phenoclient.plate.report.doses import dose_panels, why_none
 from phenoclient.plate.report.heat_map import MARKS, Mark, PlateDrawing, Scale, legend_swatch
-from phenoclient.plate.report.margins import margin, meaning
+from phenoclient.plate.report.log_odds import log_odds, mean_log_odds, subject
 from phenoclient.plate.report.notices import noticed
 from phenoclient.plate.report.outliers import MAX_ROBUST_Z, outliers
 from phenoclient.plate.report.results import Results, Row, Well, notices_of, read_results, title_of
 from phenoclient.plate.report.thumbnails import Thumbnail, colour_names, picture, stains_of
 from phenoclient.plate.report.wells import (
-    MARGIN,
+    LOG_ODDS,
     confusions,
-    mean_margin,
     strongest,
     unknown_to_the_bundle,
     well_lines,
@@ -84,7 +83,7 @@ def write_report(
     stains = stains_of(found.rows[0])
     lines = well_lines(found, failed)
     drawings = _drawings(found)
-    well_table = page.with_name(f"{results.stem}.wells.csv")
+    well_table = well_table_beside(page, results)
     environment = Environment(loader=PackageLoader("phenoclient.plate.report", "."), autoescape=True)
     text = environment.get_template("page.html.j2").render(
         name=results.stem,
@@ -103,6 +102,7 @@ def write_report(
         num_noticed=sum(bool(notices_of(row)) for row in found.rows),
         knows_notices="notices" in found.rows[0],
         left_out=[name for name in found.treatments if name not in chosen],
+        map_width_rem=max(drawing.width_rem(len(drawings)) for drawing in drawings.values()),
         shared=[drawing.shared() for drawing in drawings.values()],
         choices=_choices(found, chosen, drawings),
         legend=[
@@ -113,7 +113,7 @@ def write_report(
         num_doses_left_out=num_panels_left_out,
         lines=strongest(lines, found.control)[:MAX_WELLS],
         num_lines=len(lines),
-        margin_column=f"{MARGIN}{found.control}",
+        ranked_column=f"{LOG_ODDS}{found.control}",
         well_table=well_table.name,
         confusions=confusions(found),
         not_in_bundle=unknown_to_the_bundle(found),
@@ -125,7 +125,7 @@ def write_report(
         min_wells=MIN_WELLS,
         max_robust_z=MAX_ROBUST_Z,
         extremes=_extremes(found, chosen, folder, stains),
-        images=folder.name,
+        images=folder.resolve().name,
         stains=list(zip(stains, colour_names(len(stains)), strict=True)),
         failed=failed,
     )
@@ -133,6 +133,11 @@ def write_report(
         file.write(text.encode(errors="backslashreplace"))
     write_well_table(well_table, lines)
     return page
+
+
+def well_table_beside(page: Path, results: Path) -> Path:
+    """Where the table a well lies that goes with a page."""
+    return page.with_name(f"{results.stem}.wells.csv")
 
 
 def _chosen(found: Results, treatments: Sequence[str] | None) -> list[str]:
@@ -149,12 +154,10 @@ def _chosen(found: Results, treatments: Sequence[str] | None) -> list[str]:
     return [name for name in found.treatments if name in kept]
 
 
-def _reasons(found: Results) -> dict[str, list[str]]:
-    """Why the service gave no set, or did not say whether sites are in distribution; each reason once."""
-    return {
-        column: list(dict.fromkeys(str(row[column]) for row in found.rows if row.get(column)))
-        for column in ("prediction_set_reason", "distribution_reason")
-    }
+def _reasons(found: Results) -> Counter[str]:
+    """Why the service gave no set, or did not say whether sites are in distribution, and of how many sites."""
+    columns = ("prediction_set_reason", "distribution_reason")
+    return Counter(str(row[column]) for row in found.rows for column in columns if row.get(column))
 
 
 def _drawings(found: Results) -> dict[str, PlateDrawing]:
@@ -180,11 +183,11 @@ def _choices(found: Results, chosen: Sequence[str], drawings: dict[str, PlateDra
         return well.mean("distance")
 
     def of(name: str | None) -> Callable[[Well], float]:
-        return lambda well: mean_margin(found, well, name)
+        return lambda well: mean_log_odds(well, found, name)
 
     values: list[tuple[str, str, Callable[[Well], float], Callable[..., Scale]]] = [
-        (f"anything but {found.control}", meaning(found, None), of(None), Scale.around_zero),
-        *((name, meaning(found, name), of(name), Scale.around_zero) for name in chosen),
+        (subject(found, name), f"log odds of {subject(found, name)}", of(name), Scale.around_zero)
+        for name in (None, *chosen)
     ]
     if any(isfinite(distance(well)) for well in found.wells):
         values.append(("distance from what the model learned from", "distance", distance, Scale.from_zero))
@@ -211,14 +214,14 @@ def _without_controls(found: Results) -> list[str]:
 
 def _extremes(found: Results, chosen: Sequence[str], folder: Path, stains: Sequence[str]) -> list[Extremes]:
     def of(name: str) -> Callable[[Row], float]:
-        return lambda row: margin(row, found, name)
+        return lambda row: log_odds(row, found, name)
 
     def distance(row: Row) -> float:
         value = row.get("distance")
         return -inf if value is None else value
 
     kinds: list[tuple[str, str, Callable[[Row], float], str | None]] = [
-        (f"Most like {name}", meaning(found, name), of(name), name) for name in chosen[:MAX_EXTREME_ROWS]
+        (f"Most like {name}", "log odds", of(name), name) for name in chosen[:MAX_EXTREME_ROWS]
     ]
     kinds.append(("Farthest from what the model learned from", "distance", distance, None))
     rows = list[Extremes]()

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from phenoclient.plate.report.cautions import cautions
 from phenoclient.plate.report.figures import dose_response
-from phenoclient.plate.report.margins import meaning
+from phenoclient.plate.report.log_odds import mean_log_odds, subject
 from phenoclient.plate.report.results import Results, Well
-from phenoclient.plate.report.wells import mean_margin
 from phenoclient.plate.rows import TREATED
 
 MAX_DOSE_PANELS = 24
@@ -81,10 +80,10 @@ def _panel(results: Results, name: str, wells: Sequence[Well], figure_name: str)
     units = {well.known("treatment_conc_unit") or well.known("unit") for well in wells}
     unit = units.pop() if len(units) == 1 else None
     known = results.given(wells[0])
-    what = known or f"anything but {results.control}"
+    what = subject(results, known)
     doses = [well.dose for well in wells if well.dose is not None]
     scales = (
-        (meaning(results, known), [mean_margin(results, well, known) for well in (*wells, *controls)]),
+        (f"log odds of {what}", [mean_log_odds(well, results, known) for well in (*wells, *controls)]),
         (f"P({what})", [results.probability(well, known) for well in (*wells, *controls)]),
     )
     figure = dose_response(doses, scales, f"dose / {unit}" if unit else "dose, unit not told", figure_name)

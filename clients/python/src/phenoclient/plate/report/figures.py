@@ -76,7 +76,5 @@ def _labels(steps: Sequence[float]) -> list[str]:
 
 
 def _wrapped(label: str) -> str:
-    """A long label on two lines, broken before `less` or `anything`."""
-    for word in (" less ", " anything "):
-        label = label.replace(word, f"\n{word.strip()} ")
-    return label
+    """A label of log odds on two lines."""
+    return label.replace("log odds of ", "log odds of\n")

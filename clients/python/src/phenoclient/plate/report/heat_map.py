@@ -27,6 +27,7 @@ _LEFT, _TOP, _BAR = 26.0, 20.0, 92.0
 _FONT = 11.0
 _LETTERS = f'font-size="{_FONT:.0f}" fill="currentColor"'
 _NUM_COLOURS = 128
+_HALF_COLUMNS = 24
 _LEAST_LABEL = 16.0
 """Space that a label of a row or column takes"""
 
@@ -93,6 +94,10 @@ class PlateDrawing:
         """Width below which wells and marks could not be told apart."""
         return {12: 24.0, 24: 34.0}.get(self._num_columns, 46.0)
 
+    def width_rem(self, num_plates: int) -> float:
+        """Width on a wide page: the whole, or half of it where there are several plates and wells are large enough."""
+        return 31.0 if num_plates > 1 and self._num_columns <= _HALF_COLUMNS else 46.0
+
     def shared(self) -> str:
         """What all drawings of the plate have in common, to stand on the page once."""
         return (
@@ -150,7 +155,9 @@ class PlateDrawing:
             _text(_LEFT - 11, _TOP + (row - 1) * self._size + middle + _FONT / 3, row_letters(row))
             for row in range(1, self._num_rows + 1, every)
         ]
-        path = f'<path fill="none" stroke="currentColor" stroke-width="0.5" opacity="0.6" d="{outline}{wells}"/>'
+        path = (
+            f'<path fill="none" stroke="currentColor" stroke-width="0.5" opacity="0.6" d="{outline}{wells}"/>'
+        )
         return f"{path}{''.join(columns)}{''.join(rows)}"
 
     def _bar(self, scale: Scale, name: str) -> str:
@@ -178,7 +185,8 @@ class PlateDrawing:
         return (
             f'<linearGradient id="{name}-bar" x2="0" y2="1">{stops}</linearGradient>'
             f'<rect x="{left:.1f}" y="{_TOP}" width="12" height="{height:.1f}" fill="url(#{name}-bar)"/>{numbers}'
-            f'<text {_LETTERS} text-anchor="middle" transform="translate({at}) rotate(-90)">{escape(scale.label)}</text>'
+            f'<text {_LETTERS} text-anchor="middle" transform="translate({at}) rotate(-90)">'
+            f"{escape(scale.label)}</text>"
         )
 
 

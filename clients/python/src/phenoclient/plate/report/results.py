@@ -145,12 +145,17 @@ def read_results(path: Path) -> Results:
         PlateError: If it cannot be read, has no rows, or is another table.
     """
     rows = read_table(path, wanted=lambda column: not column.startswith(_VECTORS))
+    if not rows:
+        raise PlateError(
+            f"{path}: has no rows. Expected at least one answered site: {path.stem}.failed.csv beside it says why each "
+            "site has no answer."
+        )
     treatments = _named(rows, PROBABILITY)
     controls = [name for name in treatments if name not in _named(rows, VERSUS_CONTROL)]
-    if not rows or len(controls) != 1 or any(row.get("Metadata_Well") is None for row in rows):
+    if len(controls) != 1 or any(row.get("Metadata_Well") is None for row in rows):
         raise PlateError(
             f"{path}: has {len(rows)} rows of {len(treatments)} treatments, or lacks columns. Expected the table of "
-            "answered sites that `phenoclient plate` wrote, with at least one site."
+            "answered sites that `phenoclient plate` wrote."
         )
     sites: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phenoclient.plate.report.margins import margin
+from phenoclient.plate.report.log_odds import mean_log_odds
 from phenoclient.plate.report.notices import in_words
 from phenoclient.plate.report.results import Results, Row, Well
 from phenoclient.plate.rows import LEARNED, METADATA, ROLE, SEPARATOR
 from phenoclient.plate.sites import natural
 from phenoclient.plate.tables import write_table
 
-MARGIN = "margin_"
+LOG_ODDS = "log_odds_"
 _PLACE = ("Metadata_experiment", "Metadata_Plate", "Metadata_Well")
 _GIVEN = ("treatment", "treatment_conc", "treatment_conc_unit")
 
@@ -104,10 +104,10 @@ def write_well_table(path: Path, lines: Sequence[WellLine]) -> None:
 
 
 def strongest(lines: Iterable[WellLine], control: str) -> list[WellLine]:
-    """The lines in the order of the log-odds of anything but the control, the largest first; those without last."""
+    """The lines in the order of the log odds of anything but the control, the largest first; those without last."""
 
     def rank(line: WellLine) -> float:
-        return line.row.get(f"{MARGIN}{control}", float("inf"))
+        return line.row.get(f"{LOG_ODDS}{control}", float("inf"))
 
     return sorted(lines, key=rank)
 
@@ -122,7 +122,7 @@ def _line(results: Results, well: Well, num_failed: int) -> WellLine:
     row |= {f"{METADATA}{name}": well.known(name) for name in _GIVEN}
     row |= {ROLE: results.role(well), LEARNED: well.learned_from}
     row |= {"predicted_treatment": predicted, "predicted_probability": results.probability(well, predicted)}
-    row |= {f"{MARGIN}{name}": mean_margin(results, well, name) for name in results.treatments}
+    row |= {f"{LOG_ODDS}{name}": mean_log_odds(well, results, name) for name in results.treatments}
     row |= {
         "num_sites": len(well.rows),
         "num_failed": num_failed,
@@ -130,11 +130,6 @@ def _line(results: Results, well: Well, num_failed: int) -> WellLine:
         "notices": SEPARATOR.join(well.notices) or None,
     }
     return WellLine(well.plate, well.name, row, tuple(map(in_words, well.notices)))
-
-
-def mean_margin(results: Results, well: Well, name: str | None) -> float:
-    """The mean of `margin` over a well's sites."""
-    return sum(margin(row, results, name) for row in well.rows) / len(well.rows)
 
 
 def confusions(results: Results) -> list[Confusion]:
