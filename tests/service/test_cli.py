@@ -155,7 +155,9 @@ def test_a_taken_port_is_one_line(tiny_bundle, workers) -> None:
     """A port that somebody listens on ends `serve` with one line that names it and what to do, and no result."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = runner.invoke(cli.app, ["serve", str(tiny_bundle), "--port", str(port), "--workers", workers])
+        result = runner.invoke(
+            cli.app, ["serve", str(tiny_bundle), "--port", str(port), "--workers", workers]
+        )
     assert result.exit_code == 1
     assert result.stderr == (
         f"phenoserve: 127.0.0.1, port {port}, cannot be listened on (Address already in use). "
