@@ -175,6 +175,14 @@ def test_tabs_and_compression_are_told_by_the_name(tmp_path):
         read_sites(description, tmp_path)
 
 
+def test_a_table_of_one_cell_line_need_not_name_it(read):
+    """Where the table has no column for the cell type, it is unknown."""
+    columns = [line.split(",") for line in (HEADER + ROWS).splitlines()]
+    assert set(read("\n".join(",".join(cells[:2] + cells[3:]) for cells in columns) + "\n")["cell_type"]) == {
+        "unknown"
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -186,7 +194,7 @@ def test_tabs_and_compression_are_told_by_the_name(tmp_path):
         (HEADER + ROWS + ROWS.splitlines()[0] + "\n", "HUVEC-1_1_K35_2.*one row a site"),
         (HEADER + ROWS.replace("K35,2,", "K35,two,"), "site is 'two'"),
         (HEADER + ROWS.replace("IFN-alpha-A", " "), r"blank cell\(s\) for treatment, first in line\(s\) 2"),
-        (HEADER.replace("cell_type", "cells") + ROWS, r"no column for cell_type.*\[table.columns\]"),
+        (HEADER.replace("plate", "barcode") + ROWS, r"no column for plate.*\[table.columns\]"),
     ],
 )
 def test_malformed_tables_are_refused_with_the_reason(read, text, message):

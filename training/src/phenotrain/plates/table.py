@@ -51,6 +51,8 @@ def read_sites(description: Description, data_root: Path) -> pd.DataFrame:
         found = _find_column(column, description, recorded, path)
         if found is not None:
             cells[column] = found
+    # Nothing is computed from it, so a table of one cell line need not say which.
+    cells.setdefault("cell_type", ["unknown"] * len(lines))
     _require_complete(_NEEDED, cells, lines, description, path)
     written_wells = cells["well"]
     cells["well"] = _canonical_wells(written_wells)
