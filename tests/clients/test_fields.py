@@ -39,6 +39,7 @@ REASONS = ("prediction_set_reason", "distribution_reason")
 MAY_LACK = {
     *((name,) for name in ("prediction_set", "in_distribution", "distance", "logits", "stains", *REASONS)),
     ("stack", "notices"),
+    ("stains", "baseline"),
 }
 NOT_READ = {"manifest.format_version", "manifest.input.downsample", "manifest.input.min_size_px"}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter
 
 from phenoclient import Client, ServiceUnreachableError
 from phenoserve.bundle import read_bundle
@@ -76,7 +77,9 @@ def stacks(engine) -> list[np.ndarray]:
     num_channels = len(engine.bundle.manifest.input.channels)
     shapes = [(np.uint8, 64, 64), (np.uint16, 96, 70), (np.float32, 130, 101)]
     return [
-        (generator.gamma(2.0, 30.0, (num_channels, height, width)).clip(0, 255)).astype(dtype)
+        uniform_filter(
+            generator.gamma(2.0, 30.0, (num_channels, height, width)).clip(0, 255), (1, 3, 3)
+        ).astype(dtype)
         for dtype, height, width in shapes
     ]
 

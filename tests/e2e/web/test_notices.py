@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import tifffile
+from scipy.ndimage import uniform_filter
 
 from .steps import send, tiff_of, wait_for_answer
 
@@ -16,7 +17,8 @@ IN_ORDER = "Channels were taken in the bundle's order; the file names no channel
 
 @pytest.fixture
 def stack() -> np.ndarray:
-    return np.random.default_rng(4).gamma(2.0, 300.0, (len(STAINS), 96, 128)).astype(np.uint16)
+    drawn = np.random.default_rng(4).gamma(2.0, 300.0, (len(STAINS), 96, 128))
+    return uniform_filter(drawn, (1, 3, 3)).astype(np.uint16)
 
 
 def order_words(page) -> str:

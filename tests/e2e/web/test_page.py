@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from scipy.ndimage import uniform_filter
 
 from phenoclient import Client
 
@@ -282,7 +283,8 @@ def test_a_bundle_without_calibration_has_no_set(open_page, serve):
     with serve(FORMAT_1) as url, Client(url) as client:
         page = open_page(url)
         channels = client.bundle().channels
-        stack = np.random.default_rng(1).integers(0, 255, (len(channels), 80, 80), np.uint8)
+        drawn = np.random.default_rng(1).integers(0, 255, (len(channels), 80, 80), np.uint8)
+        stack = uniform_filter(drawn, (1, 3, 3))
         send(page, ("site.tif", tiff_of(stack)))
         wait_for_answer(page)
         assert page.locator("#prediction .bars tr").count() == 1 + len(client.bundle().treatments)

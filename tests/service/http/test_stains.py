@@ -55,7 +55,8 @@ async def test_the_values_are_those_of_the_definition(ask, engine: Engine, array
             body = (await client.post("/explain", params=query, content=tiff(array), headers=HEADERS)).json()
             index = manifest.treatments.index(treatment) if treatment else int(full.argmax())
             stains = body["stains"]
-            assert list(stains) == ["values", "baseline_logit", "logit"]
+            assert list(stains) == ["values", "baseline", "baseline_logit", "logit"]
+            assert stains["baseline"] == "field_mean"
             assert list(stains["values"]) == list(manifest.input.channels)
             np.testing.assert_allclose(list(stains["values"].values()), expected[:, index], atol=1e-4)
             assert stains["logit"] == pytest.approx(full[index], abs=1e-4)

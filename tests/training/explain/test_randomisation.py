@@ -12,9 +12,9 @@ from phenotrain.recipe import HeadsRecipe
 
 pytestmark = pytest.mark.training
 
-STACKS = np.random.default_rng(0).gamma(2.0, 6.0, (6, 2, 96, 96)).astype(np.float32)
-TREATMENTS = [0, 1, 2, 0, 1, 2]
-WELLS = np.array(list("abcdef"))
+STACKS = np.random.default_rng(0).gamma(2.0, 6.0, (8, 2, 96, 96)).astype(np.float32)
+TREATMENTS = [0, 1, 2, 0, 1, 2, 0, 1]
+WELLS = np.array(list("abcdefgh"))
 
 
 def graph_of(encoder) -> ServedGraph:

@@ -170,8 +170,8 @@ def _screen(request: ProfileRequest, description: Description) -> tuple[pd.DataF
     sites, read_stack = open_screen(
         description,
         request.data,
-        f"Or leave such sites out: `phenotrain cache {request.dataset} {request.data} FOLDER --skip-incomplete`, then "
-        "`--cache FOLDER` here.",
+        "Repair them, or leave such sites out: "
+        f"`phenotrain cache {request.dataset} {request.data} FOLDER --skip-incomplete`, then `--cache FOLDER` here.",
     )
     files = site_files(description, sites)
     return sites, read_stack, images_of([request.data / file for file in of_site] for of_site in files)
