@@ -110,6 +110,7 @@ def test_own_plates_become_a_bundle(tmp_path):
         WELLS_PER_TREATMENT=1,
         CONTROL_WELLS=4,
         EPOCHS=1,
+        BLOCKS=[1, 1, 1, 1],
     )
     (report,) = verify(folder / "bundle", device="cpu")
     assert report.ok
