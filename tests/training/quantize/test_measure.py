@@ -47,6 +47,14 @@ def test_the_loss_is_that_of_balanced_accuracy():
     assert measured(0).min_cosine == measured(0).mean_cosine == pytest.approx(1)
 
 
+def test_sites_too_few_for_half_a_point_say_so():
+    """Of 200 sites one is half a point; of fewer, one is more, and that is said."""
+    assert measured(0).note is None
+    assert measured(0, num_sites=4).note == (
+        "4 held-out sites cannot show a loss of 0.5 points: one of them is 25.0 points. 200 sites or more could."
+    )
+
+
 def test_more_than_half_a_point_is_refused():
     """A loss of half a point passes, and one of more is refused with both accuracies."""
     Change(1.0, 1.0, 0.895, 0.9, 1000).require_as_good("int8")

@@ -88,7 +88,10 @@ def quantize_command(console: Console, request: QuantizeRequest, *, as_json: boo
     ) as error:
         return fail(console, error)
     show_result(
-        {"bundle": str(request.out), "precisions": {name: asdict(one) for name, one in changes.items()}},
+        {
+            "bundle": str(request.out),
+            "precisions": {name: {**asdict(one), "note": one.note} for name, one in changes.items()},
+        },
         *(_told(name, one) for name, one in changes.items()),
         f"Bundle {request.out}",
         as_json=as_json,
@@ -128,6 +131,7 @@ def _told(precision: VariantPrecision, change: Change) -> str:
     return (
         f"{precision}: balanced accuracy {change.accuracy:.4f}, {change.accuracy_fp32:.4f} at fp32; cosine of the "
         f"embeddings at least {change.min_cosine:.4f}, mean {change.mean_cosine:.4f}; {change.num_sites} sites"
+        f"{f'. {change.note}' if change.note else ''}"
     )
 
 

@@ -39,6 +39,16 @@ class Change:
         """By how much the accuracy dropped; negative where it rose."""
         return self.accuracy_fp32 - self.accuracy
 
+    @property
+    def note(self) -> str | None:
+        """Say where a single site is more than `MAX_LOSS`, so that the sites cannot show a loss as small; else None."""
+        if self.num_sites * MAX_LOSS >= 1 - 1e-9:
+            return None
+        return (
+            f"{self.num_sites} held-out sites cannot show a loss of {100 * MAX_LOSS} points: one of them is "
+            f"{100 / self.num_sites:.1f} points. {round(1 / MAX_LOSS)} sites or more could."
+        )
+
     def require_as_good(self, precision: str) -> None:
         """Refuse a loss of more than `MAX_LOSS`.
 
