@@ -24,10 +24,10 @@ DEFAULT_ORDER: Final[tuple[Protocol, ...]] = (
 )
 """Which protocol is taken where none is asked for: the first that is possible."""
 
-MIN_PLATES_TO_LEAVE_OUT: Final = 6
+MIN_PLATES_TO_LEAVE_OUT: Final = 7
 """Plates with treated wells from which on `leave-plate-out` is taken unasked.
 
-Of five it would train on two and test two, once; with a plate a fold, three train and every plate is tested.
+Of six it would train on three and test two, once; with a plate a fold, four train and every plate is tested.
 """
 
 _MAX_NAMED: Final = 3
