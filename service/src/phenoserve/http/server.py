@@ -1,12 +1,14 @@
 """Runs the application under uvicorn: address, signals, and an end at which nothing accepted is lost."""
 
 import asyncio
+import ctypes
 import gc
 import ipaddress
 import logging
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -27,6 +29,19 @@ from phenoserve.settings import Settings
 
 LAST_CALL_S: Final = 0.3
 """Seconds between closing the door and closing idle connections, for requests that are on their way on them."""
+
+HANDSHAKE_S: Final = 0.1
+"""Seconds between turning new connections away and closing the door, for those that are half open."""
+
+_SO_ATTACH_FILTER: Final = 26
+_DROP_NEW: Final = (
+    (0x30, 0, 0, 13),
+    (0x54, 0, 0, 0x12),
+    (0x15, 0, 1, 0x02),
+    (0x06, 0, 0, 0),
+    (0x06, 0, 0, 0xFFFFFFFF),
+)
+"""Classic BPF over a segment: drop it where of the flags SYN and ACK (byte 13 of the TCP header) only SYN is set."""
 
 KEEP_ALIVE_S: Final = 75
 """Seconds that an idle connection is kept: longer than a client takes between two stacks, or its next request may meet
@@ -74,6 +89,21 @@ def page_url(host: str, port: int) -> str:
     if _is_unspecified(host):
         host = "127.0.0.1"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def _turn_away(door: socket.socket) -> None:
+    """Let no new connection begin, where the system can (Linux); those that are open or half open go on.
+
+    Between the last connection that is accepted and the closing of the door another could come in, to be reset.
+    """
+    if sys.platform != "linux":
+        return
+    filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in _DROP_NEW))
+    program = struct.pack("HL", len(_DROP_NEW), ctypes.addressof(filters))
+    try:
+        door.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    except OSError as error:
+        logger.debug("new connections are not turned away before the door closes: %s", error)
 
 
 def _is_unspecified(host: str) -> bool:
@@ -187,6 +217,12 @@ class DrainingServer(uvicorn.Server):
         doors = [
             socket.socket(fileno=os.dup(door.fileno())) for server in self.servers for door in server.sockets
         ]
+        if (
+            self._supervisor_pid is None and not self.force_exit
+        ):  # other workers go on at a door that they share
+            for door in doors:
+                _turn_away(door)
+            await asyncio.sleep(HANDSHAKE_S)
         for server in self.servers:
             server.close()
         for door in doors:
