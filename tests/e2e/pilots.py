@@ -14,28 +14,7 @@ from typer.testing import CliRunner
 ROWS, COLUMNS = "ABCDEFGH", range(1, 13)
 FIELD_PX = 64
 
-RECIPE = """
-name = "tiny"
-downsample = 1
-[encoder]
-weights = "none"
-blocks = [1, 1, 1, 1]
-[projection_head]
-hidden_units = [16]
-[simclr]
-crop_px = 32
-epochs = 1
-steps = 2
-batch_size = 8
-batches = "mixed"
-[heads]
-num_top_doses = 0
-epochs = 3
-[forest]
-num_trees = 5
-[baselines]
-encoders = false
-"""
+TINY = Path(__file__).parents[1] / "cases" / "tiny.toml"
 
 
 @dataclass(frozen=True)

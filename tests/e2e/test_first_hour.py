@@ -11,7 +11,7 @@ from phenoclient.cli import app as phenoclient_app
 from phenotrain.cli import app as phenotrain_app
 from phenotrain.datasets import parse_description
 
-from .pilots import RECIPE, Pilot, called
+from .pilots import TINY, Pilot, called
 
 pytestmark = pytest.mark.training
 
@@ -41,7 +41,6 @@ def test_the_page_leads_from_files_to_a_finding(serve, tmp_path, monkeypatch):
     pilot = Pilot(3, 2, 2, 4, "free", names=("nocodazole", "taxol"))
     pilot.write(Path("pilot"))
     Path("pilot.toml").write_text(blocks("toml")[-1], encoding="utf-8")
-    Path("tiny.toml").write_text(RECIPE, encoding="utf-8")
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     served_from = lines.index("phenoserve serve bundle")
     told = {line: follow(line) for line in lines[:served_from]}
@@ -59,7 +58,7 @@ def test_the_page_leads_from_files_to_a_finding(serve, tmp_path, monkeypatch):
 
 def follow(line: str) -> str:
     """Run a line of the page, by the small recipe; gives what it told."""
-    program, *arguments = shlex.split(line.replace("--recipe laptop", "--recipe tiny.toml"))
+    program, *arguments = shlex.split(line.replace("--recipe laptop", f"--recipe {TINY}"))
     status, _, told = called(APPS[program], *arguments)
     assert status == 0, f"{line}: {told}"
     return told

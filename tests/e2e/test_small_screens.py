@@ -12,7 +12,7 @@ from phenoclient.cli import app as phenoclient_app
 from phenoserve.bundle import read_bundle
 from phenotrain.cli import app as phenotrain_app
 
-from .pilots import RECIPE, Pilot, called
+from .pilots import TINY, Pilot, called
 
 pytestmark = pytest.mark.training
 
@@ -102,16 +102,15 @@ def reserve(tmp_path_factory) -> Path:
 
 
 def written(pilot: Pilot, folder: Path) -> Path:
-    """A pilot with its description and the miniature recipe."""
+    """A pilot with its description."""
     pilot.write(folder)
     (folder / "pilot.toml").write_text(DESCRIPTION, encoding="utf-8")
-    (folder / "tiny.toml").write_text(RECIPE, encoding="utf-8")
     return folder
 
 
 def learn(pilot: Pilot, folder: Path, bundle: Path) -> tuple[int, str, str]:
     """`run` on a pilot, by the miniature recipe."""
-    arguments = [folder / "pilot.toml", folder, bundle, "--recipe", folder / "tiny.toml", "--workers", 1]
+    arguments = [folder / "pilot.toml", folder, bundle, "--recipe", TINY, "--workers", 1]
     return called(phenotrain_app, "run", *arguments, *options(pilot))
 
 

@@ -16,28 +16,7 @@ from phenotrain.training_log import read_log
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
-RECIPE = """
-name = "tiny"
-downsample = 1
-[encoder]
-weights = "none"
-blocks = [1, 1, 1, 1]
-[projection_head]
-hidden_units = [16]
-[simclr]
-crop_px = 32
-epochs = 3
-batch_size = 8
-batches = "mixed"
-[heads]
-num_top_doses = 1
-epochs = 5
-steps = 0
-[forest]
-num_trees = 5
-[baselines]
-encoders = false
-"""
+TINY = Path(__file__).parents[1] / "cases" / "tiny.toml"
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +38,7 @@ def phenotrain(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_killed_run_goes_on_to_a_bundle_that_verifies(screen, tmp_path):
     """Killed with SIGKILL after an epoch and called again, `phenotrain run` ends in a bundle that verifies."""
     recipe, work, bundle = tmp_path / "tiny.toml", tmp_path / "work", tmp_path / "bundle"
-    recipe.write_text(RECIPE)
+    recipe.write_text(TINY.read_text().replace("epochs = 1", "epochs = 3"))
     arguments = ["run", "rxrx2", str(screen), str(bundle), "--recipe", str(recipe), "--work", str(work)]
     held_out = tmp_path / "held_out.csv"
     process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)

@@ -114,25 +114,7 @@ def test_a_wrong_folder_says_what_stands_where(tmp_path, command, what):
     assert f"{wrong} {found}. Expected the dataset, and after it the folder of its table." in line
 
 
-RECIPE = """
-name = "tiny"
-downsample = 1
-[encoder]
-weights = "none"
-blocks = [1, 1, 1, 1]
-[projection_head]
-hidden_units = [16]
-[simclr]
-crop_px = 32
-epochs = 2
-batch_size = 8
-batches = "mixed"
-[heads]
-num_top_doses = 1
-epochs = 5
-[forest]
-num_trees = 5
-"""
+TINY = Path(__file__).parents[1] / "cases" / "tiny.toml"
 
 
 def phenotrain(*arguments: object) -> tuple[dict, str]:
@@ -150,7 +132,7 @@ def phenotrain(*arguments: object) -> tuple[dict, str]:
 def test_no_library_is_heard_and_every_result_is_json(tmp_path):
     """A command's standard output is one JSON object, its messages are plain lines; what it writes names no folder."""
     screen, recipe, bundle = tmp_path / "screen", tmp_path / "tiny.toml", tmp_path / "bundle"
-    recipe.write_text(RECIPE)
+    recipe.write_text(TINY.read_text().replace("encoders = false", "encoders = true"))
     small = ["--field-px", "64", "--dose", "0.1", "--control-wells", "4", "--wells-per-treatment", "1"]
     made, _ = phenotrain("simulate", screen, *small, "--sites-per-well", "1")
     assert made["num_sites"] == 32

@@ -166,28 +166,7 @@ def test_the_reference_page_marks_what_leaks_and_keeps_its_numbers(screen):
     assert [split["protocol"] for split in numbers["splits"]] == [d["protocol"] for d in descriptions]
 
 
-RECIPE = """
-name = "tiny"
-downsample = 1
-[encoder]
-weights = "none"
-blocks = [1, 1, 1, 1]
-[projection_head]
-hidden_units = [16]
-[simclr]
-crop_px = 32
-epochs = 1
-batch_size = 8
-batches = "mixed"
-[heads]
-num_top_doses = 1
-epochs = 3
-steps = 0
-[forest]
-num_trees = 5
-[baselines]
-encoders = false
-"""
+TINY = Path(__file__).parents[2] / "cases" / "tiny.toml"
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +182,7 @@ def simulated(tmp_path_factory) -> Path:
 def asked(screen: Path, out: Path, **changes):
     """Arguments of `evaluate_command`."""
     recipe = out.with_name("tiny.toml")
-    recipe.write_text(RECIPE)
+    recipe.write_text(TINY.read_text().replace("num_top_doses = 0", "num_top_doses = 1"))
     return {
         "dataset": "rxrx2",
         "data": screen,
@@ -332,7 +311,7 @@ def test_plates_too_small_for_a_step_are_found_before_the_work(simulated, tmp_pa
 def test_evaluate_learns_and_reports(simulated, tmp_path):
     """The command itself learns both directions with a tiny recipe and reports every model."""
     recipe, out = tmp_path / "tiny.toml", tmp_path / "out"
-    recipe.write_text(RECIPE)
+    recipe.write_text(TINY.read_text().replace("num_top_doses = 0", "num_top_doses = 1"))
     command = [
         str(Path(sys.executable).with_name("phenotrain")),
         "evaluate",
