@@ -19,7 +19,7 @@ import imagecodecs
 import numpy as np
 from scipy import ndimage
 
-from phenoserve.cores import available_cores
+from phenoserve.engine.cores import available_cores
 from phenotrain.cache import build_cache
 from phenotrain.cache.pooling import pooled_dtype
 from phenotrain.datasets import Description, load_description

@@ -51,7 +51,7 @@ def flags(engine: Engine, stack: np.ndarray) -> dict[str, list[tuple[bool, bool,
     forms, found = list(spoilt(stack)), defaultdict[str, list[tuple[bool, bool, bool]]](list)
     for start in range(0, len(forms), BATCH):
         part = forms[start : start + BATCH]
-        embeddings = engine.answer(np.stack([changed for _, changed in part])).embedding
+        embeddings = engine.infer(np.stack([changed for _, changed in part])).embedding
         for (name, changed), embedding in zip(part, embeddings, strict=True):
             mismatch = calibration.mismatch(changed, engine.bundle.manifest.input.downsample)
             is_far = not calibration.in_distribution(calibration.distance(embedding), None)

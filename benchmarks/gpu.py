@@ -27,8 +27,8 @@ from rich.table import Table
 from serve import Run, rounds_of
 from serving.loads import Phase, closed_loop, poster
 
-from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle import read_bundle
+from phenoserve.bundle.outputs import GRAPH_OUTPUT_AXES
 from phenoserve.engine import Engine
 from phenoserve.engine.graph import run_bound, run_plain
 from phenoserve.engine.session import ActiveDevice, open_session

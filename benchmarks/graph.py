@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from phenoserve.bundle import read_bundle
-from phenoserve.cores import available_cores
 from phenoserve.engine import Graph
+from phenoserve.engine.cores import available_cores
 from phenotrain.onnx_rewrite import exchange, rewrite_for_speed
 
 CLOCKS: dict[str, Callable[[], float]] = {"processor": time.process_time, "wall": time.perf_counter}

@@ -3,7 +3,7 @@
     python benchmarks/predict.py BUNDLE [--rounds 60] [--device cpu] [--size 1024] [--compression zlib]
 
 Starts `phenoserve serve BUNDLE` as a process of its own and posts one uint8 stack as a raw image/tiff over one
-kept-alive connection. The direct calls are `read_stack` and `Engine.answer` on the same bytes, in this process.
+kept-alive connection. The direct calls are `read_stack` and `Engine.infer` on the same bytes, in this process.
 In every round the request and the direct calls take turns at being first, so what else the machine does falls on
 both. The stack is drawn: blobs under noise, with as many channels as the bundle has stains.
 """
@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.progress import track
 
 from phenoserve.bundle import read_bundle
-from phenoserve.cores import available_cores
 from phenoserve.engine import Engine
+from phenoserve.engine.cores import available_cores
 from phenoserve.stack import StackLimits, read_stack
 
 START_TIMEOUT_S = 120
@@ -106,7 +106,7 @@ def measure(client: httpx.Client, engine: Engine, tiff: bytes, num_rounds: int) 
         started = time.perf_counter()
         stack = read_stack(tiff, limits).array[np.newaxis]
         decoded = time.perf_counter()
-        engine.answer(stack)
+        engine.infer(stack)
         answered = time.perf_counter()
         return {
             "decode": (decoded - started) * MILLISECONDS,

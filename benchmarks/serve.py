@@ -32,8 +32,8 @@ from serving.loads import Phase, closed_loop, open_loop, poster, time_to_recover
 from serving.peers import PEERS, PeerError, peer
 
 from phenoserve.bundle import Precision, read_bundle
-from phenoserve.cores import available_cores
 from phenoserve.engine import Engine
+from phenoserve.engine.cores import available_cores
 from phenoserve.engine.precision import choose_precision
 from phenoserve.stack import read_stack
 
@@ -156,7 +156,7 @@ def main() -> None:
         )
 
         def call() -> int:
-            engine.answer(read_stack(tiff).array[None])
+            engine.infer(read_stack(tiff).array[None])
             return 200
 
         return lambda: closed_loop(1 if callers == 1 else cores, asked.seconds, lambda: call)

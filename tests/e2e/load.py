@@ -69,7 +69,7 @@ class Load:
     def check(self, engines: dict[str, Engine]) -> set[str]:
         """Assert that every answer is 200 and its own stack's, by the bundle it names; the digests seen."""
         expected = {
-            (digest, index): engine.answer(stack[np.newaxis]).embedding[0]
+            (digest, index): engine.infer(stack[np.newaxis]).embedding[0]
             for digest, engine in engines.items()
             for index, stack in enumerate(self.stacks)
         }

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from phenoclient import AsyncClient, Client, Embedding, Explanation, Prediction, PredictionSet
-from phenoserve.answers import Answers
+from phenoserve.bundle.outputs import Outputs
 from phenoserve.engine import Engine
 
 FORMAT_1 = Path(__file__).parents[1] / "golden" / "format-1"
@@ -28,8 +28,8 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-logits))
 
 
-def answer_of(engine: Engine, stack: np.ndarray) -> Answers:
-    return engine.answer(stack[np.newaxis])
+def answer_of(engine: Engine, stack: np.ndarray) -> Outputs:
+    return engine.infer(stack[np.newaxis])
 
 
 def assert_same_probabilities(found: dict, names: tuple[str, ...], expected: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from phenoserve.bundle import FORMAT_VERSION, read_bundle
-from phenoserve.verify import verify
+from phenoserve.engine.golden_replay import verify
 
 FOLDER = Path(__file__).parent
 STACK = np.zeros((6, 64, 64), np.uint8)

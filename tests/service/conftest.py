@@ -3,6 +3,7 @@ import pytest
 from hypothesis import strategies as st
 
 from phenoserve import cli
+from phenoserve.process import serve
 from phenoserve.settings import Settings
 
 from .stack.tiffs import VARIANTS, mutated, write
@@ -20,9 +21,9 @@ def served(monkeypatch) -> list[Settings]:
         def run(self, _sockets: object) -> None:
             """Return at once."""
 
-    monkeypatch.setattr(cli, "DrainingServer", NoServer)
-    monkeypatch.setattr(cli, "_supervise", lambda _, settings: seen.append(settings) or 0)
-    monkeypatch.setattr("phenoserve.http.keys.read_api_keys", lambda _: ())
+    monkeypatch.setattr(serve, "DrainingServer", NoServer)
+    monkeypatch.setattr(serve, "_supervise", lambda _, settings, _say: seen.append(settings) or 0)
+    monkeypatch.setattr("phenoserve.http.request.keys.read_api_keys", lambda _: ())
     monkeypatch.setattr(cli, "set_up_logging", lambda _: None)
     return seen
 

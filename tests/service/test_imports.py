@@ -14,10 +14,10 @@ SOURCES = {
 OWNERS = {
     ("phenoserve", "tifffile"): {"stack/tiff.py"},
     ("phenoserve", "onnxruntime"): {"engine/session.py"},
-    ("phenoserve", "python_multipart"): {"http/body.py"},
-    ("phenoserve", "prometheus_client"): {"http/metrics.py", "http/operations.py"},
+    ("phenoserve", "python_multipart"): {"http/request/body.py"},
+    ("phenoserve", "prometheus_client"): {"http/observe/metrics.py", "http/routes/operations.py"},
     ("phenoserve", "pythonjsonlogger"): {"logs.py"},
-    ("phenoserve", "uvicorn"): {"http/server.py", "http/body_protocol.py"},
+    ("phenoserve", "uvicorn"): {"process/server.py", "http/body_protocol.py"},
     ("phenoserve", "typer"): {"cli.py"},
     ("phenotrain", "tf2onnx"): {"onnx_export.py"},
     ("phenoclient", "tifffile"): {"images.py"},

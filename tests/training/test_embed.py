@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from phenoserve.answers import EMBEDDING_SIZE
+from phenoserve.bundle.outputs import EMBEDDING_SIZE
 from phenotrain.embed import FieldEncoder
 from phenotrain.encoder import batch_normalisations
 from phenotrain.standardise import standardise

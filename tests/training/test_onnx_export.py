@@ -5,7 +5,7 @@ import onnx
 import pytest
 import tensorflow as tf
 
-from phenoserve.answers import GRAPH_OUTPUT_AXES
+from phenoserve.bundle.outputs import GRAPH_OUTPUT_AXES
 from phenoserve.engine import Graph
 from phenotrain.onnx_export import PARITY, ExportError, check_parity, to_onnx
 

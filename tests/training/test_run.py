@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from phenoserve.verify import verify
+from phenoserve.engine.golden_replay import verify
 from phenotrain.training_log import read_log
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]

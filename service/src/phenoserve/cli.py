@@ -2,17 +2,13 @@
 
 import inspect
 import json
-import logging
 import os
 import platform
-import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
@@ -20,26 +16,20 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from phenoserve.bundle import BundleError, Manifest, read_bundle
+from phenoserve.bundle import BundleError
 from phenoserve.engine import RUNTIME_VERSION, Device, EngineError
-from phenoserve.http import create_app
-from phenoserve.http.keys import ApiKeysError
-from phenoserve.http.metrics import SHARED_FOLDER_VARIABLE, forget_process
-from phenoserve.http.server import DrainingServer, open_door, page_url
-from phenoserve.logs import log_form, set_up_logging
-from phenoserve.scheduling import load_engines
+from phenoserve.engine.golden_replay import VerifyReport
+from phenoserve.engine.golden_replay import verify as verify_bundle
+from phenoserve.http.request.keys import ApiKeysError
+from phenoserve.logs import set_up_logging
+from phenoserve.process.serve import ENV_FILE_VARIABLE, Inherited, ListenError
+from phenoserve.process.serve import serve as serve_bundle
 from phenoserve.settings import Settings
-from phenoserve.supervisor import READY_BYTE, Supervisor
 from phenoserve.tune import TuneReport
 from phenoserve.tune import tune as tune_bundle
-from phenoserve.verify import VerifyReport
-from phenoserve.verify import verify as verify_bundle
 
 FAILURE: Final = 1
 USAGE_ERROR: Final = 2
-ENV_FILE_VARIABLE: Final = "PHENOSERVE_ENV_FILE"
-
-logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -113,7 +103,7 @@ def _flag(name: str) -> inspect.Parameter:
 def serve(
     bundle: BundleArgument,
     env_file: EnvFileOption = None,
-    door_fd: InheritedOption = None,
+    listener_fd: InheritedOption = None,
     ready_fd: InheritedOption = None,
     **flags: Any,
 ) -> None:
@@ -126,85 +116,12 @@ def serve(
     set_up_logging(settings)
     # What traces call it, unless somebody says otherwise.
     os.environ.setdefault("OTEL_SERVICE_NAME", "phenoserve")
-    is_worker = door_fd is not None and ready_fd is not None
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    if settings.workers > 1 and not is_worker:
-        raise typer.Exit(_supervise(bundle, settings))
-    if not is_worker:
-        # Found out now rather than after the bundle was read; the server itself opens it again.
-        _door(settings).close()
-    supervisor_pid = os.getppid() if is_worker else None
+    inherited = None if listener_fd is None or ready_fd is None else Inherited(listener_fd, ready_fd)
     try:
-        engines = load_engines(read_bundle(bundle), settings)
-        application = create_app(
-            engines,
-            settings,
-            bundle_path=bundle,
-            tell_others=lambda: None if supervisor_pid is None else os.kill(supervisor_pid, signal.SIGHUP),
-        )
-    except (BundleError, EngineError, ApiKeysError) as error:
+        exit_code = serve_bundle(bundle, settings, typer.echo, inherited)
+    except (BundleError, EngineError, ApiKeysError, ListenError, OSError) as error:
         _fail(str(error), FAILURE)
-
-    def announce(url: str) -> None:
-        if ready_fd is not None:
-            os.write(ready_fd, READY_BYTE)
-            return
-        where = f"{engines.active_device} ({engines.bundle.precision})"
-        _announce(engines.bundle.manifest, where, url, settings)
-
-    server = DrainingServer(application, settings, announce, supervisor_pid)
-    server.run(None if door_fd is None else [socket.socket(fileno=door_fd)])
-
-
-def _door(settings: Settings) -> socket.socket:
-    """The socket that is listened on, or the command's end."""
-    try:
-        return open_door(settings.host, settings.port)
-    except OSError as error:
-        reason = str(error.strerror).partition(" (")[0]  # Python repeats the address
-        _fail(
-            f"{settings.host or 'every interface'}, port {settings.port}, cannot be listened on ({reason}). "
-            "Pass another --port or --host, or end what listens there.",
-            FAILURE,
-        )
-
-
-def _supervise(bundle: Path, settings: Settings) -> int:
-    """Keep several processes of `serve` on one port; the exit code."""
-    try:
-        manifest = read_bundle(bundle).manifest
-        door = _door(settings)
-        shared = TemporaryDirectory(prefix="phenoserve-metrics-")
-    except (BundleError, OSError) as error:
-        _fail(str(error), FAILURE)
-    url = page_url(settings.host, door.getsockname()[1])
-    _announce(manifest, f"{settings.workers} workers", url, settings)
-
-    def command(door_fd: int, ready_fd: int) -> list[str]:
-        program = [sys.executable, "-m", "phenoserve", "serve", str(bundle)]
-        return [*program, "--door-fd", str(door_fd), "--ready-fd", str(ready_fd)]
-
-    unfiled = {name: value for name, value in os.environ.items() if name != ENV_FILE_VARIABLE}
-    with shared as folder:
-        return Supervisor(
-            command,
-            num_workers=settings.workers,
-            door=door,
-            environment=unfiled | settings.environment() | {SHARED_FOLDER_VARIABLE: folder},
-            stop_s=settings.drain_s + settings.shutdown_timeout_s,
-            after_end=lambda pid: forget_process(pid, Path(folder)),
-        ).run()
-
-
-def _announce(manifest: Manifest, where: str, url: str, settings: Settings) -> None:
-    """Say what serves and where; on a terminal, or as a line of the log where that is read by programs."""
-    documentation = f" (documentation: {url}docs)" if settings.docs == "on" else ""
-    sentence = f"{manifest.name} {manifest.version} on {where} at {url}{documentation}"
-    if log_form(settings) == "text":
-        typer.echo(sentence)
-    else:
-        logger.info(sentence)
+    raise typer.Exit(exit_code)
 
 
 @app.command()

@@ -125,7 +125,8 @@ class Settings(BaseSettings):
     drain_s: Annotated[
         float,
         Field(
-            ge=0, description="Seconds to keep serving, but not ready, after SIGTERM before closing the door."
+            ge=0,
+            description="Seconds to keep serving, but not ready, after SIGTERM before closing the listener.",
         ),
     ] = 0
     shutdown_timeout_s: Annotated[

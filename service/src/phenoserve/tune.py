@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Shaped
 
 from phenoserve.bundle import Bundle, read_bundle
-from phenoserve.cores import available_cores
 from phenoserve.engine import ActiveDevice, Device, Engine
+from phenoserve.engine.cores import available_cores
+from phenoserve.engine.golden_replay import require_golden
 from phenoserve.scheduling import Engines
-from phenoserve.verify import require_golden
 
 NUM_ROUNDS: Final = 3
 """Rounds over all candidates; interleaved, so that a slow moment of the machine meets all of them."""
@@ -184,7 +184,7 @@ def run(
         taken: list[float] = []
         while not taken or time.perf_counter() < stop:
             began = time.perf_counter()
-            engines.answer(batch, is_alone=True)
+            engines.infer(batch, is_alone=True)
             taken.append(time.perf_counter() - began)
         return taken
 

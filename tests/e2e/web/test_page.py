@@ -235,7 +235,7 @@ def test_an_example_is_a_stack_like_any_other(page, engine):
     """An example is fetched from the service, shown and answered as the bundle's golden answer says."""
     page.get_by_role("button", name="Example 2").click()
     wait_for_answer(page)
-    logits = engine.bundle.golden.answers[1].logits[0].astype(np.float64)
+    logits = engine.bundle.golden.outputs[1].logits[0].astype(np.float64)
     shares = np.exp(logits) / np.exp(logits).sum()
     for treatment, share in zip(engine.bundle.manifest.treatments, shares, strict=True):
         assert numbers(page, treatment)[0] == pytest.approx(share, abs=2e-3)

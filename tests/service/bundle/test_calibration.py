@@ -344,7 +344,7 @@ def test_format_2_divides_every_number_by_its_scale():
     bundle = read_bundle(FORMAT_2)
     with np.load(FORMAT_2 / "calibration.npz") as arrays:
         scale, reference = arrays["scale"], arrays["reference"]
-    embedding = bundle.golden.answers[0].embedding[0]
+    embedding = bundle.golden.outputs[0].embedding[0]
     offsets = reference - (embedding.astype(np.float64) - bundle.calibration.mean) / scale
     nearest = np.sort(np.linalg.norm(offsets, axis=1))
     num_neighbours = bundle.manifest.calibration.out_of_distribution.num_neighbours

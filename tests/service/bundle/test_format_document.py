@@ -6,7 +6,6 @@ from types import ModuleType
 import pytest
 
 import phenoserve.bundle as bundle
-from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.calibration_spec import CalibrationSpec, OutOfDistribution, PredictionSets
 from phenoserve.bundle.manifest import (
     REQUIRED_FILES,
@@ -16,6 +15,7 @@ from phenoserve.bundle.manifest import (
     Provenance,
     Tolerance,
 )
+from phenoserve.bundle.outputs import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.stain_order import StainOrderSpec
 from phenoserve.bundle.unpickle import _ADMITTED
 from phenoserve.bundle.variants import VARIANT_FILES, VariantSpec

@@ -37,7 +37,7 @@ def test_golden_stacks_survive_their_file(bundle):
     for stack, other in zip(bundle.golden.stacks, again.stacks, strict=True):
         assert stack.dtype == other.dtype
         np.testing.assert_array_equal(stack, other)
-    for answers, others in zip(bundle.golden.answers, again.answers, strict=True):
+    for answers, others in zip(bundle.golden.outputs, again.outputs, strict=True):
         for name, array in answers.arrays().items():
             np.testing.assert_array_equal(array, others.arrays()[name])
 
@@ -112,4 +112,4 @@ def test_an_absent_array_is_refused(bundle, name):
 def test_every_stack_has_its_answers(bundle):
     """Golden stacks cannot be written with fewer answers than stacks."""
     with pytest.raises(ValueError, match="zip"):
-        dataclasses.replace(bundle.golden, answers=bundle.golden.answers[:1]).to_npz()
+        dataclasses.replace(bundle.golden, outputs=bundle.golden.outputs[:1]).to_npz()

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle import InputSpec, Manifest, read_bundle
+from phenoserve.bundle.outputs import GRAPH_OUTPUT_AXES
 
 FILES = ("model.onnx", "forest.joblib", "golden.npz", "calibration.npz", "card.md")
 

@@ -38,7 +38,7 @@ def test_what_is_written_is_what_is_read(contents, tmp_path):
     assert bundle.read_model() == contents.model_onnx
     assert (bundle.path / "card.md").read_text() == contents.card
     assert (bundle.path / "report" / "metrics.json").read_bytes() == contents.report["metrics.json"]
-    embedding = contents.golden.answers[0].embedding
+    embedding = contents.golden.outputs[0].embedding
     expected = contents.forest.predict_proba(embedding)[:, _order(contents.forest, contents)]
     np.testing.assert_array_equal(bundle.forest.probabilities(embedding), expected)
 
@@ -197,7 +197,7 @@ def test_classes_may_be_python_strings(contents, tmp_path):
         dataclasses.replace(
             golden, forest=forest.predict_proba(golden.embedding)[:, _order(forest, contents)]
         )
-        for golden in contents.golden.answers
+        for golden in contents.golden.outputs
     )
     golden = Golden(contents.golden.stacks, answers)
     bundle = write_bundle(tmp_path / "bundle", dataclasses.replace(contents, forest=forest, golden=golden))

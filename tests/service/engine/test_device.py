@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import phenoserve.engine.session as session_module
-from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle import read_bundle
+from phenoserve.bundle.outputs import GRAPH_OUTPUT_AXES
 from phenoserve.engine import DeviceUnavailableError, Engine, GraphError
 from phenoserve.engine.cuda import num_cuda_devices
 from phenoserve.engine.graph import run_bound, run_plain
@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
-import phenoserve.verify
+import phenoserve.engine.golden_replay
 print(Engine.load(read_bundle(Path(sys.argv[1])), device="auto").active_device)
 print(sorted({"tensorflow", "keras", "onnx", "tf2onnx", "phenotrain"} & set(sys.modules)))
 """
@@ -116,7 +116,7 @@ def test_no_training_package_is_imported(loaded):
 @with_gpu
 def test_cuda_answers_as_the_cpu(tiny_bundle):
     """On a CUDA device the golden stacks are answered within the bundle's tolerance."""
-    from phenoserve.verify import verify
+    from phenoserve.engine.golden_replay import verify
 
     (report,) = verify(tiny_bundle, "cuda")
     assert report.active_device == "cuda"

@@ -42,7 +42,7 @@ def assert_same(found, expected, atol=1e-5):
 
 def test_an_answer_has_every_output(engine, stacks):
     """A batch gets every output of the format, one row a stack, with unit projections and summed probabilities."""
-    answers = engine.answer(stacks)
+    answers = engine.infer(stacks)
     assert {name: array.shape[:2] for name, array in answers.arrays().items()} == {
         "embedding": (5, 1024), "projection": (5, 128), "logits": (5, 5), "versus_control": (5, 4),
         "heatmap": (5, 5), "forest": (5, 5),
@@ -54,18 +54,18 @@ def test_an_answer_has_every_output(engine, stacks):
 
 def test_a_batch_is_its_stacks(engine, stacks):
     """Every stack of a batch gets the answers it gets alone."""
-    together = engine.answer(stacks)
+    together = engine.infer(stacks)
     for index in range(len(stacks)):
-        assert_same(engine.answer(stacks[index : index + 1]), together.row(index))
+        assert_same(engine.infer(stacks[index : index + 1]), together.row(index))
 
 
 def test_the_order_of_a_batch_is_kept(engine, stacks):
     """A permuted batch gets the permuted answers."""
     order = [3, 0, 4, 1, 2]
     assert_same(
-        engine.answer(stacks[order]),
-        type(engine.answer(stacks))(
-            **{name: array[order] for name, array in engine.answer(stacks).arrays().items()}
+        engine.infer(stacks[order]),
+        type(engine.infer(stacks))(
+            **{name: array[order] for name, array in engine.infer(stacks).arrays().items()}
         ),
     )
 
@@ -74,14 +74,14 @@ def test_the_order_of_a_batch_is_kept(engine, stacks):
 def test_the_pixel_type_does_not_matter(engine, stacks, dtype):
     """The same intensities get the same answers in every pixel type."""
     small = (stacks // 4).astype(np.uint16)
-    assert_same(engine.answer(small.astype(dtype)), engine.answer(small), atol=0)
+    assert_same(engine.infer(small.astype(dtype)), engine.infer(small), atol=0)
 
 
 def test_memory_layout_does_not_matter(engine, stacks):
     """A stack whose channels lie last in memory gets the answers of a contiguous one."""
     channels_last = np.moveaxis(np.ascontiguousarray(np.moveaxis(stacks, 1, -1)), -1, 1)
     assert not channels_last.flags.c_contiguous
-    assert_same(engine.answer(channels_last), engine.answer(stacks), atol=0)
+    assert_same(engine.infer(channels_last), engine.infer(stacks), atol=0)
 
 
 @settings(max_examples=15, deadline=None)
@@ -93,7 +93,7 @@ def test_gain_and_offset_do_not_matter(engine, stacks, gain, offset):
     the embedding as found.
     """
     changed = (stacks.astype(np.float32) * gain + offset).astype(np.float32)
-    found, expected = engine.answer(changed), engine.answer(stacks)
+    found, expected = engine.infer(changed), engine.infer(stacks)
     assert_same(replace(found, forest=expected.forest), expected, atol=2e-2)
     np.testing.assert_array_equal(found.forest, engine.bundle.forest.probabilities(found.embedding))
 
@@ -102,7 +102,7 @@ def test_gain_and_offset_do_not_matter(engine, stacks, gain, offset):
 def test_any_field_size_is_answered(engine, tiny_module, size_px):
     """A field of any height and width from the least on is answered, its heatmap in proportion."""
     stack = tiny_module.random_stack(np.random.default_rng(1), (1, 6, *size_px), "uint8")
-    assert engine.answer(stack).heatmap.shape[2:] == tuple(size // 64 for size in size_px)
+    assert engine.infer(stack).heatmap.shape[2:] == tuple(size // 64 for size in size_px)
 
 
 def test_two_channels_are_answered(make_tiny_bundle, tmp_path, tiny_module):
@@ -114,16 +114,16 @@ def test_two_channels_are_answered(make_tiny_bundle, tmp_path, tiny_module):
         control="negative",
     )
     stack = tiny_module.random_stack(np.random.default_rng(1), (1, 2, 80, 80), "uint8")
-    answers = Engine.load(bundle, device="cpu").answer(stack)
+    answers = Engine.load(bundle, device="cpu").infer(stack)
     assert answers.logits.shape == (1, 2)
     assert answers.versus_control.shape == (1, 1)
 
 
 def test_concurrent_callers_get_their_own_answers(engine, stacks):
     """Callers in parallel threads each get what they would get alone."""
-    expected = [engine.answer(stacks[index : index + 1]) for index in range(5)]
+    expected = [engine.infer(stacks[index : index + 1]) for index in range(5)]
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda i: engine.answer(stacks[i % 5 : i % 5 + 1]), range(80)))
+        found = list(pool.map(lambda i: engine.infer(stacks[i % 5 : i % 5 + 1]), range(80)))
     for index, answers in enumerate(found):
         assert_same(answers, expected[index % 5], atol=1e-6)
 
@@ -131,7 +131,7 @@ def test_concurrent_callers_get_their_own_answers(engine, stacks):
 def test_the_number_of_threads_changes_no_answer(tiny_bundle, stacks):
     """One thread and three give the same answers."""
     bundle = read_bundle(tiny_bundle)
-    one, three = (Engine.load(bundle, device="cpu", num_threads=count).answer(stacks) for count in (1, 3))
+    one, three = (Engine.load(bundle, device="cpu", num_threads=count).infer(stacks) for count in (1, 3))
     assert_same(one, three)
 
 
@@ -151,7 +151,7 @@ MISMATCHED = {
 def test_a_stack_the_graph_does_not_take_is_refused(engine, shape, dtype):
     """Stacks of another kind are refused with what was received, what is expected, and the stains in order."""
     with pytest.raises(StackMismatchError) as caught:
-        engine.answer(np.zeros(shape, dtype=dtype))
+        engine.infer(np.zeros(shape, dtype=dtype))
     assert f"Received: {dtype} {shape}" in str(caught.value)
     assert "(batch, 6, y, x) of uint8, uint16, float32" in str(caught.value)
     assert "Hoechst, ConA" in str(caught.value)
@@ -163,7 +163,7 @@ def test_an_answer_that_is_not_finite_is_refused(engine, stacks, value):
     poisoned = stacks.astype(np.float32)
     poisoned[2, 4, 10, 10] = value
     with pytest.raises(NonFiniteAnswerError, match="as the camera gave them"):
-        engine.answer(poisoned)
+        engine.infer(poisoned)
 
 
 def test_an_output_that_is_not_finite_is_refused(tiny_module, stacks):
@@ -176,15 +176,15 @@ def test_an_output_that_is_not_finite_is_refused(tiny_module, stacks):
 
 def test_a_flat_stack_is_answered(engine):
     """A stack without any contrast is answered: nothing is divided by zero."""
-    assert np.isfinite(engine.answer(np.full((1, 6, 64, 64), 7, dtype=np.uint8)).logits).all()
+    assert np.isfinite(engine.infer(np.full((1, 6, 64, 64), 7, dtype=np.uint8)).logits).all()
 
 
 def test_recorded_golden_answers_are_the_engines(engine, tiny_module, tiny_bundle):
     """Golden answers are recorded by the code that will serve the bundle."""
     contents = tiny_module.tiny_contents()
     golden = record_golden(contents.model_onnx, contents.forest, contents.treatments, contents.golden.stacks)
-    for stack, answers in zip(golden.stacks, golden.answers, strict=True):
-        assert_same(engine.answer(stack[np.newaxis]), answers, atol=0)
+    for stack, answers in zip(golden.stacks, golden.outputs, strict=True):
+        assert_same(engine.infer(stack[np.newaxis]), answers, atol=0)
 
 
 def edited(model: bytes, change) -> bytes:

@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
-LOAD = "import sys; from phenoserve.verify import verify; from pathlib import Path; verify(Path(sys.argv[1]), 'cpu')"
+LOAD = (
+    "import sys; from phenoserve.engine.golden_replay import verify; from pathlib import Path;"
+    " verify(Path(sys.argv[1]), 'cpu')"
+)
 
 
 def test_a_session_writes_nothing_into_the_home_folder(tiny_bundle, tmp_path):

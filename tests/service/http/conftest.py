@@ -18,7 +18,7 @@ from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
 from phenoserve.http import create_app
 from phenoserve.http.app import App
-from phenoserve.http.server import DrainingServer
+from phenoserve.process.server import DrainingServer
 from phenoserve.scheduling import Engines, Readiness
 from phenoserve.settings import Settings
 

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from phenoserve.answers import Answers
+from phenoserve.bundle.outputs import Outputs
 from phenoserve.engine import Engine
 
 POISON = 77
@@ -12,7 +12,7 @@ POISON = 77
 
 
 class HeldEngine(Engine):
-    """Answers only while its gate is open; knows what it was asked."""
+    """Outputs only while its gate is open; knows what it was asked."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine.bundle, engine._graph)
@@ -25,12 +25,12 @@ class HeldEngine(Engine):
         """Batches it was asked so far."""
         return len(self.asked)
 
-    def answer(self, stacks: np.ndarray) -> Answers:
+    def infer(self, stacks: np.ndarray) -> Outputs:
         """The parent's answer, after the gate opens."""
         self.asked.append(stacks)
         if not self.gate.wait(30):
             raise TimeoutError
-        return super().answer(stacks)
+        return super().infer(stacks)
 
 
 class PoisonedEngine(HeldEngine):
@@ -38,9 +38,9 @@ class PoisonedEngine(HeldEngine):
 
     error: type[BaseException] = ZeroDivisionError
 
-    def answer(self, stacks: np.ndarray) -> Answers:
+    def infer(self, stacks: np.ndarray) -> Outputs:
         """The parent's answer, unless there is poison."""
-        answers = super().answer(stacks)
+        answers = super().infer(stacks)
         if (stacks[:, 0, 0, 0] == POISON).any():
             raise self.error("poison")
         return answers

@@ -7,7 +7,7 @@ import pytest
 
 from phenoserve.engine import Engine
 from phenoserve.http import create_app
-from phenoserve.http.server import DrainingServer, open_door, page_url
+from phenoserve.process.server import DrainingServer, open_listener, page_url
 from phenoserve.scheduling import Engines
 from phenoserve.settings import Settings
 
@@ -20,8 +20,8 @@ needs_both = pytest.mark.skipif(
 @pytest.mark.parametrize("host", ["::", ""])
 def test_every_interface_is_both_families(host: str) -> None:
     """The address that is told for every interface answers, and so does IPv6's."""
-    with open_door(host, 0) as door:
-        port = door.getsockname()[1]
+    with open_listener(host, 0) as listener:
+        port = listener.getsockname()[1]
         assert page_url(host, port) == f"http://127.0.0.1:{port}/"
         for address in ("127.0.0.1", "::1"):
             socket.create_connection((address, port), timeout=5).close()
@@ -56,8 +56,8 @@ def test_the_address_is_one_that_a_browser_takes(host: str, url: str) -> None:
 @needs_both
 def test_a_port_that_is_taken_ends_the_service(engine: Engine, caplog) -> None:
     """A port that cannot be had is named, and ends the service with uvicorn's status before anything is started."""
-    with open_door("::", 0) as door:
-        settings = Settings(host="::", port=door.getsockname()[1])
+    with open_listener("::", 0) as listener:
+        settings = Settings(host="::", port=listener.getsockname()[1])
         server = DrainingServer(create_app(Engines.of(engine), settings), settings, lambda _: None)
         with pytest.raises(SystemExit) as ended:
             server.run()

@@ -41,7 +41,7 @@ async def test_the_heatmaps_are_the_engines(ask, engine, array, tiff) -> None:
     async with ask() as client:
         answer = (await client.post("/explain", params=ALL, content=tiff, headers=HEADERS)).json()
     found = [told["heatmap"]["values"] for told in answer["explanations"].values()]
-    np.testing.assert_allclose(found, engine.answer(array[np.newaxis]).heatmap[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, engine.infer(array[np.newaxis]).heatmap[0], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.anyio

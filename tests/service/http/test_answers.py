@@ -35,7 +35,7 @@ def values(numbers: dict[str, float]) -> list[float]:
 
 async def test_predict_is_the_engine_s_answer(ask, engine: Engine, array) -> None:
     """`/predict` words the engine's numbers: softmax, sigmoid and forest, in the manifest's order."""
-    answers, manifest = engine.answer(array[np.newaxis]), engine.bundle.manifest
+    answers, manifest = engine.infer(array[np.newaxis]), engine.bundle.manifest
     async with ask() as client:
         response = await client.post("/predict", content=tiff(array), headers=HEADERS)
     body = response.json()
@@ -66,7 +66,7 @@ async def test_predict_is_the_engine_s_answer(ask, engine: Engine, array) -> Non
 @pytest.mark.parametrize("kind", ["embedding", "projection"])
 async def test_embed_is_the_engine_s_vector(ask, engine: Engine, array, kind) -> None:
     """`/embed` gives the vector of its kind, as JSON and bit by bit as a NumPy file."""
-    expected = getattr(engine.answer(array[np.newaxis]), kind)[0]
+    expected = getattr(engine.infer(array[np.newaxis]), kind)[0]
     async with ask() as client:
         request = {"url": f"/embed?kind={kind}", "content": tiff(array)}
         as_json = await client.post(**request, headers=HEADERS)
@@ -83,7 +83,7 @@ async def test_embed_is_the_engine_s_vector(ask, engine: Engine, array, kind) ->
 async def test_explain_is_the_engine_s_heatmap(ask, engine: Engine, array) -> None:
     """`/explain` gives the heatmap of the treatment asked for, or of the predicted one."""
     manifest = engine.bundle.manifest
-    answers = engine.answer(array[np.newaxis])
+    answers = engine.infer(array[np.newaxis])
     async with ask() as client:
         for treatment in (*manifest.treatments, None):
             query = {} if treatment is None else {"treatment": treatment}
@@ -99,7 +99,7 @@ async def test_explain_is_the_engine_s_heatmap(ask, engine: Engine, array) -> No
 
 async def test_explain_as_picture_and_map(ask, engine: Engine, array) -> None:
     """The overlay is a PNG; the map is a float32 TIFF of the field's size within the heatmap's range."""
-    heatmap = engine.answer(array[np.newaxis]).heatmap[0, 1]
+    heatmap = engine.infer(array[np.newaxis]).heatmap[0, 1]
     async with ask() as client:
         request = {
             "url": "/explain",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phenoserve.answers import Answers
+from phenoserve.bundle.outputs import Outputs
 from phenoserve.engine import Engine, GraphError
 from phenoserve.http import create_app
 from phenoserve.scheduling import Engines, Readiness
@@ -85,7 +85,7 @@ def test_every_stack_gets_its_own_answer(engine: Engine, stacks: list[tuple[int,
         for answer, array in zip(answers, arrays, strict=True):
             np.testing.assert_allclose(
                 answer.json()["embedding"],
-                engine.answer(array[np.newaxis]).embedding[0],
+                engine.infer(array[np.newaxis]).embedding[0],
                 rtol=tolerance.relative,
                 atol=tolerance.absolute,
             )
@@ -226,7 +226,7 @@ async def test_a_connection_that_closes_while_its_stack_runs_costs_nobody(
             await until(lambda: scheduler.admission.num_requests == scheduler.admission.num_bytes == 0)
             (answer,) = await post_all(client, [other])
     np.testing.assert_allclose(
-        answer.json()["embedding"], engine.answer(other[np.newaxis]).embedding[0], rtol=1e-3, atol=1e-3
+        answer.json()["embedding"], engine.infer(other[np.newaxis]).embedding[0], rtol=1e-3, atol=1e-3
     )
     assert caplog.records == []
 
@@ -311,10 +311,10 @@ async def test_a_device_that_fails_for_good_is_a_dead_worker(engine: Engine) -> 
     class LostDevice(HeldEngine):
         is_lost = False
 
-        def answer(self, stacks: np.ndarray) -> Answers:
+        def infer(self, stacks: np.ndarray) -> Outputs:
             if self.is_lost:
                 raise GraphError("the device is gone")
-            return super().answer(stacks)
+            return super().infer(stacks)
 
     held = LostDevice(engine)
     app = create_app(Engines.of(held), Settings(num_inferences=1))
@@ -361,7 +361,7 @@ async def test_batches_are_filled_up_to_their_sizes(engine: Engine) -> None:
         answers = await post_all(client, arrays)
     assert len(held.asked[-1]) == 4
     for answer, array in zip(answers, arrays, strict=True):
-        alone = engine.answer(array[np.newaxis]).embedding[0]
+        alone = engine.infer(array[np.newaxis]).embedding[0]
         np.testing.assert_allclose(answer.json()["embedding"], alone, rtol=1e-4, atol=1e-4)
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phenoserve.http import body
-from phenoserve.http.body import split_parts
 from phenoserve.http.problems import RequestError
+from phenoserve.http.request import body
+from phenoserve.http.request.body import split_parts
 
 from .problem import assert_problem
 

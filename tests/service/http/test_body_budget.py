@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from phenoserve.http import create_app
-from phenoserve.http.body import read_head, read_upload
+from phenoserve.http.request.body import read_head, read_upload
 from phenoserve.scheduling import Engines
 from phenoserve.settings import MIB, Settings
 

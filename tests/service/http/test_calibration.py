@@ -56,7 +56,7 @@ async def test_predict_tells_set_and_distance_as_the_format_defines_them(ask, en
         for stack in stacks:
             body = (await client.post("/predict", content=tiff(stack), headers=HEADERS)).json()
             vector = (await client.post("/embed", content=tiff(stack), headers=HEADERS)).json()["embedding"]
-            logits = engine.answer(stack[np.newaxis]).logits[0].astype(float)
+            logits = engine.infer(stack[np.newaxis]).logits[0].astype(float)
             weights = [math.exp(logit - max(logits)) for logit in logits]
             expected = [
                 name

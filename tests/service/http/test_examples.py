@@ -5,7 +5,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from phenoserve.http.example_routes import stack_tiff
+from phenoserve.http.routes.examples import stack_tiff
 from phenoserve.stack import StackLimits, read_stack
 
 from .problem import assert_problem

@@ -7,7 +7,7 @@ import tifffile
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
-from phenoserve.http.metrics import EveryProcess
+from phenoserve.http.observe.metrics import EveryProcess
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from phenoserve.http.page_routes import PAGE_FOLDER
+from phenoserve.http.routes.page import PAGE_FOLDER
 
 from .problem import assert_problem
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from phenoserve.http.keys import ApiKeysError, read_api_keys
-from phenoserve.http.negotiation import negotiate
 from phenoserve.http.problems import RequestError
+from phenoserve.http.request.headers import negotiate
+from phenoserve.http.request.keys import ApiKeysError, read_api_keys
 
 DIGEST = "ab" * 32
 

@@ -136,10 +136,10 @@ class BrokenEngine(Engine):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine.bundle, engine._graph)
 
-    def answer(self, stacks):  # noqa: D102  (the parent's)
+    def infer(self, stacks):  # noqa: D102  (the parent's)
         if self.is_broken:
             raise self.error("secret: /srv/bundle/model.onnx")
-        return super().answer(stacks)
+        return super().infer(stacks)
 
 
 class DyingEngine(BrokenEngine):

@@ -11,7 +11,7 @@ import pytest
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
 from phenoserve.http import create_app
-from phenoserve.http.server import DrainingServer
+from phenoserve.process.server import DrainingServer
 from phenoserve.scheduling import Engines, Readiness, load_engines
 from phenoserve.settings import Settings
 
@@ -67,8 +67,8 @@ async def test_a_bundle_that_answers_otherwise_is_refused(
     """A new bundle that misses its golden answers is refused, names the output, and the old one serves on."""
 
     class Biased(Engine):
-        def answer(self, stacks):
-            answers = super().answer(stacks)
+        def infer(self, stacks):
+            answers = super().infer(stacks)
             answers.logits[:] += 1
             return answers
 

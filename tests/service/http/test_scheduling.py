@@ -101,7 +101,7 @@ async def test_the_service_is_not_ready_before_the_golden_stacks_match(engine, t
 async def test_a_bundle_that_answers_otherwise_never_gets_ready(engine, tiff, caplog) -> None:
     """If a golden answer is missed the service stays unready, and the log says which output and by how much."""
     golden = engine.bundle.golden
-    wrong = replace(golden.answers[0], logits=golden.answers[0].logits + 1)
+    wrong = replace(golden.outputs[0], logits=golden.outputs[0].logits + 1)
     bundle = replace(engine.bundle, golden=Golden(golden.stacks[:1], (wrong,)))
     app = create_app(Engines.of(Engine(bundle, engine._graph)), Settings())
     async with asking(app) as client:

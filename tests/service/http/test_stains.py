@@ -10,9 +10,9 @@ import tifffile
 from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
-from phenoserve.attribution import MAX_CHANNELS, stain_attribution, subsets
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
+from phenoserve.engine.attribution import MAX_CHANNELS, stain_attribution, subsets
 
 from .problem import assert_problem
 
@@ -30,7 +30,7 @@ def slow_values(engine: Engine, stack: np.ndarray) -> np.ndarray:
     logits = {}
     for present in subsets(len(stack)):
         kept = stack * present[:, np.newaxis, np.newaxis].astype(stack.dtype)
-        logits[tuple(present)] = engine.answer(kept[np.newaxis]).logits[0].astype(np.float64)
+        logits[tuple(present)] = engine.infer(kept[np.newaxis]).logits[0].astype(np.float64)
     orders = list(permutations(range(len(stack))))
     added = np.zeros((len(stack), len(engine.bundle.manifest.treatments)))
     for order in orders:
@@ -47,8 +47,8 @@ async def test_the_values_are_those_of_the_definition(ask, engine: Engine, array
     """For every treatment the values are the average over all orders, and sum to the logit's difference."""
     manifest = engine.bundle.manifest
     expected = slow_values(engine, array)
-    full = engine.answer(array[np.newaxis]).logits[0]
-    none = engine.answer(np.zeros_like(array)[np.newaxis]).logits[0]
+    full = engine.infer(array[np.newaxis]).logits[0]
+    none = engine.infer(np.zeros_like(array)[np.newaxis]).logits[0]
     async with ask() as client:
         for treatment in (*manifest.treatments, None):
             query = {"stains": "true"} | ({"treatment": treatment} if treatment else {})
@@ -162,10 +162,10 @@ def test_replacements_stand_in_for_the_removed_stains(engine: Engine, array) -> 
     """Through the graph, the values against control stacks sum to the logits less the controls' mean logits."""
     generator = np.random.default_rng(5)
     controls = [generator.gamma(2.0, 200.0, array.shape).astype(np.uint16) for _ in range(3)]
-    found = stain_attribution(lambda stacks: engine.answer(stacks).logits, array, controls)
-    expected = engine.answer(array[np.newaxis]).logits[0] - engine.answer(np.stack(controls)).logits.mean(
+    found = stain_attribution(lambda stacks: engine.infer(stacks).logits, array, controls)
+    expected = engine.infer(array[np.newaxis]).logits[0] - engine.infer(np.stack(controls)).logits.mean(
         axis=0
     )
     np.testing.assert_allclose(found.values.sum(axis=0), expected, atol=1e-4)
-    of_itself = stain_attribution(lambda stacks: engine.answer(stacks).logits, array, [array])
+    of_itself = stain_attribution(lambda stacks: engine.infer(stacks).logits, array, [array])
     np.testing.assert_allclose(of_itself.values, 0, atol=1e-4)

@@ -13,7 +13,7 @@ from tests.tiny_bundle import tiny_contents
 
 from phenoserve.bundle import Provenance, read_bundle, write_bundle
 from phenoserve.engine import Engine
-from phenoserve.verify import require_golden
+from phenoserve.engine.golden_replay import require_golden
 from phenotrain.quantize.command import QuantizeRequest, quantize_command
 
 
@@ -61,11 +61,11 @@ def test_both_precisions_are_added_and_answer_nearly_the_same(screen, bundle, tm
     made = read_bundle(out)
     assert list(made.goldens) == ["fp32", "int8", "fp16"]
     stack = made.golden.stacks[0][np.newaxis]
-    full = Engine.load(made, device="cpu").answer(stack).embedding[0]
+    full = Engine.load(made, device="cpu").infer(stack).embedding[0]
     for precision, least in (("int8", 0.95), ("fp16", 0.999)):
         engine = Engine.load(made, device="cpu", precision=precision)
         require_golden(engine)
-        other = engine.answer(stack).embedding[0]
+        other = engine.infer(stack).embedding[0]
         assert full @ other / np.linalg.norm(full) / np.linalg.norm(other) > least
         spec = made.manifest.variants[precision]
         assert spec.min_embedding_cosine > least
@@ -73,7 +73,7 @@ def test_both_precisions_are_added_and_answer_nearly_the_same(screen, bundle, tm
     brightest = np.full_like(stack, np.iinfo(stack.dtype).max, np.uint16)
     brightest[..., ::2] = 0
     bright = [
-        Engine.load(made, device="cpu", precision=at).answer(brightest).embedding for at in ("fp32", "fp16")
+        Engine.load(made, device="cpu", precision=at).infer(brightest).embedding for at in ("fp32", "fp16")
     ]
     np.testing.assert_allclose(bright[1], bright[0], atol=0.01 * np.abs(bright[0]).max())
     assert made.manifest.variants["int8"].num_calibration_sites == 4

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from phenoserve.answers import EMBEDDING_SIZE
+from phenoserve.bundle.outputs import EMBEDDING_SIZE
 from phenotrain.cache import FieldCache
 from phenotrain.encoder import batch_normalisations
 from phenotrain.standardise import standardise

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras.src.applications.densenet import DenseNet  # Keras exports only its networks of 121 layers and more
 
-from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE
+from phenoserve.bundle.outputs import EMBEDDING_SIZE, PROJECTION_SIZE
 from phenotrain.recipe import DENSENET121, EncoderRecipe, ProjectionHeadRecipe
 
 _COLOURS = (None, None, 3)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from phenoserve.bundle import Bundle, BundleContents, InputSpec, Tolerance, write_bundle
 from phenoserve.engine import Engine, record_golden
-from phenoserve.verify import replay_golden
+from phenoserve.engine.golden_replay import replay_golden
 from phenotrain.cache import FieldCache
 from phenotrain.calibration_check import check_calibration
 from phenotrain.doses import dose_rank

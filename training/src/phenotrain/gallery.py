@@ -8,9 +8,9 @@ import pandas as pd
 from PIL import Image
 from scipy.special import softmax
 
-from phenoserve.attribution import MAX_CHANNELS
 from phenoserve.bundle import InputSpec
 from phenoserve.engine import Graph
+from phenoserve.engine.attribution import MAX_CHANNELS
 from phenoserve.overlay import render_overlay
 from phenotrain.cache import FieldCache
 from phenotrain.evaluate import Predictions

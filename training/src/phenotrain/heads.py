@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from phenoserve.answers import EMBEDDING_SIZE
+from phenoserve.bundle.outputs import EMBEDDING_SIZE
 from phenotrain.labelled import HeadData
 from phenotrain.recipe import HeadsRecipe
 

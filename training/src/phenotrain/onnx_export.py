@@ -5,7 +5,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from phenoserve.answers import GRAPH_OUTPUT_AXES
+from phenoserve.bundle.outputs import GRAPH_OUTPUT_AXES
 from phenoserve.engine import Graph
 from phenotrain.graph import OUTPUTS, ServedGraph
 from phenotrain.onnx_rewrite import rewrite_for_speed

@@ -12,7 +12,7 @@ from typing import IO
 
 from rich.console import Console
 
-from phenoserve.cores import available_cores
+from phenoserve.engine.cores import available_cores
 
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 

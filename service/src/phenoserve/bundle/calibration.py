@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
-from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.bundle.calibration_spec import CALIBRATION_FILE, CalibrationSpec
 from phenoserve.bundle.errors import CalibrationError
 from phenoserve.bundle.npz import FIX, read_npz, write_npz
+from phenoserve.bundle.outputs import EMBEDDING_SIZE
 from phenoserve.bundle.stain_order import NUM_DESCRIPTORS, POOLING, Mismatch, StainOrder, describe_channels
 
 MAX_CALIBRATION_BYTES: Final = 256 * 1024**2

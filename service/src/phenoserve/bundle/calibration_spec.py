@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, model_validator
 
-from phenoserve.answers import EMBEDDING_SIZE
+from phenoserve.bundle.outputs import EMBEDDING_SIZE
 from phenoserve.bundle.parts import Name, Part
 from phenoserve.bundle.stain_order import StainOrderSpec
 

@@ -12,10 +12,10 @@ import sklearn  # pyright: ignore[reportMissingTypeStubs] - scikit-learn ships n
 from jaxtyping import Float32, Float64
 from sklearn.ensemble import RandomForestClassifier as RandomForestClassifier  # pyright: ignore[reportMissingTypeStubs] - ships no types
 
-from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.bundle.errors import ForestError, ForestVersionError, UnsafeForestError
 from phenoserve.bundle.golden import Golden
 from phenoserve.bundle.manifest import FOREST_FILE, SKLEARN, Manifest
+from phenoserve.bundle.outputs import EMBEDDING_SIZE
 from phenoserve.bundle.unpickle import Tree, unpickle_forest
 
 _LEAF: Final = -1
@@ -144,13 +144,13 @@ def read_forest(content: bytes, manifest: Manifest, golden: Golden) -> Forest:
     Args:
         content: The file's content.
         manifest: The bundle's manifest.
-        golden: The golden answers, which the forest must repeat from the golden embeddings.
+        golden: The golden outputs, which the forest must repeat from the golden embeddings.
 
     Raises:
         UnsafeForestError: If it names anything that is not admitted. Nothing of that has run.
         ForestVersionError: If it was written by another scikit-learn, and the installed one cannot read it or
             answers otherwise.
-        ForestError: If it does not fit the manifest or the golden answers.
+        ForestError: If it does not fit the manifest or the golden outputs.
     """
     try:
         forest = Forest.of(unpickle_forest(content), manifest.treatments)
@@ -169,10 +169,10 @@ def read_forest(content: bytes, manifest: Manifest, golden: Golden) -> Forest:
 
 
 def _require_golden(forest: Forest, golden: Golden) -> None:
-    for index, answers in enumerate(golden.answers):
-        difference = float(np.abs(forest.probabilities(answers.embedding) - answers.forest).max())
+    for index, outputs in enumerate(golden.outputs):
+        difference = float(np.abs(forest.probabilities(outputs.embedding) - outputs.forest).max())
         if not difference <= _MAX_REPLAY_DIFFERENCE:
             raise ForestError(
                 f"{FOREST_FILE} answers the golden embedding {index} with probabilities {difference:.3g} "
-                "away from the golden ones. Record the golden answers with the forest that is exported."
+                "away from the golden ones. Record the golden outputs with the forest that is exported."
             )

@@ -5,38 +5,38 @@ from typing import Final
 
 import numpy as np
 
-from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE, Answers
 from phenoserve.bundle.errors import GoldenError
 from phenoserve.bundle.manifest import GOLDEN_FILE, Manifest
 from phenoserve.bundle.npz import FIX, read_npz, write_npz
+from phenoserve.bundle.outputs import EMBEDDING_SIZE, PROJECTION_SIZE, Outputs
 from phenoserve.stack import STACK_DTYPES
 
 MAX_GOLDEN_BYTES: Final = 2 * 1024**3
-_ANSWER_NAMES: Final = tuple(field.name for field in fields(Answers))
+_OUTPUT_NAMES: Final = tuple(field.name for field in fields(Outputs))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Golden:
-    """Raw stacks and the answers each must get.
+    """Raw stacks and the outputs each must get.
 
     Attributes:
         stacks: Raw stacks `(channel, y, x)` in the pixel type of their file; sizes may differ.
-        answers: For every stack the answers to it alone, with a batch axis of one.
+        outputs: For every stack the outputs to it alone, with a batch axis of one.
     """
 
     stacks: tuple[np.ndarray, ...]
-    answers: tuple[Answers, ...]
+    outputs: tuple[Outputs, ...]
 
     def to_npz(self) -> bytes:
-        """Return the golden stacks and answers as the bytes of `golden.npz`, equal for equal content.
+        """Return the golden stacks and outputs as the bytes of `golden.npz`, equal for equal content.
 
         Raises:
-            ValueError: If there are not as many answers as stacks.
+            ValueError: If there are not as many outputs as stacks.
         """
         arrays: dict[str, np.ndarray] = {}
-        for index, (stack, answers) in enumerate(zip(self.stacks, self.answers, strict=True)):
+        for index, (stack, outputs) in enumerate(zip(self.stacks, self.outputs, strict=True)):
             arrays[f"stack_{index}"] = stack
-            arrays.update({f"{name}_{index}": array for name, array in answers.arrays().items()})
+            arrays.update({f"{name}_{index}": array for name, array in outputs.arrays().items()})
         return write_npz(arrays)
 
 
@@ -45,31 +45,31 @@ def read_golden(content: bytes, manifest: Manifest, file: str = GOLDEN_FILE) -> 
 
     Args:
         content: The file's content.
-        manifest: The manifest the stacks and answers must fit.
+        manifest: The manifest the stacks and outputs must fit.
         file: The file's name, for messages.
 
     Returns:
-        At least one golden stack, each with its answers.
+        At least one golden stack, each with its outputs.
 
     Raises:
         GoldenError: If it is not an archive of plain arrays, or one does not fit the manifest.
     """
     arrays = read_npz(content, file=file, max_bytes=MAX_GOLDEN_BYTES, error_class=GoldenError)
     num_stacks = sum(name.startswith("stack_") for name in arrays)
-    expected = {f"{name}_{index}" for name in ("stack", *_ANSWER_NAMES) for index in range(num_stacks)}
+    expected = {f"{name}_{index}" for name in ("stack", *_OUTPUT_NAMES) for index in range(num_stacks)}
     if num_stacks == 0 or set(arrays) != expected:
         raise GoldenError(
             f"{file} holds the arrays {sorted(arrays)}; expected stack_i and "
-            f"{', '.join(f'{name}_i' for name in _ANSWER_NAMES)} for i = 0, 1, … {FIX}"
+            f"{', '.join(f'{name}_i' for name in _OUTPUT_NAMES)} for i = 0, 1, … {FIX}"
         )
     for index in range(num_stacks):
         _require_stack(f"stack_{index} of {file}", arrays[f"stack_{index}"], manifest)
-        for name in _ANSWER_NAMES:
+        for name in _OUTPUT_NAMES:
             _require_answer(name, f"{name}_{index} of {file}", arrays[f"{name}_{index}"], manifest)
     return Golden(
         stacks=tuple(arrays[f"stack_{index}"] for index in range(num_stacks)),
-        answers=tuple(
-            Answers(**{name: arrays[f"{name}_{index}"] for name in _ANSWER_NAMES})
+        outputs=tuple(
+            Outputs(**{name: arrays[f"{name}_{index}"] for name in _OUTPUT_NAMES})
             for index in range(num_stacks)
         ),
     )

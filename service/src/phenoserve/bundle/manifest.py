@@ -14,8 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.calibration_spec import CALIBRATION_FILE, CalibrationSpec
+from phenoserve.bundle.outputs import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.parts import Name, Part, Tolerance
 from phenoserve.bundle.variants import (
     VARIANT_FILES,

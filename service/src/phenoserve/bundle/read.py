@@ -44,10 +44,10 @@ class Bundle:
         digest: SHA-256 of `manifest.json`, 64 hexadecimal digits. The manifest holds the digest of every
             other file, so this one stands for the whole bundle.
         forest: The random forest on embeddings.
-        golden: Raw stacks and the answers each must get.
+        golden: Raw stacks and the outputs for each.
         calibration: Prediction sets and distances to the training sites; None in a bundle of format 1.
-        precision: That of the graph and of the golden answers.
-        goldens: The golden stacks and answers of every precision.
+        precision: That of the graph and of the golden outputs.
+        goldens: The golden stacks and outputs of every precision.
     """
 
     path: Path

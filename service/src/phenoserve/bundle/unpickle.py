@@ -24,10 +24,10 @@ from sklearn.ensemble import RandomForestClassifier  # pyright: ignore[reportMis
 from sklearn.exceptions import InconsistentVersionWarning  # pyright: ignore[reportMissingTypeStubs] - ships no types
 from sklearn.tree import DecisionTreeClassifier  # pyright: ignore[reportMissingTypeStubs] - ships no types
 
-from phenoserve.answers import EMBEDDING_SIZE
 from phenoserve.bundle.dtypes import DtypeRecord, scalar_of
 from phenoserve.bundle.errors import ForestError, UnsafeForestError
 from phenoserve.bundle.manifest import FOREST_FILE
+from phenoserve.bundle.outputs import EMBEDDING_SIZE
 
 MAX_FOREST_BYTES: Final = 2 * 1024**3
 Tree: Final[Any] = import_module("sklearn.tree._tree").Tree

@@ -11,7 +11,6 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from phenoserve.answers import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.calibration import Calibration
 from phenoserve.bundle.calibration_spec import CALIBRATION_FILE
 from phenoserve.bundle.errors import BundleContentsError, BundleExistsError
@@ -32,6 +31,7 @@ from phenoserve.bundle.manifest import (
     Manifest,
     Provenance,
 )
+from phenoserve.bundle.outputs import GRAPH_OUTPUT_AXES
 from phenoserve.bundle.parts import Tolerance
 from phenoserve.bundle.read import Bundle, read_bundle
 from phenoserve.bundle.variants import VariantPrecision, VariantSpec, golden_file, model_file
@@ -55,7 +55,7 @@ class BundleContents:
         provenance: Where the model comes from; the version of scikit-learn is added to its packages.
         model_onnx: The graph, as an ONNX file that needs no other.
         forest: Fitted on embeddings against treatment names.
-        golden: Raw stacks and the answers each must get (`phenoserve.engine.record_golden` makes them).
+        golden: Raw stacks and the outputs for each (`phenoserve.engine.record_golden` makes them).
         calibration: Prediction sets and distances to the training sites, of the treatments above.
         card: The model card, Markdown.
         report: Content of every file under `report/`, by its path there.
@@ -84,7 +84,7 @@ class Variant:
 
     Attributes:
         model_onnx: The graph, as an ONNX file that needs no other.
-        golden: The bundle's golden stacks and this graph's answers to each.
+        golden: The bundle's golden stacks and this graph's outputs for each.
         spec: What was measured of it.
     """
 

@@ -1,4 +1,4 @@
-"""The engine: a bundle's graph and forest, answering raw stacks."""
+"""The engine: a bundle's graph and forest, run on raw stacks."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 from jaxtyping import Shaped
 
-from phenoserve.answers import EMBEDDING_SIZE, PROJECTION_SIZE, Answers
 from phenoserve.bundle import Bundle, Forest, Golden
 from phenoserve.bundle.forest import RandomForestClassifier
+from phenoserve.bundle.outputs import EMBEDDING_SIZE, PROJECTION_SIZE, Outputs
 from phenoserve.engine.cuda import num_cuda_devices
 from phenoserve.engine.errors import NonFiniteAnswerError, StackMismatchError
 from phenoserve.engine.graph import Graph
@@ -23,10 +23,10 @@ STACK_AXES: Final = ("batch", "channel", "y", "x")
 
 
 class Engine:
-    """A bundle loaded on a device, answering raw stacks; safe for concurrent callers.
+    """A bundle loaded on a device, run on raw stacks; safe for concurrent callers.
 
     Attributes:
-        bundle: The bundle it answers from, at the precision of its graph.
+        bundle: The bundle it runs, at the precision of its graph.
     """
 
     def __init__(self, bundle: Bundle, graph: Graph) -> None:
@@ -79,19 +79,19 @@ class Engine:
         """The device the graph runs on."""
         return self._graph.active_device
 
-    def answer(self, stacks: Shaped[np.ndarray, "batch channel y x"]) -> Answers:
-        """Answer a batch of raw stacks of one size.
+    def infer(self, stacks: Shaped[np.ndarray, "batch channel y x"]) -> Outputs:
+        """Run the graph and the forest on a batch of raw stacks of one size.
 
         Args:
             stacks: Intensities as read from the file, `(batch, channel, y, x)`, uint8, uint16 or float32;
                 channels in the bundle's stain order, `y` and `x` at least `manifest.input.min_size_px`.
 
         Returns:
-            The answers, row i to stack i; each row is what the stack would get alone.
+            The outputs, row i for stack i; each row is what the stack would get alone.
 
         Raises:
             StackMismatchError: If the stacks are not such.
-            NonFiniteAnswerError: If an intensity is not finite or beyond `MAX_INTENSITY`, or an answer is not finite.
+            NonFiniteAnswerError: If an intensity is not finite or beyond `MAX_INTENSITY`, or an output is not finite.
             GraphError: If ONNX Runtime fails.
         """
         spec = self.bundle.manifest.input
@@ -103,7 +103,7 @@ class Engine:
                 f"at least {spec.min_size_px} pixels. Received: {stacks.dtype.name} {stacks.shape}. "
                 f"The channels are {', '.join(spec.channels)}."
             )
-        return _answer(self._graph, self.bundle.forest, stacks)
+        return _infer(self._graph, self.bundle.forest, stacks)
 
 
 def record_golden(
@@ -112,7 +112,7 @@ def record_golden(
     treatments: Sequence[str],
     stacks: Sequence[Shaped[np.ndarray, "channel _y _x"]],
 ) -> Golden:
-    """Record what a graph and a forest answer on the CPU, for a bundle that is about to be written.
+    """Record what a graph and a forest put out on the CPU, for a bundle that is about to be written.
 
     Args:
         model_onnx: The graph, as the content of `model.onnx`.
@@ -121,7 +121,7 @@ def record_golden(
         stacks: Raw stacks `(channel, y, x)` in the pixel type of their file; sizes may differ.
 
     Returns:
-        The stacks with the answers to each alone.
+        The stacks with the outputs for each alone.
 
     Raises:
         GraphError: If the graph cannot be loaded or run.
@@ -130,7 +130,7 @@ def record_golden(
     """
     graph, trees = Graph.load(model_onnx, device="cpu"), Forest.of(forest, treatments)
     return Golden(
-        stacks=tuple(stacks), answers=tuple(_answer(graph, trees, stack[np.newaxis]) for stack in stacks)
+        stacks=tuple(stacks), outputs=tuple(_infer(graph, trees, stack[np.newaxis]) for stack in stacks)
     )
 
 
@@ -145,7 +145,7 @@ def _sizes(num_channels: int, num_treatments: int) -> dict[str, int]:
     }
 
 
-def _answer(graph: Graph, forest: Forest, stacks: np.ndarray) -> Answers:
+def _infer(graph: Graph, forest: Forest, stacks: np.ndarray) -> Outputs:
     # Beyond the limit a variance overflows to infinity, and dividing by it makes a plausible, empty channel.
     if stacks.dtype.kind == "f" and not max(stacks.max(), -stacks.min()) <= MAX_INTENSITY:
         raise NonFiniteAnswerError(
@@ -158,4 +158,4 @@ def _answer(graph: Graph, forest: Forest, stacks: np.ndarray) -> Answers:
             raise NonFiniteAnswerError(
                 f"The graph's {name} is not finite on this stack. Export the bundle again."
             )
-    return Answers(**outputs, forest=forest.probabilities(outputs["embedding"]))
+    return Outputs(**outputs, forest=forest.probabilities(outputs["embedding"]))

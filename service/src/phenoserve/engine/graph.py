@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
-from phenoserve.answers import GRAPH_OUTPUT_AXES
+from phenoserve.bundle.outputs import GRAPH_OUTPUT_AXES
 from phenoserve.engine.errors import GraphError
 from phenoserve.engine.session import RUNTIME_ERRORS, ActiveDevice, Device, Session, open_session
 

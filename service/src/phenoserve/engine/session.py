@@ -14,7 +14,7 @@ import numpy as np
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs] - after the variable; ships no types
 
-from phenoserve.cores import available_cores
+from phenoserve.engine.cores import available_cores
 from phenoserve.engine.cuda import num_cuda_devices
 from phenoserve.engine.errors import DeviceUnavailableError, GraphError
 

@@ -10,22 +10,22 @@ from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider, get_tracer
 from starlette.middleware.cors import CORSMiddleware
 
-from phenoserve.http.access_log import log_exchange
-from phenoserve.http.admin import admin_router
-from phenoserve.http.docs_routes import docs_router
-from phenoserve.http.example_routes import example_router
-from phenoserve.http.exchange import REQUEST_ID, ExchangeMiddleware
 from phenoserve.http.farewell import FarewellMiddleware
-from phenoserve.http.keys import KeyFile
-from phenoserve.http.metrics import Metrics
-from phenoserve.http.openapi import ANY_PROBLEM, add_key_schemes, add_named_schemas, operation_id
-from phenoserve.http.operations import metrics_router, operations_router
-from phenoserve.http.page_routes import page_router
+from phenoserve.http.observe.access_log import log_request
+from phenoserve.http.observe.metrics import Metrics
+from phenoserve.http.observe.requests import REQUEST_ID, ObserveMiddleware
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
 from phenoserve.http.reload import Reloader
+from phenoserve.http.request.keys import KeyFile
+from phenoserve.http.routes.admin import admin_router
+from phenoserve.http.routes.docs import docs_router
+from phenoserve.http.routes.examples import example_router
+from phenoserve.http.routes.openapi import ANY_PROBLEM, add_key_schemes, add_named_schemas, operation_id
+from phenoserve.http.routes.operations import metrics_router, operations_router
+from phenoserve.http.routes.page import page_router
+from phenoserve.http.routes.stacks import stack_router
 from phenoserve.http.security_headers import SecurityHeadersMiddleware
-from phenoserve.http.service import Service
-from phenoserve.http.stack_routes import stack_router
+from phenoserve.http.stack_requests import Service
 from phenoserve.scheduling import Engines, Scheduler
 from phenoserve.settings import Settings
 
@@ -137,5 +137,5 @@ def create_app(
             expose_headers=["Retry-After", "Server-Timing", REQUEST_ID],
         )
     app.add_middleware(SecurityHeadersMiddleware)
-    app.add_middleware(ExchangeMiddleware, observers=(metrics.observe_exchange, log_exchange))
+    app.add_middleware(ObserveMiddleware, observers=(metrics.observe_request, log_request))
     return app

@@ -24,7 +24,7 @@ from uvicorn._types import (
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from phenoserve.http.discards import Discards
-from phenoserve.http.exchange import RECEIVED
+from phenoserve.http.observe.requests import RECEIVED
 
 WORTH_IT: Final = 2**16
 """Bytes of a body from which it is received so; smaller ones mostly arrive with the head of their request."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from phenoserve.bundle import BundleError, read_bundle
 from phenoserve.engine import EngineError
 from phenoserve.errors import ErrorCode
-from phenoserve.http.keys import ApiKeysError, KeyFile
 from phenoserve.http.problems import RequestError
+from phenoserve.http.request.keys import ApiKeysError, KeyFile
 from phenoserve.scheduling import Readiness, Scheduler, load_engines
 from phenoserve.settings import Settings
 

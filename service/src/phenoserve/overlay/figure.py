@@ -51,8 +51,8 @@ def render_overlay(
         heatmap: Values of one treatment on the feature map, `(heatmap_y, heatmap_x)`; below 0 counts as 0.
         title: Heading of the picture.
         cell_px: Side of a heatmap's cell in pixels of the field, as in `heatmap_at_field_size`.
-        stain_values: What each stain adds to the treatment's logit (`phenoserve.attribution`), drawn as bars below
-            the panels; None draws none.
+        stain_values: What each stain adds to the treatment's logit (`phenoserve.engine.attribution`), drawn as bars
+            below the panels; None draws none.
 
     Returns:
         The bytes of a PNG, the same for the same arguments.

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Shaped
 
-from phenoserve.answers import Answers
 from phenoserve.bundle import Bundle
+from phenoserve.bundle.outputs import Outputs
 from phenoserve.engine import ActiveDevice, Engine
+from phenoserve.engine.golden_replay import require_golden
 from phenoserve.scheduling.plan import Plan
 from phenoserve.settings import Settings
-from phenoserve.verify import require_golden
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,24 +47,24 @@ class Engines:
         """The engine for an inference that has the machine to itself, or has not."""
         return self.alone if is_alone else self.under_load
 
-    def answer(self, stacks: Sequence[Shaped[np.ndarray, "channel y x"]], *, is_alone: bool) -> list[Answers]:
-        """Answer stacks of one size and pixel type together.
+    def infer(self, stacks: Sequence[Shaped[np.ndarray, "channel y x"]], *, is_alone: bool) -> list[Outputs]:
+        """Run stacks of one size and pixel type together.
 
         Args:
-            stacks: Raw intensities, each `(channel, y, x)`, as `Engine.answer` takes them; at least one.
+            stacks: Raw intensities, each `(channel, y, x)`, as `Engine.infer` takes them; at least one.
             is_alone: Whether the inference has the machine to itself.
 
         Returns:
-            The answers to each, with a batch axis of one.
+            The outputs for each, with a batch axis of one.
 
         Raises:
-            EngineError: As `Engine.answer`, for the whole batch.
+            EngineError: As `Engine.infer`, for the whole batch.
         """
         size = min((size for size in self.batch_sizes if size >= len(stacks)), default=len(stacks))
         filled = [*stacks, *[stacks[-1]] * (size - len(stacks))]
         batch = filled[0][np.newaxis] if size == 1 else np.stack(filled)
-        answers = self.pick(is_alone=is_alone).answer(batch)
-        return [answers.row(index) for index in range(len(stacks))]
+        outputs = self.pick(is_alone=is_alone).infer(batch)
+        return [outputs.row(index) for index in range(len(stacks))]
 
     def prove(self) -> None:
         """Replay the golden stacks on each engine, and run every size of batch once.
@@ -77,7 +77,7 @@ class Engines:
             require_golden(self.under_load)
         for stack in {stack.shape: stack for stack in self.bundle.golden.stacks}.values():
             for size in self.batch_sizes:
-                self.answer([stack] * size, is_alone=False)
+                self.infer([stack] * size, is_alone=False)
 
 
 def load_engines(bundle: Bundle, settings: Settings) -> Engines:

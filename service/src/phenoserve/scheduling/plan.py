@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from phenoserve.cores import available_cores
 from phenoserve.engine import ActiveDevice
+from phenoserve.engine.cores import available_cores
 from phenoserve.settings import Settings
 
 DEFAULT_CUDA_BATCH: Final = 16

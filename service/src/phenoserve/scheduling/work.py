@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Shaped
 
-from phenoserve.answers import Answers
-from phenoserve.attribution import StainAttribution
+from phenoserve.bundle.outputs import Outputs
+from phenoserve.engine.attribution import StainAttribution
 from phenoserve.scheduling.engines import Engines
 
 
@@ -18,14 +18,14 @@ class Outcome:
     """What one stack got.
 
     Attributes:
-        answers: The answers, with a batch axis of one.
+        outputs: The outputs, with a batch axis of one.
         attribution: What each stain adds to the logits; None unless it was asked for.
         queue_s: Seconds from submission until a worker took it.
         inference_s: Seconds of the inference, for the whole batch.
         batch_size: Stacks of the batch.
     """
 
-    answers: Answers
+    outputs: Outputs
     attribution: StainAttribution | None
     queue_s: float
     inference_s: float
@@ -71,15 +71,15 @@ class Work:
 
     def succeed(self, answered: Outcome) -> None:
         """Hand over the answer; from any thread."""
-        self._settle(lambda: self.future.set_result(answered))
+        self._resolve(lambda: self.future.set_result(answered))
 
     def fail(self, error: Exception) -> None:
         """Hand over why there is no answer; from any thread."""
-        self._settle(lambda: self.future.set_exception(error))
+        self._resolve(lambda: self.future.set_exception(error))
 
-    def _settle(self, settle: Callable[[], None]) -> None:
+    def _resolve(self, resolve: Callable[[], None]) -> None:
         def unless_done() -> None:
             if not self.future.done():
-                settle()
+                resolve()
 
         self.future.get_loop().call_soon_threadsafe(unless_done)

@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from phenoserve.attribution import StainAttribution, stain_attribution
 from phenoserve.engine import GraphError
+from phenoserve.engine.attribution import StainAttribution, stain_attribution
+from phenoserve.engine.golden_replay import require_golden
 from phenoserve.scheduling.errors import DeadlineError, StoppedError, WorkerDiedError
 from phenoserve.scheduling.queue import Batch, WorkQueue
 from phenoserve.scheduling.work import Outcome, Work
-from phenoserve.verify import require_golden
 
 JOIN_LIMIT_S: Final = 10.0
 """Seconds at the end for the inferences that run: far more than one takes, unless it hangs in a driver."""
@@ -72,15 +72,15 @@ class Workers:
             while (batch := self._queue.take()) is not None:
                 self._after_take()
                 try:
-                    self._answer(batch)
+                    self._infer(batch)
                 finally:
                     self._queue.finish()
                 batch = None  # while it waits it holds no stack
         except BaseException:
             logger.critical("A worker died", exc_info=True)
-            self._bury(batch)
+            self._report_death(batch)
 
-    def _bury(self, batch: Batch | None) -> None:
+    def _report_death(self, batch: Batch | None) -> None:
         """Tell everybody who waits for a worker that died, and close the queue when it was the last."""
         with self._lock:
             self._num_alive -= 1
@@ -91,17 +91,17 @@ class Workers:
         for work in [] if batch is None else batch.works:
             work.fail(WorkerDiedError("The worker that ran the inference died; the log says more"))
 
-    def _answer(self, batch: Batch) -> None:
-        """Answer a batch; if it fails, each of its stacks by itself, so that one cannot fail the others."""
+    def _infer(self, batch: Batch) -> None:
+        """Infer a batch; if it fails, each of its stacks by itself, so that one cannot fail the others."""
         works, engines = batch.works, batch.works[0].engines
         began = time.perf_counter()
         try:
-            answers = engines.answer([work.stack for work in works], is_alone=batch.is_alone)
+            outputs = engines.infer([work.stack for work in works], is_alone=batch.is_alone)
             attribution = self._attribute(works[0]) if works[0].attribute_stains else None
         except Exception as error:  # noqa: BLE001  (raised again where the stack's request waits)
             if len(works) > 1:
                 for work in works:
-                    self._answer(Batch([work], is_alone=False))
+                    self._infer(Batch([work], is_alone=False))
                 return
             works[0].fail(error)
             if isinstance(error, GraphError):
@@ -110,8 +110,8 @@ class Workers:
             return
         seconds = time.perf_counter() - began
         self._after_batch(len(works))
-        for work, its_answers in zip(works, answers, strict=True):
-            work.succeed(Outcome(its_answers, attribution, began - work.submitted, seconds, len(works)))
+        for work, row in zip(works, outputs, strict=True):
+            work.succeed(Outcome(row, attribution, began - work.submitted, seconds, len(works)))
 
     def _attribute(self, work: Work) -> StainAttribution:
         """Attribute a stack's logits to its stains, and give up between two passes if nobody waits any more."""
@@ -121,6 +121,6 @@ class Workers:
                 raise StoppedError("The service is about to stop")
             if not work.is_wanted:
                 raise DeadlineError("Nobody waits for the attribution any more")
-            return work.engines.pick(is_alone=self._queue.is_alone).answer(stacks).logits
+            return work.engines.pick(is_alone=self._queue.is_alone).infer(stacks).logits
 
         return stain_attribution(logits, work.stack)

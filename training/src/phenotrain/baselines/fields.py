@@ -8,7 +8,7 @@ import numpy as np
 from skimage.filters import gaussian, threshold_otsu
 from skimage.measure import label, regionprops_table
 
-from phenoserve.cores import available_cores
+from phenoserve.engine.cores import available_cores
 from phenotrain.cache import FieldCache
 from phenotrain.stains_by_name import nuclear_channel
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from phenoserve.cores import available_cores
+from phenoserve.engine.cores import available_cores
 from phenotrain.cache.errors import CacheError
 from phenotrain.cache.worker import Job, Outcome, Plan, start_worker, store_sites
 from phenotrain.files import local_disk_hint

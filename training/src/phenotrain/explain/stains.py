@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from phenoserve.attribution import MAX_CHANNELS, stain_attribution
 from phenoserve.engine import Graph
+from phenoserve.engine.attribution import MAX_CHANNELS, stain_attribution
 from phenotrain.cache import FieldCache
 from phenotrain.explain.agreement import Agreement, agree
 from phenotrain.explain.estimates import Estimate, mean_over_wells
@@ -91,7 +91,8 @@ def attribute_stains(
         seed: Seed of their draw and of the resampling.
 
     Returns:
-        The findings; None with more stains than `phenoserve.attribution.MAX_CHANNELS`, whose subsets are too many.
+        The findings; None with more stains than `phenoserve.engine.attribution.MAX_CHANNELS`, whose subsets are too
+        many.
 
     Raises:
         RuntimeError: If the attributions of a site do not sum to its logit difference.

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from phenoserve.answers import EMBEDDING_SIZE
+from phenoserve.bundle.outputs import EMBEDDING_SIZE
 from phenoserve.engine import Engine
 from phenotrain.bundle_screen import ReadStack
 from phenotrain.cache.identity import signature_of
@@ -58,7 +58,7 @@ def embed_screen(
         size = int(np.clip(_PIXELS_A_BATCH // first[0].size, 1, _MAX_BATCH))
         rows = range(done, min(done + size, len(site_ids)))
         stacks = np.stack([first, *(read_stack(row) for row in rows[1:])])
-        embeddings[rows.start : rows.stop] = engine.answer(stacks).embedding
+        embeddings[rows.start : rows.stop] = engine.infer(stacks).embedding
         embeddings.flush()
         done = rows.stop
         state = json.dumps({**identity, "done": done})

@@ -174,5 +174,5 @@ def _spec_of(change: Change, num_calibration_sites: int) -> VariantSpec:
 def _golden(graph: Graph, bundle: Bundle) -> Golden:
     """The bundle's golden stacks, answered by another graph."""
     engine = Engine(bundle, graph)
-    answers = tuple(engine.answer(stack[np.newaxis]) for stack in bundle.golden.stacks)
+    answers = tuple(engine.infer(stack[np.newaxis]) for stack in bundle.golden.stacks)
     return Golden(bundle.golden.stacks, answers)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from phenoserve.cores import available_cores
+from phenoserve.engine.cores import available_cores
 from phenotrain.progress import step_bar
 from phenotrain.simulate.layout import SitePlan, plan_screen, write_metadata
 from phenotrain.simulate.render import render_site

@@ -8,7 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 from phenoserve.bundle import Precision
 from phenoserve.engine import ActiveDevice
 from phenoserve.errors import ErrorCode
-from phenoserve.http.channels import ChannelOrder
+from phenoserve.http.request.channels import ChannelOrder
 from phenoserve.stack import NoticeCode
 
 

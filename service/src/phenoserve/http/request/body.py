@@ -10,7 +10,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from phenoserve.errors import ErrorCode
-from phenoserve.http.exchange import received_bytes
+from phenoserve.http.observe.requests import received_bytes
 from phenoserve.http.problems import RequestError
 from phenoserve.settings import Settings
 

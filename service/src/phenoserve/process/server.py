@@ -27,11 +27,11 @@ from phenoserve.http.problems import RequestError
 from phenoserve.scheduling import Readiness
 from phenoserve.settings import Settings
 
-LAST_CALL_S: Final = 0.3
-"""Seconds between closing the door and closing idle connections, for requests that are on their way on them."""
+IDLE_GRACE_S: Final = 0.3
+"""Seconds between closing the listener and closing idle connections, for requests that are on their way on them."""
 
 HANDSHAKE_S: Final = 0.1
-"""Seconds between turning new connections away and closing the door, for those that are half open."""
+"""Seconds between turning new connections away and closing the listener, for those that are half open."""
 
 _SO_ATTACH_FILTER: Final = 26
 _DROP_NEW: Final = (
@@ -59,7 +59,7 @@ TICKS_A_SAMPLE: Final = 10
 logger = logging.getLogger(__name__)
 
 
-def open_door(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int) -> socket.socket:
     """Bind and listen on an address; every interface is both families where the system can.
 
     Args:
@@ -91,19 +91,19 @@ def page_url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def _turn_away(door: socket.socket) -> None:
+def _refuse_new_connections(listener: socket.socket) -> None:
     """Let no new connection begin, where the system can (Linux); those that are open or half open go on.
 
-    Between the last connection that is accepted and the closing of the door another could come in, to be reset.
+    Between the last connection that is accepted and the closing of the listener another could come in, to be reset.
     """
     if sys.platform != "linux":
         return
     filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in _DROP_NEW))
     program = struct.pack("HL", len(_DROP_NEW), ctypes.addressof(filters))
     try:
-        door.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
     except OSError as error:
-        logger.debug("new connections are not turned away before the door closes: %s", error)
+        logger.debug("new connections are not turned away before the listener closes: %s", error)
 
 
 def _is_unspecified(host: str) -> bool:
@@ -169,7 +169,7 @@ class DrainingServer(uvicorn.Server):
             self._loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
         if sockets is None and self._host in EVERY_INTERFACE:
             try:
-                sockets = [open_door(self._host, self.config.port)]
+                sockets = [open_listener(self._host, self.config.port)]
             except OSError as error:
                 logger.critical(
                     "Port %d cannot be listened on: %s. Pass another --port.", self.config.port, error
@@ -212,34 +212,36 @@ class DrainingServer(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._begin_end, signal.Signals(sig).name, context=Context())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door so that nobody who came in is left standing, then finish what is in flight."""
+        """Close the listener so that nobody who came in is left standing, then finish what is in flight."""
         self._app.service.scheduler.drain()
-        doors = [
-            socket.socket(fileno=os.dup(door.fileno())) for server in self.servers for door in server.sockets
+        listeners = [
+            socket.socket(fileno=os.dup(listener.fileno()))
+            for server in self.servers
+            for listener in server.sockets
         ]
         if (
             self._supervisor_pid is None and not self.force_exit
-        ):  # other workers go on at a door that they share
-            for door in doors:
-                _turn_away(door)
+        ):  # other workers go on at a listener that they share
+            for listener in listeners:
+                _refuse_new_connections(listener)
             await asyncio.sleep(HANDSHAKE_S)
         for server in self.servers:
             server.close()
-        for door in doors:
-            await self._let_in_the_last(door)
-        await asyncio.sleep(0 if self.force_exit else LAST_CALL_S)
+        for listener in listeners:
+            await self._accept_backlog(listener)
+        await asyncio.sleep(0 if self.force_exit else IDLE_GRACE_S)
         if self._reloading:
             await asyncio.wait(self._reloading)
         await super().shutdown(sockets)
 
-    async def _let_in_the_last(self, door: socket.socket) -> None:
-        """Serve the connections that the system accepted before the door closed: closing it would reset them."""
+    async def _accept_backlog(self, listener: socket.socket) -> None:
+        """Serve the connections that the system accepted before the listener closed: closing it would reset them."""
         loop = asyncio.get_running_loop()
-        door.setblocking(False)
-        with door:
+        listener.setblocking(False)
+        with listener:
             while True:
                 try:
-                    connection, _ = door.accept()
+                    connection, _ = listener.accept()
                 except BlockingIOError:
                     return
                 connection.setblocking(False)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from phenoserve.cores import available_cores
+from phenoserve.engine.cores import available_cores
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 Result = TypeVar("Result")
 
 
-async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+async def unless_disconnected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """Wait for work as long as the client waits too.
 
     Args:
@@ -25,7 +25,7 @@ async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Resul
         ClientDisconnect: If the client leaves first.
     """
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_leave(request))
+    leaving = asyncio.ensure_future(_disconnection(request))
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -68,6 +68,6 @@ def _empty_frames(error: BaseException | None) -> None:
         found += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
 
 
-async def _leave(request: Request) -> None:
+async def _disconnection(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

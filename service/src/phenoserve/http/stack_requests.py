@@ -14,16 +14,15 @@ from opentelemetry.trace import Tracer
 
 from phenoserve.engine import NonFiniteAnswerError
 from phenoserve.errors import ErrorCode, ServiceError
-from phenoserve.http.body import Upload, read_head, read_upload
-from phenoserve.http.channels import OrderedStack, order_channels, parse_channels
-from phenoserve.http.departure import unless_client_leaves
-from phenoserve.http.keys import KeyFile
-from phenoserve.http.metrics import Metrics
-from phenoserve.http.negotiation import negotiate
+from phenoserve.http.answer.render import JSON, NPY, Render, StackResult, npy_file
+from phenoserve.http.disconnect import unless_disconnected
+from phenoserve.http.observe.metrics import Metrics
+from phenoserve.http.observe.spans import add_span
 from phenoserve.http.problems import RequestError
-from phenoserve.http.render import JSON, NPY, Answered, Render, npy_file
-from phenoserve.http.spans import add_span
-from phenoserve.http.timeout import read_timeout
+from phenoserve.http.request.body import Upload, read_head, read_upload
+from phenoserve.http.request.channels import OrderedStack, order_channels, parse_channels
+from phenoserve.http.request.headers import negotiate, read_timeout
+from phenoserve.http.request.keys import KeyFile
 from phenoserve.scheduling import (
     DeadlineError,
     Engines,
@@ -119,7 +118,7 @@ class Service:
             upload = await read_upload(request, head, self.settings)
             add_span(self.tracer, "body", began, time.perf_counter())
             lease.shrink(len(upload.content))
-            bodies = await unless_client_leaves(request, self._answer_in_time(upload, job))
+            bodies = await unless_disconnected(request, self._answer_in_time(upload, job))
         self.metrics.observe(job.times, len(bodies))
         content = _assemble(bodies, media_type, is_multipart=upload.boundary is not None)
         return Response(content, media_type=media_type, headers={"Server-Timing": job.times.server_timing()})
@@ -196,7 +195,7 @@ class Service:
         add_span(self.tracer, "inference", taken, taken + outcome.inference_s, batch_size=outcome.batch_size)
         began = time.perf_counter()
         body = await self.scheduler.run(
-            partial(job.render, Answered(bundle, ordered, outcome.answers, outcome.attribution))
+            partial(job.render, StackResult(bundle, ordered, outcome.outputs, outcome.attribution))
         )
         add_span(self.tracer, "encode", began, time.perf_counter())
         return body

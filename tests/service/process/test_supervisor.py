@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from phenoserve import supervisor as module
-from phenoserve.supervisor import Supervisor
+from phenoserve.process import supervisor as module
+from phenoserve.process.supervisor import Supervisor
 
 LIMIT_S = 20.0
 
 
 @pytest.fixture
-def door() -> Iterator[socket.socket]:
+def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening
 
@@ -29,13 +29,13 @@ def _quickly(monkeypatch) -> None:
 
 
 def supervise(
-    script: str, door: socket.socket, log: Path, *, num_workers: int = 2, stop_s: float = LIMIT_S
+    script: str, listener: socket.socket, log: Path, *, num_workers: int = 2, stop_s: float = LIMIT_S
 ) -> Supervisor:
     """Workers that run a script, with the pipe's descriptor in `$READY` and the log's path in `$LOG`."""
     return Supervisor(
         lambda _, ready_fd: ["bash", "-c", f"READY={ready_fd}; {script}"],
         num_workers=num_workers,
-        door=door,
+        listener=listener,
         environment={"PATH": os.environ["PATH"], "LOG": str(log)},
         stop_s=stop_s,
     )
@@ -63,12 +63,12 @@ SERVE = (
 
 
 @pytest.mark.parametrize("code", [1, 2, 3])
-def test_workers_that_cannot_start_end_it(door, tmp_path, code) -> None:
+def test_workers_that_cannot_start_end_it(listener, tmp_path, code) -> None:
     """If workers end by themselves before any serves, so does the supervisor, with their exit code."""
-    assert supervise(f"exit {code}", door, tmp_path / "log").run() == code
+    assert supervise(f"exit {code}", listener, tmp_path / "log").run() == code
 
 
-def test_a_worker_that_ends_is_replaced(door, tmp_path) -> None:
+def test_a_worker_that_ends_is_replaced(listener, tmp_path) -> None:
     """A killed worker is replaced, and SIGTERM ends all of them with 0."""
     log = tmp_path / "log"
 
@@ -78,14 +78,14 @@ def test_a_worker_that_ends_is_replaced(door, tmp_path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     acting = meanwhile(act)
-    assert supervise(SERVE, door, log).run() == 0
+    assert supervise(SERVE, listener, log).run() == 0
     acting.join()
     pids = [int(line) for line in log.read_text().split()]
     assert len(set(pids)) == 3
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-def test_sighup_reaches_every_worker(door, tmp_path) -> None:
+def test_sighup_reaches_every_worker(listener, tmp_path) -> None:
     """SIGHUP is passed on to every worker, and ends none."""
     log = tmp_path / "log"
 
@@ -96,13 +96,13 @@ def test_sighup_reaches_every_worker(door, tmp_path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     acting = meanwhile(act)
-    assert supervise(SERVE, door, log).run() == 0
+    assert supervise(SERVE, listener, log).run() == 0
     acting.join()
     lines = log.read_text().splitlines()
     assert {f"hup {pid}" for pid in lines if pid.isdigit()} == {line for line in lines if not line.isdigit()}
 
 
-def test_a_worker_that_does_not_end_is_killed(door, tmp_path, monkeypatch) -> None:
+def test_a_worker_that_does_not_end_is_killed(listener, tmp_path, monkeypatch) -> None:
     """A worker that ignores SIGTERM is killed once its time is over."""
     monkeypatch.setattr(module, "KILL_MARGIN_S", 0.1)
     log = tmp_path / "log"
@@ -113,5 +113,5 @@ def test_a_worker_that_does_not_end_is_killed(door, tmp_path, monkeypatch) -> No
 
     acting = meanwhile(act)
     stubborn = SERVE.replace('trap "exit 0" TERM', 'trap "" TERM')
-    assert supervise(stubborn, door, log, num_workers=1, stop_s=0.1).run() == 0
+    assert supervise(stubborn, listener, log, num_workers=1, stop_s=0.1).run() == 0
     acting.join()

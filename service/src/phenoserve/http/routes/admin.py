@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Depends
 
-from phenoserve.http import schemas
-from phenoserve.http.keys import KeyFile
-from phenoserve.http.openapi import problem_responses
+from phenoserve.http.answer import schemas
 from phenoserve.http.reload import Reloader
-from phenoserve.http.service import Service
+from phenoserve.http.request.keys import KeyFile
+from phenoserve.http.routes.openapi import problem_responses
+from phenoserve.http.stack_requests import Service
 
 
 def admin_router(

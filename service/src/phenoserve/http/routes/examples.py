@@ -9,11 +9,11 @@ from jaxtyping import Shaped
 from PIL import Image
 
 from phenoserve.errors import ErrorCode
-from phenoserve.http import schemas
-from phenoserve.http.openapi import BINARY, problem_responses
+from phenoserve.http.answer import schemas
+from phenoserve.http.answer.render import TIFF
 from phenoserve.http.problems import RequestError
-from phenoserve.http.render import TIFF
-from phenoserve.http.service import Service
+from phenoserve.http.routes.openapi import BINARY, problem_responses
+from phenoserve.http.stack_requests import Service
 
 
 def example_router(service: Service) -> APIRouter:

@@ -1,4 +1,4 @@
-"""Turns the answers to one stack into the body of each route and media type."""
+"""Turns the outputs for one stack into the body of each route and media type."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float, Float32
 from PIL import Image
 
-from phenoserve.answers import Answers
-from phenoserve.attribution import StainAttribution
 from phenoserve.bundle import Bundle, Mismatch
-from phenoserve.http import schemas
-from phenoserve.http.channels import OrderedStack
+from phenoserve.bundle.outputs import Outputs
+from phenoserve.engine.attribution import StainAttribution
+from phenoserve.http.answer import schemas
+from phenoserve.http.request.channels import OrderedStack
 from phenoserve.overlay import heatmap_at_field_size, render_overlay
 from phenoserve.stack import Notice
 
@@ -29,19 +29,19 @@ _UNCALIBRATED: Final = "a bundle of format 1 has no calibration. Train the model
 
 
 @dataclass(frozen=True)
-class Answered:
-    """One stack and what the engine answers about it.
+class StackResult:
+    """One stack and what the engine puts out for it.
 
     Attributes:
-        bundle: The bundle that answered.
+        bundle: The bundle that result.
         stack: The stack, in the bundle's channel order.
-        answers: The answers, a batch of one.
+        outputs: The outputs, a batch of one.
         attribution: What each stain adds to each logit; None where nobody asked.
     """
 
     bundle: Bundle
     stack: OrderedStack
-    answers: Answers
+    outputs: Outputs
     attribution: StainAttribution | None = None
 
     @cached_property
@@ -52,30 +52,30 @@ class Answered:
 
     def probabilities(self) -> dict[str, float]:
         """Softmax of the classifier head's logits, by treatment."""
-        logits = self.answers.logits[0].astype(np.float64)
+        logits = self.outputs.logits[0].astype(np.float64)
         weights = np.exp(logits - logits.max())
         return _by_name(self.bundle.manifest.treatments, weights / weights.sum())
 
 
-Render = Callable[[Answered], bytes]
+Render = Callable[[StackResult], bytes]
 
 
-def predict_json(answered: Answered) -> bytes:
+def predict_json(result: StackResult) -> bytes:
     """Body of `/predict`."""
-    manifest, answers = answered.bundle.manifest, answered.answers
-    probabilities = answered.probabilities()
-    versus_control = 1 / (1 + np.exp(-answers.versus_control[0].astype(np.float64).clip(-700)))
-    forest = _by_name(manifest.treatments, answers.forest[0])
+    manifest, outputs = result.bundle.manifest, result.outputs
+    probabilities = result.probabilities()
+    versus_control = 1 / (1 + np.exp(-outputs.versus_control[0].astype(np.float64).clip(-700)))
+    forest = _by_name(manifest.treatments, outputs.forest[0])
     best = max(forest, key=forest.__getitem__)
     body = schemas.PredictAnswer(
-        bundle=_bundle_name(answered),
-        stack=_summary(answered),
+        bundle=_bundle_name(result),
+        stack=_summary(result),
         prediction=_most_probable(probabilities),
         probabilities=probabilities,
-        logits=_by_name(manifest.treatments, answers.logits[0].astype(np.float64)),
+        logits=_by_name(manifest.treatments, outputs.logits[0].astype(np.float64)),
         versus_control=_by_name(manifest.treated, versus_control),
         forest=schemas.ForestPrediction(treatment=best, probability=forest[best], probabilities=forest),
-        **_calibrated(answered, probabilities),
+        **_calibrated(result, probabilities),
     )
     return body.model_dump_json().encode()
 
@@ -83,11 +83,11 @@ def predict_json(answered: Answered) -> bytes:
 def embed_json(kind: EmbeddingKind) -> Render:
     """Body of `/embed` as JSON."""
 
-    def render(answered: Answered) -> bytes:
-        vector = _vector(answered, kind)
+    def render(result: StackResult) -> bytes:
+        vector = _vector(result, kind)
         body = schemas.EmbedAnswer(
-            bundle=_bundle_name(answered),
-            stack=_summary(answered),
+            bundle=_bundle_name(result),
+            stack=_summary(result),
             kind=kind,
             embedding=vector.tolist(),
             dim=len(vector),
@@ -99,7 +99,7 @@ def embed_json(kind: EmbeddingKind) -> Render:
 
 def embed_raw(kind: EmbeddingKind) -> Render:
     """The vector as the bytes of its float32 numbers, for `npy_file` to put together."""
-    return lambda answered: np.ascontiguousarray(_vector(answered, kind), "<f4").tobytes()
+    return lambda result: np.ascontiguousarray(_vector(result, kind), "<f4").tobytes()
 
 
 def npy_file(vectors: Sequence[bytes], *, stacked: bool) -> bytes:
@@ -118,33 +118,33 @@ def npy_file(vectors: Sequence[bytes], *, stacked: bool) -> bytes:
 def explain_json(treatment: str | None) -> Render:
     """Body of `/explain` as JSON; None explains the predicted treatment."""
 
-    def render(answered: Answered) -> bytes:
-        prediction = _most_probable(answered.probabilities())
+    def render(result: StackResult) -> bytes:
+        prediction = _most_probable(result.probabilities())
         explained = treatment or prediction.treatment
         body = schemas.ExplainAnswer(
-            bundle=_bundle_name(answered),
-            stack=_summary(answered),
+            bundle=_bundle_name(result),
+            stack=_summary(result),
             treatment=explained,
             prediction=prediction,
-            heatmap=_heatmap_body(answered, explained),
-            stains=_stains(answered, explained),
+            heatmap=_heatmap_body(result, explained),
+            stains=_stains(result, explained),
         )
         return body.model_dump_json().encode()
 
     return render
 
 
-def explain_all_json(answered: Answered) -> bytes:
+def explain_all_json(result: StackResult) -> bytes:
     """Body of `/explain` as JSON, of every treatment: they all came from one pass."""
     body = schemas.ExplainAllAnswer(
-        bundle=_bundle_name(answered),
-        stack=_summary(answered),
-        prediction=_most_probable(answered.probabilities()),
+        bundle=_bundle_name(result),
+        stack=_summary(result),
+        prediction=_most_probable(result.probabilities()),
         explanations={
             treatment: schemas.Explanation(
-                heatmap=_heatmap_body(answered, treatment), stains=_stains(answered, treatment)
+                heatmap=_heatmap_body(result, treatment), stains=_stains(result, treatment)
             )
-            for treatment in answered.bundle.manifest.treatments
+            for treatment in result.bundle.manifest.treatments
         },
     )
     return body.model_dump_json().encode()
@@ -153,14 +153,14 @@ def explain_all_json(answered: Answered) -> bytes:
 def explain_png(treatment: str | None) -> Render:
     """The overlay of `/explain`."""
 
-    def render(answered: Answered) -> bytes:
-        probabilities = answered.probabilities()
+    def render(result: StackResult) -> bytes:
+        probabilities = result.probabilities()
         explained = treatment or _most_probable(probabilities).treatment
-        spec, stains = answered.bundle.manifest.input, _stains(answered, explained)
+        spec, stains = result.bundle.manifest.input, _stains(result, explained)
         return render_overlay(
-            answered.stack.array,
+            result.stack.array,
             spec.channels,
-            _heatmap(answered, explained),
+            _heatmap(result, explained),
             title=f"{explained}, probability {probabilities[explained]:.3f}",
             cell_px=spec.min_size_px,
             stain_values=None if stains is None else [*stains.values.values()],
@@ -172,11 +172,11 @@ def explain_png(treatment: str | None) -> Render:
 def explain_tiff(treatment: str | None) -> Render:
     """The heatmap of `/explain` at the field's size, a TIFF of one uncompressed float32 page."""
 
-    def render(answered: Answered) -> bytes:
-        explained = treatment or _most_probable(answered.probabilities()).treatment
-        height, width = answered.stack.array.shape[1:]
-        cell_px = answered.bundle.manifest.input.min_size_px
-        values = heatmap_at_field_size(_heatmap(answered, explained), height, width, cell_px=cell_px)
+    def render(result: StackResult) -> bytes:
+        explained = treatment or _most_probable(result.probabilities()).treatment
+        height, width = result.stack.array.shape[1:]
+        cell_px = result.bundle.manifest.input.min_size_px
+        values = heatmap_at_field_size(_heatmap(result, explained), height, width, cell_px=cell_px)
         file = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(values)).save(file, "TIFF")
         return file.getvalue()
@@ -192,9 +192,9 @@ class _Calibrated(TypedDict):
     distance: schemas.Distance | None
 
 
-def _calibrated(answered: Answered, probabilities: dict[str, float]) -> _Calibrated:
+def _calibrated(result: StackResult, probabilities: dict[str, float]) -> _Calibrated:
     """What the bundle's calibration says, or why it says nothing."""
-    calibration = answered.bundle.calibration
+    calibration = result.bundle.calibration
     if calibration is None:
         return _Calibrated(
             prediction_set=None,
@@ -204,7 +204,7 @@ def _calibrated(answered: Answered, probabilities: dict[str, float]) -> _Calibra
             distance=None,
         )
     spec, treatments = calibration.spec, calibration.prediction_set(probabilities)
-    distance = calibration.distance(answered.answers.embedding[0])
+    distance = calibration.distance(result.outputs.embedding[0])
     return _Calibrated(
         prediction_set=None
         if treatments is None
@@ -212,17 +212,17 @@ def _calibrated(answered: Answered, probabilities: dict[str, float]) -> _Calibra
         prediction_set_reason=spec.prediction_sets.reason,
         in_distribution=calibration.in_distribution(
             distance,
-            answered.mismatch,
-            is_usable=not any(notice.is_unusable for notice in answered.stack.notices),
+            result.mismatch,
+            is_usable=not any(notice.is_unusable for notice in result.stack.notices),
         ),
         distribution_reason=spec.out_of_distribution.reason,
         distance=schemas.Distance(value=distance, percentile=calibration.percentile(distance)),
     )
 
 
-def _heatmap_body(answered: Answered, treatment: str) -> schemas.Heatmap:
-    values = _heatmap(answered, treatment)
-    cell_px = float(answered.bundle.manifest.input.min_size_px)
+def _heatmap_body(result: StackResult, treatment: str) -> schemas.Heatmap:
+    values = _heatmap(result, treatment)
+    cell_px = float(result.bundle.manifest.input.min_size_px)
     height, width = values.shape
     return schemas.Heatmap(
         values=values.tolist(),
@@ -233,9 +233,9 @@ def _heatmap_body(answered: Answered, treatment: str) -> schemas.Heatmap:
     )
 
 
-def _stains(answered: Answered, treatment: str) -> schemas.StainAttribution | None:
+def _stains(result: StackResult, treatment: str) -> schemas.StainAttribution | None:
     """The attribution of one treatment's logit; None where there is none."""
-    manifest, attribution = answered.bundle.manifest, answered.attribution
+    manifest, attribution = result.bundle.manifest, result.attribution
     if attribution is None:
         return None
     index = manifest.treatments.index(treatment)
@@ -247,13 +247,13 @@ def _stains(answered: Answered, treatment: str) -> schemas.StainAttribution | No
     )
 
 
-def _bundle_name(answered: Answered) -> schemas.BundleName:
-    manifest = answered.bundle.manifest
-    return schemas.BundleName(name=manifest.name, version=manifest.version, digest=answered.bundle.digest)
+def _bundle_name(result: StackResult) -> schemas.BundleName:
+    manifest = result.bundle.manifest
+    return schemas.BundleName(name=manifest.name, version=manifest.version, digest=result.bundle.digest)
 
 
-def _summary(answered: Answered) -> schemas.StackSummary:
-    stack = answered.stack
+def _summary(result: StackResult) -> schemas.StackSummary:
+    stack = result.stack
     _, height, width = stack.array.shape
     return schemas.StackSummary(
         channels=stack.channels,
@@ -263,14 +263,14 @@ def _summary(answered: Answered) -> schemas.StackSummary:
         dtype=stack.array.dtype.name,
         notices=tuple(
             schemas.StackNotice(code=notice.code, channels=notice.channels, detail=notice.detail)
-            for notice in (*stack.notices, *_swapped(answered))
+            for notice in (*stack.notices, *_swapped(result))
         ),
     )
 
 
-def _swapped(answered: Answered) -> list[Notice]:
+def _swapped(result: StackResult) -> list[Notice]:
     """The notice of two channels that fit better in each other's place, where no other notice says what is wrong."""
-    calibration, mismatch = answered.bundle.calibration, answered.mismatch
+    calibration, mismatch = result.bundle.calibration, result.mismatch
     if (
         calibration is None
         or mismatch is None
@@ -278,8 +278,8 @@ def _swapped(answered: Answered) -> list[Notice]:
         or mismatch.value <= 0
     ):
         return []
-    pair = tuple(answered.bundle.manifest.input.channels[index] for index in mismatch.channels)
-    if any(set(pair) & set(notice.channels) for notice in answered.stack.notices):
+    pair = tuple(result.bundle.manifest.input.channels[index] for index in mismatch.channels)
+    if any(set(pair) & set(notice.channels) for notice in result.stack.notices):
         return []
     return [
         Notice(
@@ -300,9 +300,9 @@ def _most_probable(probabilities: dict[str, float]) -> schemas.TreatmentProbabil
     return schemas.TreatmentProbability(treatment=best, probability=probabilities[best])
 
 
-def _vector(answered: Answered, kind: EmbeddingKind) -> Float32[np.ndarray, " dim"]:
-    return (answered.answers.embedding if kind == "embedding" else answered.answers.projection)[0]
+def _vector(result: StackResult, kind: EmbeddingKind) -> Float32[np.ndarray, " dim"]:
+    return (result.outputs.embedding if kind == "embedding" else result.outputs.projection)[0]
 
 
-def _heatmap(answered: Answered, treatment: str) -> Float32[np.ndarray, "heatmap_y heatmap_x"]:
-    return answered.answers.heatmap[0, answered.bundle.manifest.treatments.index(treatment)]
+def _heatmap(result: StackResult, treatment: str) -> Float32[np.ndarray, "heatmap_y heatmap_x"]:
+    return result.outputs.heatmap[0, result.bundle.manifest.treatments.index(treatment)]

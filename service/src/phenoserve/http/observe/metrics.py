@@ -22,7 +22,7 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
-from phenoserve.http.exchange import Exchange
+from phenoserve.http.observe.requests import FinishedRequest
 from phenoserve.scheduling import Readiness, Scheduler, StageTimes
 
 SHARED_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -99,10 +99,10 @@ class Metrics:
         for stage, seconds in times.by_stage().items():
             self._stages[stage].observe(seconds)
 
-    def observe_exchange(self, exchange: Exchange) -> None:
+    def observe_request(self, request: FinishedRequest) -> None:
         """Count one request by its route, never by its path, which a stranger chooses."""
-        self._requests.labels(exchange.route, exchange.method, str(exchange.status)).inc()
-        self._seconds.labels(exchange.route).observe(exchange.seconds)
+        self._requests.labels(request.route, request.method, str(request.status)).inc()
+        self._seconds.labels(request.route).observe(request.seconds)
 
     def sample(self) -> None:
         """Note what is so at this moment; of several processes each must, as any may be asked."""

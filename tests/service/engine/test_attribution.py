@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from phenoserve.attribution import MAX_CHANNELS, shapley_values, stain_attribution, subsets
+from phenoserve.engine.attribution import MAX_CHANNELS, shapley_values, stain_attribution, subsets
 
 FINITE = st.floats(-100, 100, width=32)
 

@@ -5,11 +5,11 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from phenoserve.errors import ErrorCode
-from phenoserve.http import schemas
-from phenoserve.http.metrics import Metrics
-from phenoserve.http.openapi import problem_responses
+from phenoserve.http.answer import schemas
+from phenoserve.http.observe.metrics import Metrics
 from phenoserve.http.problems import RequestError
-from phenoserve.http.service import NOT_READY, Service
+from phenoserve.http.routes.openapi import problem_responses
+from phenoserve.http.stack_requests import NOT_READY, Service
 from phenoserve.scheduling import Readiness
 
 

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from phenoserve.attribution import MAX_CHANNELS
+from phenoserve.engine.attribution import MAX_CHANNELS
 from phenoserve.errors import ErrorCode
-from phenoserve.http import render, schemas
-from phenoserve.http.negotiation import negotiate
-from phenoserve.http.openapi import STACK_BODY, stack_responses
+from phenoserve.http.answer import render, schemas
 from phenoserve.http.problems import RequestError
-from phenoserve.http.service import Service
+from phenoserve.http.request.headers import negotiate
+from phenoserve.http.routes.openapi import STACK_BODY, stack_responses
+from phenoserve.http.stack_requests import Service
 from phenoserve.scheduling import Engines
 
 EXPLAIN_TYPES: Final = (render.JSON, render.PNG, render.TIFF)

@@ -40,7 +40,7 @@ class Supervisor:
     Args:
         command: The worker's command; it is called with the file descriptors of the port and of the pipe.
         num_workers: How many to keep.
-        door: The socket, bound and listening.
+        listener: The socket, bound and listening.
         environment: The workers' environment.
         stop_s: Seconds a worker has to end.
         after_end: Called with the process id of a worker that ended.
@@ -51,13 +51,13 @@ class Supervisor:
         command: Callable[[int, int], Sequence[str]],
         *,
         num_workers: int,
-        door: socket.socket,
+        listener: socket.socket,
         environment: Mapping[str, str],
         stop_s: float,
         after_end: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._command = command
-        self._door = door
+        self._listener = listener
         self._environment = dict(environment)
         self._stop_s = stop_s
         self._after_end = after_end
@@ -94,10 +94,10 @@ class Supervisor:
     def _start(self) -> _Worker:
         ready_fd, write_fd = os.pipe()
         os.set_blocking(ready_fd, False)
-        door_fd = self._door.fileno()
+        listener_fd = self._listener.fileno()
         process = subprocess.Popen(  # noqa: S603  (this very program)
-            self._command(door_fd, write_fd),
-            pass_fds=(door_fd, write_fd),
+            self._command(listener_fd, write_fd),
+            pass_fds=(listener_fd, write_fd),
             env=self._environment,
             # Ctrl-C reaches the supervisor alone, which passes it on once.
             start_new_session=True,
@@ -145,7 +145,7 @@ class Supervisor:
     def _stop(self) -> None:
         self._kill_at = self._kill_at or time.monotonic() + self._stop_s + KILL_MARGIN_S
         self._starts.clear()
-        self._door.close()
+        self._listener.close()
         self._send(signal.SIGTERM)
 
     def _send(self, sig: signal.Signals) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from phenoserve.answers import Answers
 from phenoserve.bundle import Bundle, Tolerance, read_bundle
+from phenoserve.bundle.outputs import Outputs
 from phenoserve.engine import ActiveDevice, Device, Engine, EngineError
 
 
@@ -94,8 +94,8 @@ def replay_golden(engine: Engine) -> tuple[Difference, ...]:
     golden, tolerance = engine.bundle.golden, engine.bundle.tolerance
     return tuple(
         difference
-        for index, (stack, expected) in enumerate(zip(golden.stacks, golden.answers, strict=True))
-        for difference in compare(index, engine.answer(stack[np.newaxis]), expected, tolerance)
+        for index, (stack, expected) in enumerate(zip(golden.stacks, golden.outputs, strict=True))
+        for difference in compare(index, engine.infer(stack[np.newaxis]), expected, tolerance)
     )
 
 
@@ -122,19 +122,19 @@ def require_golden(engine: Engine) -> None:
         )
 
 
-def compare(stack: int, answers: Answers, golden: Answers, tolerance: Tolerance) -> tuple[Difference, ...]:
-    """Compare answers with golden ones; a match is `|out - golden| <= absolute + relative * |golden|`.
+def compare(stack: int, outputs: Outputs, golden: Outputs, tolerance: Tolerance) -> tuple[Difference, ...]:
+    """Compare outputs with golden ones; a match is `|out - golden| <= absolute + relative * |golden|`.
 
     Args:
         stack: Index of the golden stack, for the report.
-        answers: What was answered.
+        outputs: What was put out.
         golden: What must be answered.
         tolerance: The manifest's tolerance.
 
     Returns:
         One difference an output; an output of another shape differs by infinity.
     """
-    found = answers.arrays()
+    found = outputs.arrays()
     return tuple(
         _difference(stack, name, found[name], expected, tolerance)
         for name, expected in golden.arrays().items()

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from phenoserve.http import create_app
-from phenoserve.http.exchange import REQUEST_ID, SOUND_ID
+from phenoserve.http.observe.requests import REQUEST_ID, SOUND_ID
 from phenoserve.logs import request_id
 from phenoserve.scheduling import Engines
 from phenoserve.settings import Settings
@@ -19,7 +19,7 @@ TIFF = {"content-type": "image/tiff"}
 
 
 def lines(caplog) -> list[dict]:
-    return [vars(record) for record in caplog.records if record.name == "phenoserve.http.access_log"]
+    return [vars(record) for record in caplog.records if record.name == "phenoserve.http.observe.access_log"]
 
 
 async def test_every_answer_carries_an_id(ask) -> None:
@@ -86,7 +86,7 @@ def test_a_signal_does_not_speak_for_the_request_it_came_in_on(engine, listen, m
         def emit(self, record: logging.LogRecord) -> None:
             ids[record.getMessage()] = request_id.get()
 
-    logger, notes = logging.getLogger("phenoserve.http.server"), Notes()
+    logger, notes = logging.getLogger("phenoserve.process.server"), Notes()
     monkeypatch.setattr(logger, "handlers", [notes])
     monkeypatch.setattr(logger, "level", logging.INFO)
     with listen(create_app(Engines.of(engine), Settings(port=0)), drain_s=0) as listening:

@@ -3,10 +3,10 @@
 from typing import Any, Final, Protocol, runtime_checkable
 
 from phenoserve.errors import ERRORS
-from phenoserve.http.body import MULTIPART, PART_NAME, RAW_TYPES
+from phenoserve.http.answer.render import JSON
+from phenoserve.http.answer.schemas import ProblemBody
 from phenoserve.http.problems import PROBLEM_TYPE
-from phenoserve.http.render import JSON
-from phenoserve.http.schemas import ProblemBody
+from phenoserve.http.request.body import MULTIPART, PART_NAME, RAW_TYPES
 
 BINARY: Final = {"type": "string", "format": "binary"}
 

@@ -1,4 +1,4 @@
-"""What a model answers about stacks: the graph's five outputs and the forest's probabilities."""
+"""What a model puts out for stacks: the graph's five outputs and the forest's probabilities."""
 
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -23,8 +23,8 @@ GRAPH_OUTPUT_AXES: Final = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
-    """The answers to a batch of stacks; row i of every array answers stack i.
+class Outputs:
+    """The outputs for a batch of stacks; row i of every array belongs to stack i.
 
     Attributes:
         embedding: Globally pooled encoder features, `(batch, 1024)`.
@@ -46,6 +46,6 @@ class Answers:
         """Return the arrays by their output's name, in the order of the attributes."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def row(self, index: int) -> "Answers":
-        """Return the answers to stack `index` alone, still with a batch axis (of one)."""
-        return Answers(**{name: array[index : index + 1] for name, array in self.arrays().items()})
+    def row(self, index: int) -> "Outputs":
+        """Return the outputs for stack `index` alone, still with a batch axis (of one)."""
+        return Outputs(**{name: array[index : index + 1] for name, array in self.arrays().items()})

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from phenoserve.errors import ErrorCode
 from phenoserve.http.problems import RequestError
 
-PAGE_FOLDER: Final = Path(__file__).parent / "page"
+PAGE_FOLDER: Final = Path(__file__).parent.parent / "page"
 
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from phenoserve.bundle import Golden, Tolerance, read_bundle
 from phenoserve.engine import Engine
-from phenoserve.verify import compare, replay_golden, verify
+from phenoserve.engine.golden_replay import compare, replay_golden, verify
 
 OUTPUTS = ("embedding", "projection", "logits", "versus_control", "heatmap", "forest")
 
@@ -29,7 +29,7 @@ def test_a_bundle_replays_where_it_was_written(tiny_bundle):
 def test_a_mismatch_is_reported_by_its_output(tiny_bundle, output):
     """A golden answer that is not repeated is reported for its stack and output, and for no other."""
     bundle = read_bundle(tiny_bundle)
-    first, second = bundle.golden.answers
+    first, second = bundle.golden.outputs
     changed = dataclasses.replace(second, **{output: getattr(second, output) + np.float32(0.5)})
     altered = dataclasses.replace(bundle, golden=Golden(bundle.golden.stacks, (first, changed)))
     differences = replay_golden(Engine.load(altered, device="cpu"))
@@ -43,7 +43,7 @@ def test_a_mismatch_is_reported_by_its_output(tiny_bundle, output):
 
 def test_another_shape_is_a_mismatch(tiny_bundle):
     """An output of another shape than the golden one is never within tolerance."""
-    golden = read_bundle(tiny_bundle).golden.answers[0]
+    golden = read_bundle(tiny_bundle).golden.outputs[0]
     wider = dataclasses.replace(golden, heatmap=np.concatenate([golden.heatmap] * 2, axis=2))
     differences = compare(0, wider, golden, Tolerance(absolute=1e9, relative=1e9))
     assert [difference.output for difference in differences if not difference.ok] == ["heatmap"]
@@ -71,4 +71,4 @@ def test_the_tolerance_is_its_formula(tiny_golden, golden, shift, absolute, rela
 @pytest.fixture(scope="module")
 def tiny_golden(tiny_bundle):
     """The answers to one golden stack."""
-    return read_bundle(tiny_bundle).golden.answers[0]
+    return read_bundle(tiny_bundle).golden.outputs[0]

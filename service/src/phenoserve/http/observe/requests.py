@@ -23,7 +23,7 @@ SOUND_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class FinishedRequest:
     """A request that is over; it holds nothing that a stranger chose but the id.
 
     Attributes:
@@ -50,15 +50,15 @@ def received_bytes(scope: Scope) -> int:
     return scope.get("extensions", {}).get(RECEIVED, int)()
 
 
-class ExchangeMiddleware:
+class ObserveMiddleware:
     """Gives every request an id, which its answer carries, and tells observers what became of it.
 
     Args:
         app: The application below.
-        observers: Called with each exchange once it is over.
+        observers: Called with each request once it is over.
     """
 
-    def __init__(self, app: ASGIApp, observers: Sequence[Callable[[Exchange], None]]) -> None:
+    def __init__(self, app: ASGIApp, observers: Sequence[Callable[[FinishedRequest], None]]) -> None:
         self.app = app
         self.observers = observers
 
@@ -91,7 +91,7 @@ class ExchangeMiddleware:
             await self.app(scope, count_received, count_sent)
         finally:
             route = getattr(scope.get("route"), "path", UNMATCHED)
-            exchange = Exchange(
+            request = FinishedRequest(
                 method=scope["method"] if route != UNMATCHED else UNMATCHED,
                 route=route,
                 status=status,
@@ -101,5 +101,5 @@ class ExchangeMiddleware:
                 times=scope.get("state", {}).get("times"),
             )
             for observe in self.observers:
-                observe(exchange)
+                observe(request)
             request_id.reset(token)

@@ -1,0 +1,1 @@
+"""The processes that serve: one server, or several under a supervisor."""
