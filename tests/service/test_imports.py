@@ -17,7 +17,7 @@ OWNERS = {
     ("phenoserve", "python_multipart"): {"http/request/body.py"},
     ("phenoserve", "prometheus_client"): {"http/observe/metrics.py", "http/routes/operations.py"},
     ("phenoserve", "pythonjsonlogger"): {"logs.py"},
-    ("phenoserve", "uvicorn"): {"process/server.py", "http/body_protocol.py"},
+    ("phenoserve", "uvicorn"): {"process/server.py", "process/connection.py"},
     ("phenoserve", "typer"): {"cli.py"},
     ("phenotrain", "tf2onnx"): {"onnx_export.py"},
     ("phenoclient", "tifffile"): {"images.py"},

@@ -28,6 +28,7 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_ACCEPTABLE = "not_acceptable"
+    HEAD_TOO_SLOW = "head_too_slow"
     BODY_TOO_SLOW = "body_too_slow"
     BODY_TOO_LARGE = "body_too_large"
     STACK_TOO_LARGE = "stack_too_large"
@@ -45,6 +46,7 @@ class ErrorCode(StrEnum):
     BUNDLE_REFUSED = "bundle_refused"
     KEY_FILE_REFUSED = "key_file_refused"
     TOO_MANY_REQUESTS = "too_many_requests"
+    HEAD_TOO_LARGE = "head_too_large"
     INTERNAL_ERROR = "internal_error"
     NOT_READY = "not_ready"
     DEADLINE_PASSED = "deadline_passed"
@@ -75,6 +77,7 @@ ERRORS: MappingProxyType[ErrorCode, ErrorKind] = MappingProxyType(
         ErrorCode.NOT_FOUND: ErrorKind(404, "There is nothing at this address"),
         ErrorCode.METHOD_NOT_ALLOWED: ErrorKind(405, "The address does not answer this method"),
         ErrorCode.NOT_ACCEPTABLE: ErrorKind(406, "None of the accepted media types can be given"),
+        ErrorCode.HEAD_TOO_SLOW: ErrorKind(408, "The head of the request did not arrive in time"),
         ErrorCode.BODY_TOO_SLOW: ErrorKind(408, "The body did not arrive in time"),
         ErrorCode.BODY_TOO_LARGE: ErrorKind(413, "The body is too large"),
         ErrorCode.STACK_TOO_LARGE: ErrorKind(413, "The stack is too large once decoded"),
@@ -92,6 +95,7 @@ ERRORS: MappingProxyType[ErrorCode, ErrorKind] = MappingProxyType(
         ErrorCode.BUNDLE_REFUSED: ErrorKind(422, "The new bundle is refused, and the old one serves on"),
         ErrorCode.KEY_FILE_REFUSED: ErrorKind(422, "The new file of keys is refused, and the old keys stand"),
         ErrorCode.TOO_MANY_REQUESTS: ErrorKind(429, "The service is at its limit of requests"),
+        ErrorCode.HEAD_TOO_LARGE: ErrorKind(431, "The head of the request is too large"),
         ErrorCode.INTERNAL_ERROR: ErrorKind(500, "The service failed"),
         ErrorCode.NOT_READY: ErrorKind(503, "The service is not ready"),
         ErrorCode.DEADLINE_PASSED: ErrorKind(503, "The answer was not there in time"),

@@ -95,9 +95,21 @@ class Settings(BaseSettings):
         float, Field(gt=0, description="Largest field, in megapixels: height times width of one channel.")
     ] = 20
     max_stacks: Annotated[int, Field(ge=1, description="Stacks of one multipart request.")] = 16
+    max_connections: Annotated[
+        int, Field(ge=1, description="Open connections; one that waits for a request gives way to a new one.")
+    ] = 1024
+    head_timeout_s: Annotated[
+        float, Field(gt=0, description="Seconds the head of a request may take to arrive; then 408.")
+    ] = 15
     body_timeout_s: Annotated[
         float, Field(gt=0, description="Seconds a body may take to arrive; then 408.")
     ] = 60
+    write_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0, description="Seconds in which a client must read 64 KiB of its answer, or is disconnected."
+        ),
+    ] = 30
     deadline_s: Annotated[
         float, Field(gt=0, description="Seconds from the end of a body to its answer; then 503.")
     ] = 30

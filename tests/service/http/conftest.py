@@ -18,7 +18,8 @@ from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
 from phenoserve.http import create_app
 from phenoserve.http.app import App
-from phenoserve.process.server import DrainingServer
+from phenoserve.process.serve import hooks_of
+from phenoserve.process.server import DrainingServer, open_listener
 from phenoserve.scheduling import Engines, Readiness
 from phenoserve.settings import Settings
 
@@ -85,9 +86,10 @@ class Listening:
     def __init__(self, app: App, **settings: object) -> None:
         self.app, self.url = app, ""
         self._server = DrainingServer(
-            app, Settings(port=0, **settings), lambda url: setattr(self, "url", url)
+            app, hooks_of(app), Settings(**settings), lambda url: setattr(self, "url", url)
         )
-        self._thread = threading.Thread(target=self._server.run)
+        listener = open_listener("127.0.0.1", 0)
+        self._thread = threading.Thread(target=self._server.run, args=([listener],))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -7,7 +7,7 @@ import pytest
 
 from phenoserve.engine import Engine
 from phenoserve.http import create_app
-from phenoserve.process.server import DrainingServer, open_listener, page_url
+from phenoserve.process.server import open_listener, page_url
 from phenoserve.scheduling import Engines
 from phenoserve.settings import Settings
 
@@ -51,15 +51,3 @@ def test_a_service_on_every_interface_answers_at_its_address(engine: Engine, lis
 def test_the_address_is_one_that_a_browser_takes(host: str, url: str) -> None:
     """An IPv6 address stands in brackets once, whether it came with them or without."""
     assert page_url(Settings(host=host).host, 80) == url
-
-
-@needs_both
-def test_a_port_that_is_taken_ends_the_service(engine: Engine, caplog) -> None:
-    """A port that cannot be had is named, and ends the service with uvicorn's status before anything is started."""
-    with open_listener("::", 0) as listener:
-        settings = Settings(host="::", port=listener.getsockname()[1])
-        server = DrainingServer(create_app(Engines.of(engine), settings), settings, lambda _: None)
-        with pytest.raises(SystemExit) as ended:
-            server.run()
-    assert ended.value.code == 3
-    assert f"Port {settings.port} cannot be listened on" in caplog.text

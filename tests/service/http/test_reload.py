@@ -11,7 +11,8 @@ import pytest
 from phenoserve.bundle import read_bundle
 from phenoserve.engine import Engine
 from phenoserve.http import create_app
-from phenoserve.process.server import DrainingServer
+from phenoserve.process.serve import hooks_of
+from phenoserve.process.server import DrainingServer, open_listener
 from phenoserve.scheduling import Engines, Readiness, load_engines
 from phenoserve.settings import Settings
 
@@ -93,11 +94,13 @@ async def test_a_good_bundle_heals_a_bad_start(engine, tiny_bundle, admin_keys) 
         assert (await client.get("/readyz")).status_code == 200
 
 
-def test_a_supervised_server_ends_with_its_supervisor_or_worker(engine, array) -> None:
-    """A supervised server ends by itself when its supervisor is gone, or one of its own workers died."""
+@pytest.mark.parametrize("is_supervised", [True, False])
+def test_a_server_ends_with_its_supervisor_or_worker(engine, array, is_supervised) -> None:
+    """A server ends by itself when its supervisor is gone, and with a failure when one of its workers died."""
     app = create_app(Engines.of(engine), Settings(port=0))
-    orphan = DrainingServer(app, Settings(port=0), lambda _: None, supervisor_pid=os.getppid() + 1)
-    orphan.run()
+    orphan = DrainingServer(app, hooks_of(app), Settings(), lambda _: None, supervisor_pid=os.getppid() + 1)
+    orphan.run([open_listener("127.0.0.1", 0)])
+    assert orphan.exit_code == 0
 
     poisoned = PoisonedEngine(engine)
     poisoned.error = SystemExit
@@ -105,9 +108,13 @@ def test_a_supervised_server_ends_with_its_supervisor_or_worker(engine, array) -
     listening = threading.Event()
     lame = create_app(Engines.of(poisoned), Settings(port=0))
     server = DrainingServer(
-        lame, Settings(port=0), lambda url: (urls.append(url), listening.set()), supervisor_pid=os.getppid()
+        lame,
+        hooks_of(lame),
+        Settings(),
+        lambda url: (urls.append(url), listening.set()),
+        supervisor_pid=os.getppid() if is_supervised else None,
     )
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, args=([open_listener("127.0.0.1", 0)],))
     thread.start()
     assert listening.wait(START_LIMIT_S)
     poison = array.copy()
@@ -120,3 +127,4 @@ def test_a_supervised_server_ends_with_its_supervisor_or_worker(engine, array) -
     assert_problem(response, "worker_died")
     thread.join(START_LIMIT_S)
     assert not thread.is_alive()
+    assert server.exit_code == 1

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider, get_tracer
 from starlette.middleware.cors import CORSMiddleware
 
-from phenoserve.http.farewell import FarewellMiddleware
+from phenoserve.http.linger import LingeringMiddleware
 from phenoserve.http.observe.access_log import log_request
 from phenoserve.http.observe.metrics import Metrics
 from phenoserve.http.observe.requests import REQUEST_ID, ObserveMiddleware
@@ -26,7 +26,7 @@ from phenoserve.http.routes.page import page_router
 from phenoserve.http.routes.stacks import stack_router
 from phenoserve.http.security_headers import SecurityHeadersMiddleware
 from phenoserve.http.stack_requests import Service
-from phenoserve.scheduling import Engines, Scheduler
+from phenoserve.scheduling import Engines, Readiness, Scheduler
 from phenoserve.settings import Settings
 
 
@@ -127,7 +127,6 @@ def create_app(
     app.include_router(page_router())
     install_problem_handlers(app)
     app.add_middleware(IncidentMiddleware)
-    app.add_middleware(FarewellMiddleware, scheduler=scheduler)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -138,4 +137,9 @@ def create_app(
         )
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(ObserveMiddleware, observers=(metrics.observe_request, log_request))
+    app.add_middleware(
+        LingeringMiddleware,
+        timeout_s=settings.body_timeout_s,
+        is_draining=lambda: scheduler.readiness is Readiness.DRAINING,
+    )
     return app

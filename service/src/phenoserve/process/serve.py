@@ -13,11 +13,13 @@ from typing import Final
 
 from phenoserve.bundle import Manifest, read_bundle
 from phenoserve.http import create_app
+from phenoserve.http.app import App
 from phenoserve.http.observe.metrics import SHARED_FOLDER_VARIABLE, forget_process
+from phenoserve.http.problems import RequestError
 from phenoserve.logs import log_form
-from phenoserve.process.server import DrainingServer, open_listener, page_url
+from phenoserve.process.server import DrainingServer, Hooks, open_listener, page_url
 from phenoserve.process.supervisor import READY_BYTE, Supervisor
-from phenoserve.scheduling import load_engines
+from phenoserve.scheduling import Readiness, load_engines
 from phenoserve.settings import Settings
 
 ENV_FILE_VARIABLE: Final = "PHENOSERVE_ENV_FILE"
@@ -67,9 +69,8 @@ def serve(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     if settings.workers > 1 and inherited is None:
         return _supervise(bundle, settings, say)
-    if inherited is None:
-        # Found out now rather than after the bundle was read; the server itself opens it again.
-        _listener(settings).close()
+    # The address is taken before the bundle is read: that may take long, and be for nothing.
+    listener = _listener(settings) if inherited is None else socket.socket(fileno=inherited.listener_fd)
     supervisor_pid = None if inherited is None else os.getppid()
     engines = load_engines(read_bundle(bundle), settings)
     application = create_app(
@@ -86,9 +87,33 @@ def serve(
         where = f"{engines.active_device} ({engines.bundle.precision})"
         _announce(engines.bundle.manifest, where, url, settings, say)
 
-    server = DrainingServer(application, settings, announce, supervisor_pid)
-    server.run(None if inherited is None else [socket.socket(fileno=inherited.listener_fd)])
-    return 0
+    server = DrainingServer(application, hooks_of(application), settings, announce, supervisor_pid)
+    server.run([listener])
+    return server.exit_code
+
+
+def hooks_of(app: App) -> Hooks:
+    """What the server tells this application, and asks it.
+
+    Args:
+        app: The application.
+    """
+    scheduler, metrics = app.service.scheduler, app.service.metrics
+
+    async def reload() -> None:
+        try:
+            await app.reloader.reload()
+        except RequestError:
+            logger.debug("The reload changed nothing")  # the reloader said why
+        except Exception:
+            logger.exception("The reload failed; what served before serves on")
+
+    return Hooks(
+        drain=scheduler.drain,
+        is_lame=lambda: scheduler.readiness is Readiness.WORKER_DIED,
+        sample=metrics.sample,
+        reload=reload,
+    )
 
 
 def _listener(settings: Settings) -> socket.socket:

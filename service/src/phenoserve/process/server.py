@@ -11,21 +11,20 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import Context
-from functools import partial
+from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
+from starlette.types import ASGIApp
 
-from phenoserve.http.app import App
-from phenoserve.http.body_protocol import BodyProtocol
-from phenoserve.http.discards import Discards
-from phenoserve.http.problems import RequestError
-from phenoserve.scheduling import Readiness
+from phenoserve.process.connection import MAX_HEAD_BYTES, OVERFLOW, Bounds, bounded_by
 from phenoserve.settings import Settings
+
+if sys.platform != "win32":
+    import resource
 
 IDLE_GRACE_S: Final = 0.3
 """Seconds between closing the listener and closing idle connections, for requests that are on their way on them."""
@@ -49,6 +48,11 @@ the end of the connection."""
 
 BACKLOG: Final = 2048
 """Connections that may wait to be accepted."""
+
+OTHER_FILES: Final = 128
+"""Files that the process needs besides its connections: libraries, the bundle, logs, metrics."""
+
+FAILURE: Final = 1
 
 EVERY_INTERFACE: Final = frozenset({"", "::"})
 """Hosts that mean every interface in both families: the system alone may take `::` for IPv6 only."""
@@ -114,46 +118,91 @@ def _is_unspecified(host: str) -> bool:
         return False  # a name
 
 
+def most_connections(wanted: int) -> int:
+    """How many connections may be open: as many as are wanted, or as the system leaves files to this process.
+
+    Args:
+        wanted: How many are wanted; the process's limit of open files is raised for them as far as it may be.
+    """
+    if sys.platform == "win32":
+        return wanted
+    needed = wanted + OVERFLOW + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    logger.warning("%d files may be open, which leaves less than %d connections", soft, wanted)
+    return max(1, soft - OTHER_FILES - min(OVERFLOW, soft // 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a server tells its application, and asks it.
+
+    Attributes:
+        drain: Says that the service is about to stop.
+        is_lame: Whether a thread that runs inferences died.
+        sample: Notes what is in flight, for the processes beside this one.
+        reload: Loads the bundle's folder and the keys again; says itself what comes of it, and raises nothing.
+    """
+
+    drain: Callable[[], None]
+    is_lame: Callable[[], bool]
+    sample: Callable[[], None]
+    reload: Callable[[], Awaitable[None]]
+
+
 class DrainingServer(uvicorn.Server):
     """A uvicorn server that first stops being ready, serves on for a while, then finishes what is in flight.
 
     SIGTERM and SIGINT begin the end; a second one ends the wait, and after it SIGINT also ends the requests in
-    flight. SIGHUP reads the keys and the bundle's folder again.
+    flight. SIGHUP reads the keys and the bundle's folder again. `run` is given the listener.
+
+    Of uvicorn it relies on these names: `config`, `servers`, `server_state`, `lifespan`, `started`, `should_exit`,
+    `force_exit`, `startup`, `on_tick`, `handle_exit`, `shutdown`.
 
     Args:
         app: The application.
-        settings: Address, and how long to drain.
+        hooks: What the server tells the application, and asks it.
+        settings: Bounds of a connection, and how long to drain.
         on_listening: Called with the address of the page once the port is open.
         supervisor_pid: Process without which there is no point in serving; None where nobody supervises.
+
+    Attributes:
+        exit_code: Of the process, once the server has ended: `FAILURE` where it ended because it could not infer.
     """
 
     def __init__(
         self,
-        app: App,
+        app: ASGIApp,
+        hooks: Hooks,
         settings: Settings,
         on_listening: Callable[[str], None],
         supervisor_pid: int | None = None,
     ) -> None:
-        protocol = partial(
-            BodyProtocol, max_body_bytes=settings.max_body_bytes, discards=Discards(settings.body_timeout_s)
-        )
+        max_connections = most_connections(settings.max_connections)
+        bounds = Bounds(settings.head_timeout_s, settings.write_timeout_s, max_connections)
         super().__init__(
             uvicorn.Config(
                 app,
-                host=settings.host,
-                port=settings.port,
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Named, as `auto` would fall back to slower ones without a word. The loop of Windows reads more than
-                # it has room for, and so cannot change its protocol where a body ends.
-                http=cast("type[asyncio.Protocol]", protocol) if sys.platform != "win32" else "httptools",
-                loop="uvloop" if sys.platform != "win32" else "asyncio",
+                proxy_headers=False,
+                http=bounded_by(bounds),
+                ws="none",
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                loop="uvloop"
+                if sys.platform != "win32"
+                else "asyncio",  # `auto` would fall back without a word
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=settings.shutdown_timeout_s,
             )
         )
-        self._app = app
+        self.exit_code = 0
+        self._hooks = hooks
         self._host = settings.host
         self._on_listening = on_listening
         self._drain_s = settings.drain_s
@@ -167,14 +216,6 @@ class DrainingServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
             self._loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
-        if sockets is None and self._host in EVERY_INTERFACE:
-            try:
-                sockets = [open_listener(self._host, self.config.port)]
-            except OSError as error:
-                logger.critical(
-                    "Port %d cannot be listened on: %s. Pass another --port.", self.config.port, error
-                )
-                sys.exit(STARTUP_FAILURE)
         await super().startup(sockets)
         if self.started:
             # What stays for good is not looked at again: a full collection of it stops every thread for 0.1 s.
@@ -189,15 +230,14 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Look after what sends no signal, ten times a second."""
         is_orphan = self._supervisor_pid is not None and os.getppid() != self._supervisor_pid
-        is_lame = (
-            self._supervisor_pid is not None
-            and self._app.service.scheduler.readiness is Readiness.WORKER_DIED
-        )
+        is_lame = self._hooks.is_lame()
+        if is_lame:
+            self.exit_code = FAILURE  # so that whoever looks after the process starts another
         if (is_orphan or is_lame) and not self._is_draining:
             why = "The supervisor is gone" if is_orphan else "A worker that runs inferences died"
             self._begin_end(why)
         if counter % TICKS_A_SAMPLE == 0:
-            self._app.service.metrics.sample()
+            self._hooks.sample()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -213,22 +253,23 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listener so that nobody who came in is left standing, then finish what is in flight."""
-        self._app.service.scheduler.drain()
+        self._hooks.drain()
         listeners = [
             socket.socket(fileno=os.dup(listener.fileno()))
             for server in self.servers
             for listener in server.sockets
         ]
-        if (
-            self._supervisor_pid is None and not self.force_exit
-        ):  # other workers go on at a listener that they share
+        is_lone = self._supervisor_pid is None  # other workers go on at a listener that they share
+        if is_lone and not self.force_exit:
             for listener in listeners:
                 _refuse_new_connections(listener)
             await asyncio.sleep(HANDSHAKE_S)
         for server in self.servers:
             server.close()
         for listener in listeners:
-            await self._accept_backlog(listener)
+            with listener:
+                if is_lone or self.exit_code == 0:  # what cannot infer leaves its callers to the others
+                    await self._accept_backlog(listener)
         await asyncio.sleep(0 if self.force_exit else IDLE_GRACE_S)
         if self._reloading:
             await asyncio.wait(self._reloading)
@@ -238,14 +279,16 @@ class DrainingServer(uvicorn.Server):
         """Serve the connections that the system accepted before the listener closed: closing it would reset them."""
         loop = asyncio.get_running_loop()
         listener.setblocking(False)
-        with listener:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except BlockingIOError:
-                    return
-                connection.setblocking(False)
-                await loop.connect_accepted_socket(self._protocol, connection)
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError:  # there may be no file descriptor left
+                logger.exception("The rest of the backlog is not accepted")
+                return
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
         kind: Any = self.config.http_protocol_class
@@ -254,7 +297,7 @@ class DrainingServer(uvicorn.Server):
     def _begin_end(self, why: str) -> None:
         """Stop being ready, and close later; the parent class would close at once and raise the signal again."""
         self._is_draining = True
-        self._app.service.scheduler.drain()
+        self._hooks.drain()
         logger.info("%s: not ready any more, closing in %g s", why, self._drain_s)
         asyncio.get_running_loop().call_later(self._drain_s, self._stop)
 
@@ -262,12 +305,6 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
     def _begin_reload(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._reload())
+        task = asyncio.ensure_future(self._hooks.reload())
         self._reloading.add(task)
         task.add_done_callback(self._reloading.discard)
-
-    async def _reload(self) -> None:
-        try:
-            await self._app.reloader.reload()
-        except RequestError:
-            logger.debug("SIGHUP changed nothing")  # the reloader said why

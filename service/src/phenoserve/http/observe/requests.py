@@ -15,8 +15,6 @@ from phenoserve.scheduling import StageTimes
 
 UNMATCHED: Final = "unmatched"
 REQUEST_ID: Final = "X-Request-ID"
-RECEIVED: Final = "phenoserve.received"
-"""Extension of ASGI's scope: a function that counts the bytes here of a body that comes as one message."""
 
 SOUND_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """Ids of a client that are taken over: they end up in logs."""
@@ -43,11 +41,6 @@ class FinishedRequest:
     sent_bytes: int
     seconds: float
     times: StageTimes | None
-
-
-def received_bytes(scope: Scope) -> int:
-    """Bytes that are here of a body that the application asked for and that is not complete; 0 where nobody counts."""
-    return scope.get("extensions", {}).get(RECEIVED, int)()
 
 
 class ObserveMiddleware:
@@ -95,7 +88,7 @@ class ObserveMiddleware:
                 method=scope["method"] if route != UNMATCHED else UNMATCHED,
                 route=route,
                 status=status,
-                received_bytes=max(received, received_bytes(scope)),
+                received_bytes=received,
                 sent_bytes=sent,
                 seconds=time.perf_counter() - began,
                 times=scope.get("state", {}).get("times"),
