@@ -50,6 +50,13 @@ def draw_tiff(num_channels: int, size_px: int, compression: str | None) -> bytes
 @contextmanager
 def served(bundle: Path, device: str, *options: str) -> Iterator[httpx.Client]:
     """Run the service on a free port of this machine until the block ends."""
+    with started(bundle, device, *options) as (client, _):
+        yield client
+
+
+@contextmanager
+def started(bundle: Path, device: str, *options: str) -> Iterator[tuple[httpx.Client, int]]:
+    """Run the service as `served` does; gives the id of its process too."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -65,7 +72,7 @@ def served(bundle: Path, device: str, *options: str) -> Iterator[httpx.Client]:
                 if not is_ready(client, process):
                     log.seek(0)
                     sys.exit(f"The service did not get ready:\n{log.read().decode(errors='replace')}")
-                yield client
+                yield client, process.pid
         finally:
             process.terminate()
             process.wait(30)
