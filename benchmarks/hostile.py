@@ -335,11 +335,11 @@ SINGLE: dict[str, Callable[[Target], Iterator[str]]] = {
 
 
 @contextmanager
-def targeted(bundle: Path, limit_s: float) -> Iterator[Target]:
+def targeted(bundle: Path, limit_s: float, source: Path | None) -> Iterator[Target]:
     """Run the service until the block ends; it has answered once."""
     num_channels = len(read_bundle(bundle).manifest.input.channels)
     tiffs = {size_px: draw_tiff(num_channels, size_px, None) for size_px in (SMALL_PX, MIDDLE_PX, LARGE_PX)}
-    with started(bundle, "cpu") as (client, pid):
+    with started(bundle, "cpu", source=source) as (client, pid):
         target = Target(client.base_url.port or 0, pid, tiffs, limit_s)
         target.predict()
         yield target
@@ -367,15 +367,13 @@ def main() -> None:
         help="serve with the code of this folder, such as another version's service/src",
     )
     asked = parser.parse_args()
-    if asked.source is not None:
-        os.environ["PYTHONPATH"] = str(asked.source.resolve())  # of the service's process
     if single := [SINGLE[name] for name in SINGLE if name in asked.only]:
-        with targeted(asked.bundle, asked.limit_s) as target:
+        with targeted(asked.bundle, asked.limit_s, asked.source) as target:
             for measure in single:
                 for line in measure(target):
                     print(line, flush=True)
     if "crowd" in asked.only:
-        with targeted(asked.bundle, asked.limit_s) as target:
+        with targeted(asked.bundle, asked.limit_s, asked.source) as target:
             for line in crowd(target, asked.seconds, asked.stop_mib):
                 print(line, flush=True)
 

@@ -9,6 +9,7 @@ both. The stack is drawn: blobs under noise, with as many channels as the bundle
 """
 
 import argparse
+import os
 import shutil
 import socket
 import subprocess
@@ -55,8 +56,11 @@ def served(bundle: Path, device: str, *options: str) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def started(bundle: Path, device: str, *options: str) -> Iterator[tuple[httpx.Client, int]]:
-    """Run the service as `served` does; gives the id of its process too."""
+def started(
+    bundle: Path, device: str, *options: str, source: Path | None = None
+) -> Iterator[tuple[httpx.Client, int]]:
+    """Run the service as `served` does, with the code of a folder if one is given; gives the id of its process too."""
+    environment = {**os.environ, **({} if source is None else {"PYTHONPATH": str(source.resolve())})}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -66,7 +70,7 @@ def started(bundle: Path, device: str, *options: str) -> Iterator[tuple[httpx.Cl
     command = [program, "serve", str(bundle), "--host", "127.0.0.1", "--port", str(port), "--device", device]
     command += options
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  (our own command)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603  (our own command)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
                 if not is_ready(client, process):
