@@ -232,7 +232,7 @@ def head(target: Target) -> Iterator[str]:
 
 def attributions(target: Target) -> Iterator[str]:
     """Predictions, one after the other, beside four attributions of stains."""
-    target.predict(), target.predict(MIDDLE_PX)
+    target.predict(MIDDLE_PX)  # the first of a size takes longer
     alone = median(target.predict()[1] for _ in range(5))
     one_pass = median(target.predict(MIDDLE_PX)[1] for _ in range(5))
     calls: list[tuple[int, float]] = []
