@@ -1,7 +1,7 @@
 """What a stranger can do to the service, and what a caller who means well sees meanwhile.
 
     python benchmarks/hostile.py BUNDLE [--only flood closing bodies refusals java head attributions crowd]
-                                 [--limit-s 60] [--seconds 60] [--stop-mib 4096] [--source FOLDER]
+                                 [--limit-s 60] [--seconds 60] [--stop-mib 1024] [--source FOLDER]
 
 Starts `phenoserve serve BUNDLE` on the CPU as a process of its own, once for all the single measures and once for the
 crowd, and prints a line for each number. `docs/load.md` says what each is. Linux only: memory and open descriptors
