@@ -290,7 +290,7 @@ def crowd(target: Target, seconds: float, stop_mib: float) -> Iterator[str]:
 
 
 def _first_line(answer: bytes) -> str:
-    return answer.partition(b"\r\n")[0].decode("latin-1") or "closed"
+    return answer.partition(b"\r\n")[0].decode("latin-1").strip() or "closed"
 
 
 def _after_an_answer(one: socket.socket) -> None:
