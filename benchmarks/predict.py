@@ -9,6 +9,7 @@ both. The stack is drawn: blobs under noise, with as many channels as the bundle
 """
 
 import argparse
+import os
 import shutil
 import socket
 import subprocess
@@ -50,6 +51,16 @@ def draw_tiff(num_channels: int, size_px: int, compression: str | None) -> bytes
 @contextmanager
 def served(bundle: Path, device: str, *options: str) -> Iterator[httpx.Client]:
     """Run the service on a free port of this machine until the block ends."""
+    with started(bundle, device, *options) as (client, _):
+        yield client
+
+
+@contextmanager
+def started(
+    bundle: Path, device: str, *options: str, source: Path | None = None
+) -> Iterator[tuple[httpx.Client, int]]:
+    """Run the service as `served` does, with the code of a folder if one is given; gives the id of its process too."""
+    environment = {**os.environ, **({} if source is None else {"PYTHONPATH": str(source.resolve())})}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -59,13 +70,13 @@ def served(bundle: Path, device: str, *options: str) -> Iterator[httpx.Client]:
     command = [program, "serve", str(bundle), "--host", "127.0.0.1", "--port", str(port), "--device", device]
     command += options
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  (our own command)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603  (our own command)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
                 if not is_ready(client, process):
                     log.seek(0)
                     sys.exit(f"The service did not get ready:\n{log.read().decode(errors='replace')}")
-                yield client
+                yield client, process.pid
         finally:
             process.terminate()
             process.wait(30)
