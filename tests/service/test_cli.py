@@ -30,6 +30,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "num_decoders": ("5", 5),
     "max_queue": ("12", 12),
     "max_queue_mib": ("12.5", 12.5),
+    "attribution_share": ("0.4", 0.4),
     "max_in_flight": ("5", 5),
     "max_in_flight_mib": ("9.5", 9.5),
     "max_body_mib": ("1.5", 1.5),
