@@ -30,6 +30,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "num_decoders": ("5", 5),
     "max_queue": ("12", 12),
     "max_queue_mib": ("12.5", 12.5),
+    "attribution_share": ("0.4", 0.4),
     "max_in_flight": ("5", 5),
     "max_in_flight_mib": ("9.5", 9.5),
     "max_body_mib": ("1.5", 1.5),
@@ -70,6 +71,7 @@ def test_a_setting_is_a_flag_and_a_variable(name: str, tiny_bundle, served, monk
         "log_level": "error",
         "host": "localhost",
         "log_format": "text",
+        "attribution_share": "0.75",
     }
     other = (others | {"docs": "on", "metrics": "on", "cors_origins": "http://other.example"}).get(name, "11")
     assert runner.invoke(cli.app, ["serve", str(tiny_bundle), flag, other]).exit_code == 0

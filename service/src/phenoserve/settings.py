@@ -78,6 +78,14 @@ class Settings(BaseSettings):
     max_queue_mib: Annotated[
         float, Field(gt=0, description="MiB of decoded stacks that wait for an inference; beyond that, 429.")
     ] = 512
+    attribution_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Stain attributions' share of inferences while others wait, and of requests, places and bytes.",
+        ),
+    ] = 0.25
     max_in_flight: Annotated[
         int, Field(ge=1, description="Requests with a stack in flight; more are answered 429.")
     ] = 64

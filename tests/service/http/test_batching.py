@@ -298,7 +298,7 @@ async def test_nobody_waits_for_the_last_worker(engine: Engine) -> None:
         await until(lambda: held.num_asked == num_asked + 1)
         for value in range(3):
             tasks.start_soon(post, value)
-        await until(lambda: app.service.scheduler.queue.is_full)
+        await until(lambda: app.service.scheduler.queue.stacks.is_full)
         held.gate.set()
     codes = [answer.json().get("code") for answer in answers]
     assert "worker_died" in codes

@@ -12,7 +12,7 @@ MAX_CHANNELS: Final = 10
 """Most channels whose subsets are all evaluated: 1024 passes a replacement."""
 
 MAX_BATCH_PX: Final = 2**20
-"""Pixels of all fields of one batch: what the graph holds at once stays that of one field of 1024 by 1024."""
+"""Pixels of all fields of one pass: it takes the memory and about the time of one field of 1024 by 1024."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +80,84 @@ def shapley_values(values: Float[np.ndarray, "subset output"]) -> Float64[np.nda
     return _weights(subsets(num_channels)) @ values.astype(np.float64)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AttributionPasses:
+    """The passes of one attribution: a batch of subsets each, made when it is asked for and not kept.
+
+    Whoever runs them may do something else between two of them; `stain_attribution` runs them in a row.
+
+    Attributes:
+        stack: Raw intensities `(channel, y, x)`.
+        present: Every subset, as `subsets` has them.
+        replacements: What takes the place of an absent stain, each broadcastable to the stack.
+        batch_size: Stacks of one pass, at most.
+    """
+
+    stack: Shaped[np.ndarray, "channel y x"]
+    present: Bool[np.ndarray, "subset channel"]
+    replacements: Sequence[Shaped[np.ndarray, "_channel _y _x"]]
+    batch_size: int
+
+    @classmethod
+    def of(
+        cls,
+        stack: Shaped[np.ndarray, "channel y x"],
+        replacements: Sequence[Shaped[np.ndarray, "_channel _y _x"]] | None = None,
+        *,
+        max_batch_px: int = MAX_BATCH_PX,
+    ) -> "AttributionPasses":
+        """Plan the passes.
+
+        Args:
+            stack: Raw intensities `(channel, y, x)`; 1 to `MAX_CHANNELS` channels.
+            replacements: As in `stain_attribution`.
+            max_batch_px: As in `stain_attribution`.
+
+        Raises:
+            ValueError: If the channels are too many, a replacement has another shape than the stack, or there is none
+                in the sequence.
+        """
+        present = subsets(len(stack))
+        if replacements is None:
+            replacements = [np.zeros((1, 1, 1), stack.dtype)]
+        elif not replacements or any(other.shape != stack.shape for other in replacements):
+            raise ValueError(
+                f"Expected at least one replacement, each of the stack's shape {stack.shape}. "
+                f"Received: {[other.shape for other in replacements]}"
+            )
+        return cls(stack, present, replacements, max(1, max_batch_px // (stack.shape[1] * stack.shape[2])))
+
+    def __len__(self) -> int:
+        return len(self.replacements) * self._num_a_replacement
+
+    @property
+    def _num_a_replacement(self) -> int:
+        return -(-len(self.present) // self.batch_size)
+
+    def stacks(self, index: int) -> Shaped[np.ndarray, "batch channel y x"]:
+        """Make the stacks of one pass, in the stack's pixel type.
+
+        Args:
+            index: Which pass, from 0 to `len(self) - 1`.
+        """
+        number, place = divmod(index, self._num_a_replacement)
+        present = self.present[place * self.batch_size :][: self.batch_size]
+        return np.where(present[:, :, np.newaxis, np.newaxis], self.stack, self.replacements[number])
+
+    def attribution(self, logits: Sequence[Float[np.ndarray, "batch treatment"]]) -> StainAttribution:
+        """The attribution, once every pass was run.
+
+        Args:
+            logits: The logits of every pass, in order.
+
+        Raises:
+            ValueError: If a logit is not finite.
+        """
+        rows = np.concatenate(logits).astype(np.float64)
+        worth = rows.reshape(len(self.replacements), len(self.present), -1).mean(axis=0)
+        return StainAttribution(shapley_values(worth), baseline=worth[0], full=worth[-1])
+
+
 def stain_attribution(
     logits_of: Callable[[Shaped[np.ndarray, "batch channel y x"]], Float[np.ndarray, "batch treatment"]],
     stack: Shaped[np.ndarray, "channel y x"],
@@ -109,31 +187,8 @@ def stain_attribution(
         ValueError: If the channels are too many, a replacement has another shape than the stack, there is none
             in the sequence, or a logit is not finite.
     """
-    present = subsets(len(stack))
-    others = [np.zeros_like(stack)] if replacements is None else list(replacements)
-    if not others or any(other.shape != stack.shape for other in others):
-        raise ValueError(
-            f"Expected at least one replacement, each of the stack's shape {stack.shape}. "
-            f"Received: {[other.shape for other in others]}"
-        )
-    batch_size = max(1, max_batch_px // (stack.shape[1] * stack.shape[2]))
-    worth = np.mean([_logits(logits_of, stack, other, present, batch_size) for other in others], axis=0)
-    return StainAttribution(shapley_values(worth), baseline=worth[0], full=worth[-1])
-
-
-def _logits(
-    logits_of: Callable[[np.ndarray], np.ndarray],
-    stack: np.ndarray,
-    replacement: np.ndarray,
-    present: np.ndarray,
-    batch_size: int,
-) -> np.ndarray:
-    """Logits of every subset in float64, the absent stains taken from the replacement."""
-    batches = (present[start : start + batch_size] for start in range(0, len(present), batch_size))
-    logits = [
-        logits_of(np.where(batch[:, :, np.newaxis, np.newaxis], stack, replacement)) for batch in batches
-    ]
-    return np.concatenate(logits).astype(np.float64)
+    passes = AttributionPasses.of(stack, replacements, max_batch_px=max_batch_px)
+    return passes.attribution([logits_of(passes.stacks(index)) for index in range(len(passes))])
 
 
 def _weights(present: np.ndarray) -> np.ndarray:

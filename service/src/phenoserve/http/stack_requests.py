@@ -113,7 +113,10 @@ class Service:
         self.require_ready()
         head = read_head(request, self.settings)
         most = self.settings.max_body_bytes if head.num_bytes is None else head.num_bytes
-        with _scheduling_errors_as_problems(), self.scheduler.admit(most) as lease:
+        with (
+            _scheduling_errors_as_problems(),
+            self.scheduler.admit(most, attribute_stains=attribute_stains) as lease,
+        ):
             began = time.perf_counter()
             upload = await read_upload(request, head, self.settings)
             add_span(self.tracer, "body", began, time.perf_counter())
@@ -165,7 +168,7 @@ class Service:
         bundle, times = job.engines.bundle, job.times
         arrived = time.perf_counter()
         context = get_current()
-        async with self.scheduler.decode_place():
+        async with self.scheduler.decode_place(attribute_stains=job.attribute_stains):
 
             def decode() -> OrderedStack:
                 began = time.perf_counter()

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
 from typing import TypeVar
 
@@ -12,12 +12,13 @@ import numpy as np
 from jaxtyping import Shaped
 
 from phenoserve.engine import EngineError
-from phenoserve.scheduling.admission import Admission, Lease
+from phenoserve.engine.attribution import AttributionPasses
+from phenoserve.scheduling.admission import MIB, Admission, Lease
 from phenoserve.scheduling.engines import Engines
 from phenoserve.scheduling.errors import FullError, StoppedError
 from phenoserve.scheduling.plan import Plan
 from phenoserve.scheduling.queue import WorkQueue
-from phenoserve.scheduling.work import Outcome, Work
+from phenoserve.scheduling.work import AttributionProgress, Outcome, Work
 from phenoserve.scheduling.workers import Workers
 from phenoserve.settings import Settings
 
@@ -38,6 +39,10 @@ class Readiness(StrEnum):
 class Scheduler:
     """Runs stacks through decoding and inference; every method belongs to the event loop.
 
+    Attributions take long, so they get only a share of whatever runs out: requests and bodies in flight, places and
+    bytes in the queue, inferences while others wait. They are decoded one at a time. However many are asked for, other
+    stacks are let in, decoded and inferred meanwhile.
+
     Args:
         engines: The loaded bundle.
         settings: The service's settings.
@@ -56,13 +61,19 @@ class Scheduler:
         self.engines = engines
         self.plan = Plan.of(settings, engines.active_device)
         self.admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
-        self.queue = WorkQueue(settings.max_queue, settings.max_queue_bytes, self.plan.max_batch)
+        self.queue = WorkQueue(
+            settings.max_queue, settings.max_queue_bytes, self.plan.max_batch, settings.attribution_share
+        )
         self.readiness = Readiness.STARTING
         self.proof: asyncio.Task[None] | None = None
         self.after_batch: Callable[[int], object] = lambda _: None
         self._pool = ThreadPoolExecutor(self.plan.num_decoders, thread_name_prefix="decode")
-        self._decode_places = asyncio.Semaphore(self.plan.num_decoders)
-        self._turn = asyncio.Lock()
+        self._attribution_leases: set[Lease] = set()
+        self._max_attributions = max(1, int(settings.attribution_share * settings.max_in_flight))
+        self._max_attribution_bytes = int(settings.attribution_share * settings.max_in_flight_bytes)
+        # One for plain stacks and one for attributions: neither waits behind the other for room in the queue.
+        self._decode_places = (asyncio.Semaphore(self.plan.num_decoders), asyncio.Semaphore(1))
+        self._turns = (asyncio.Lock(), asyncio.Lock())
         self._replacing = asyncio.Lock()
         self._room = asyncio.Event()
 
@@ -79,25 +90,52 @@ class Scheduler:
         self._workers.start()
         self.proof = loop.create_task(self._prove())
 
-    def admit(self, num_bytes: int) -> AbstractContextManager[Lease]:
+    @contextmanager
+    def admit(self, num_bytes: int, *, attribute_stains: bool = False) -> Generator[Lease]:
         """Let a request in before its body is read.
 
         Args:
             num_bytes: The most its body may take.
+            attribute_stains: Whether the stain attribution is asked for.
 
         Raises:
             FullError: If the queue or a limit of what is in flight is full.
         """
-        if self.queue.is_full:
+        lane = self.queue.attributions if attribute_stains else self.queue.stacks
+        if lane.is_full:
+            raise FullError(f"{len(lane)} {lane.name} of {lane.num_bytes / MIB:.0f} MiB wait already")
+        if not attribute_stains:
+            with self.admission.admit(num_bytes) as lease:
+                yield lease
+            return
+        self._require_share(num_bytes)
+        with self.admission.admit(num_bytes) as lease:
+            self._attribution_leases.add(lease)
+            try:
+                yield lease
+            finally:
+                self._attribution_leases.remove(lease)
+
+    def _require_share(self, num_bytes: int) -> None:
+        """Raise `FullError` if attributions would have more in flight than their share; one may always be."""
+        num_attributions = len(self._attribution_leases)
+        held = sum(lease.num_bytes for lease in self._attribution_leases)
+        if num_attributions >= self._max_attributions:
+            raise FullError(f"{num_attributions} stain attributions are in flight already")
+        if num_attributions > 0 and held + num_bytes > self._max_attribution_bytes:
             raise FullError(
-                f"{self.queue.num_waiting} stacks of {self.queue.num_bytes / 2**20:.0f} MiB wait already"
+                f"Bodies of stain attributions hold {held / MIB:.1f} of {self._max_attribution_bytes / MIB:g} MiB, and "
+                f"this one may take {num_bytes / MIB:.1f}"
             )
-        return self.admission.admit(num_bytes)
 
     @asynccontextmanager
-    async def decode_place(self) -> AsyncGenerator[None]:
-        """Wait for the right to hold a decoded stack outside the queue: as many as there are threads to decode."""
-        async with self._decode_places:
+    async def decode_place(self, *, attribute_stains: bool = False) -> AsyncGenerator[None]:
+        """Wait for the right to hold a decoded stack outside the queue: as many as there are threads to decode.
+
+        Args:
+            attribute_stains: Whether the stain attribution is asked for; there is one more place for these.
+        """
+        async with self._decode_places[attribute_stains]:
             yield
 
     async def run(self, job: Callable[[], Result]) -> Result:
@@ -115,23 +153,25 @@ class Scheduler:
         """Put a stack into the queue, waiting for room in turn.
 
         Args:
-            engines: The bundle that is to answer it.
+            engines: The bundle that is to infer it.
             stack: Raw intensities `(channel, y, x)`, channels in the bundle's order.
             attribute_stains: Whether the stain attribution is asked for.
             deadline: On the clock of `time.monotonic`, in seconds; no inference begins after it.
 
         Raises:
             SchedulingError: If no worker is left, or the service ends.
+            ValueError: If the stack has more channels than can be attributed.
         """
-        work = Work(engines, stack, attribute_stains, deadline)
-        async with self._turn:
+        attribution = AttributionProgress(AttributionPasses.of(stack)) if attribute_stains else None
+        work = Work(engines, stack, deadline, attribution)
+        async with self._turns[attribute_stains]:
             while not self.queue.offer(work):
                 self._room.clear()
                 await self._room.wait()
         return work
 
     async def outcome(self, work: Work) -> Outcome:
-        """Wait for the answer to a stack; if the wait is cancelled, the stack leaves the queue.
+        """Wait for the outcome of a stack; if the wait is cancelled, the stack leaves the queue.
 
         Raises:
             SchedulingError: If its worker died, or the service ends.
@@ -179,7 +219,7 @@ class Scheduler:
                 self.readiness = Readiness.READY
 
     def _note_death(self) -> None:
-        self._room.set()  # whoever waits for room is to hear that there will be none
+        self._room.set()  # whoever waits for room finds the queue closed, if this was the last worker
         if self.readiness is not Readiness.DRAINING:
             self.readiness = Readiness.WORKER_DIED
 
