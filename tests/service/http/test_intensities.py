@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from scipy.ndimage import gaussian_filter
 
 from phenoserve.bundle import read_bundle
@@ -54,6 +55,25 @@ async def test_a_factor_changes_nothing_or_is_refused(ask, name) -> None:
                 assert_problem(answer, "deviation_too_small")
                 refused.add(factor)
     assert refused == (set() if name == "format-7" else set(FACTORS[:5]))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["format-4", "format-6", "format-7"])
+async def test_real_sites_get_one_answer_or_none(ask, data_root, name) -> None:
+    """Real sites of six stains, times any factor, get the embedding of the camera's grey levels, or 422."""
+    async with ask(engine_of(name)) as client:
+        for path in sorted((data_root / "rxrx2").glob("*.ome.tif"))[:3]:
+            stack = np.pad(tifffile.imread(path), ((0, 0), (0, 36), (0, 36)), "reflect")
+            answers = [
+                await client.post("/embed", content=encode_tiff(array), headers=HEADERS)
+                for array in (stack, *((stack * factor).astype(np.float32) for factor in FACTORS))
+            ]
+            found = [answer.json()["embedding"] for answer in answers if answer.status_code == 200]
+            assert min(cosine(one, found[0]) for one in found) >= 0.99999
+            if name == "format-7":
+                assert len(found) == len(answers)
+            else:
+                assert {answer.json()["code"] for answer in answers[1:5]} == {"deviation_too_small"}
 
 
 async def test_the_refusal_says_what_to_do(ask) -> None:
