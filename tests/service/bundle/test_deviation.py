@@ -19,7 +19,7 @@ from phenoserve.bundle.deviation import (
 GOLDEN = sorted((Path(__file__).parents[2] / "golden").glob("format-*"))
 
 
-@given(st.integers(1, 4), st.integers(8, 40), st.integers(8, 40), st.floats(-1e9, 1e9))
+@given(st.integers(1, 4), st.integers(8, 400), st.integers(8, 600), st.floats(-1e9, 1e9))
 @settings(max_examples=50, deadline=None)
 def test_the_deviation_is_that_of_the_pooled_channel(side, height, width, offset):
     """It is the standard deviation of whole squares' means, whatever is added to all pixels."""

@@ -1,5 +1,6 @@
 """How much a channel's pixels must differ, so that a graph's outputs do not depend on the unit of the intensities."""
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -21,6 +22,10 @@ cosine of 0.99999 is a turn of 4.5e-3, which leaves room for 11 times.
 """
 
 
+STRIP_PX: Final = 2**16
+"""Pixels of a channel that are looked at at a time: in float64 they stay in a processor's cache."""
+
+
 def channel_deviations(
     stack: Shaped[np.ndarray, "channel y x"], downsample: int
 ) -> Float64[np.ndarray, " channel"]:
@@ -37,12 +42,22 @@ def channel_deviations(
 
 
 def _deviation(channel: Shaped[np.ndarray, "y x"], side: int) -> float:
+    """Standard deviation of squares' means, strip by strip (Chan, Golub and LeVeque 1983, Eq. 2.1)."""
     rows, columns = channel.shape[0] // side, channel.shape[1] // side
-    # Relative to a pixel of its own a constant channel is zeros, and nothing is rounded.
-    relative = channel[: rows * side, : columns * side].astype(np.float64) - float(channel[0, 0])
-    lines = relative.reshape(rows, side, columns * side).sum(axis=1)
-    pooled = lines.reshape(rows, columns, side).sum(axis=2) / side**2
-    return float(pooled.std())
+    num_rows_at_once = max(1, STRIP_PX // (columns * side**2))
+    count, mean, squares = 0, 0.0, 0.0
+    for row in range(0, rows, num_rows_at_once):
+        strip = channel[row * side : min(row + num_rows_at_once, rows) * side, : columns * side]
+        # Relative to a pixel of its own a constant channel is zeros, and nothing is rounded.
+        relative = strip.astype(np.float64) - float(channel[0, 0])
+        lines = relative.reshape(-1, side, columns * side).sum(axis=1)
+        part = np.sum([lines[:, offset::side] for offset in range(side)], axis=0) / side**2
+        of_part = float(part.mean())
+        apart, all_so_far = of_part - mean, count + part.size
+        squares += float(np.square(part - of_part).sum()) + apart**2 * count * part.size / all_so_far
+        mean += apart * part.size / all_so_far
+        count = all_so_far
+    return math.sqrt(squares / count)
 
 
 def least_deviation(
