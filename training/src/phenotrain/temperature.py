@@ -6,19 +6,23 @@ confidence is added only as far as the sites demand it: to the upper end of the 
 or 1 where that lies in it. The interval counts wells: the sites of a well are alike.
 """
 
+import math
 from typing import Any, Final
 
 import keras
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import log_softmax
-from scipy.stats import chi2
 
 _LOG_BOUNDS: Final = (-3.0, 3.0)
 """Natural logarithms of the smallest and largest temperature that is tried, 0.05 and 20."""
 
-_LIKELIHOOD_MARGIN: Final = float(chi2.ppf(0.95, df=1)) / 2
-"""How much less log likelihood a temperature may have than the best one, and still lie in the 95 % interval: 1.92."""
+_LIKELIHOOD_MARGIN: Final = -math.log(0.05)
+"""How much less log likelihood a temperature may have than the best one, and still lie in the interval: 3.00.
+
+Where all wells are right this is exact: it ends at the accuracy that makes all of them right in 5 % of draws. Of many
+wells the interval holds the true temperature in 98.6 % of draws, by Wilks's theorem.
+"""
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray, wells: np.ndarray) -> float:
@@ -31,8 +35,8 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray
         wells: Well of each site, `(num_sites,)`, of any type that can be compared.
 
     Returns:
-        The temperature, at most 20, where it is at least 1. Else the upper end of its 95 % interval over wells, at most
-        1. It does not change which class is the most probable.
+        The temperature, at most 20, where it is at least 1. Else the upper end of its interval over wells, at most 1.
+        It does not change which class is the most probable.
     """
     rows = np.arange(len(targets))
 
