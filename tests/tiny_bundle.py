@@ -155,18 +155,25 @@ def tiny_graph(
         weights("binary", EMBEDDING_SIZE, num_treatments - 1),
         constant("classifier_bias", generator.normal(0, 0.1, num_treatments), "float32"),
         constant("epsilon", 1e-6, "float32"),
+        constant("least_deviation", 1e-20, "float32"),
+        constant("corner_starts", [0, 0], "int64"),
+        constant("corner_ends", [1, 1], "int64"),
         constant("field_axes", [2, 3], "int64"),
         constant("row_axis", [1], "int64"),
     ]
     node = helper.make_node
     nodes = [
-        node("AveragePool", ["stack"], ["pooled"], kernel_shape=[downsample] * 2, strides=[downsample] * 2),
+        node("Slice", ["stack", "corner_starts", "corner_ends", "field_axes"], ["corner"]),
+        node("Sub", ["stack", "corner"], ["relative"]),
+        node(
+            "AveragePool", ["relative"], ["pooled"], kernel_shape=[downsample] * 2, strides=[downsample] * 2
+        ),
         node("ReduceMean", ["pooled", "field_axes"], ["mean"]),
         node("Sub", ["pooled", "mean"], ["centred"]),
         node("Mul", ["centred", "centred"], ["squared"]),
         node("ReduceMean", ["squared", "field_axes"], ["variance"]),
         node("Sqrt", ["variance"], ["deviation"]),
-        node("Add", ["deviation", "epsilon"], ["divisor"]),
+        node("Max", ["deviation", "least_deviation"], ["divisor"]),
         node("Div", ["centred", "divisor"], ["standardised"]),
         node("Conv", ["standardised", "filters_1"], ["conv_1"], strides=[4, 4], pads=[1, 1, 1, 1]),
         node("Relu", ["conv_1"], ["relu_1"]),

@@ -34,6 +34,7 @@ DIGESTS = {
     "format-4": "2a8a1366bafc63468549841dc8d2dac60faa3303f18d1b8607bc22fff5245ace",
     "format-5": "ab32661d4476a29b16a97179d51c532df547ed311c30db6e239be7cad15451fc",
     "format-6": "6ab13047280753f3f48a2bfb956e085a98dd513966cdc9e475d48c9cb40f3883",
+    "format-7": "019b0f3d5dc7d2b6bd69d8b5aa0bd7de17cb171ac231d7ce41fdd6406d510f0e",
 }
 
 
@@ -55,8 +56,9 @@ def test_formats_before_5_say_nothing_of_the_stains_order():
     assert [name for name, calibration in known.items() if calibration.stain_order is not None] == [
         "format-5",
         "format-6",
+        "format-7",
     ]
-    means = [known[name].stain_order.mean.shape for name in ("format-5", "format-6")]
-    assert means == [(1, 6, 12), (5, 6, 12)]
+    means = [known[name].stain_order.mean.shape for name in ("format-5", "format-6", "format-7")]
+    assert means == [(1, 6, 12), (5, 6, 12), (5, 6, 12)]
     assert known["format-4"].in_distribution(0.0, known["format-4"].mismatch(STACK, 2))
     assert known["format-4"].mismatch(STACK, 2) is None

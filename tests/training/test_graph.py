@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from phenoserve.bundle.deviation import LEAST_DEVIATION_OVER_FLOOR
 from phenotrain.graph import ServedGraph, pool
 from phenotrain.heads import build_head, head_gradient
 from phenotrain.recipe import HeadsRecipe
@@ -87,3 +88,15 @@ def test_projections_have_unit_norm(served_graph, raw_stacks):
     """The projection output is L2-normalised."""
     projection = served_graph(tf.constant(raw_stacks[0][np.newaxis], tf.float32))["projection"]
     assert float(tf.norm(projection)) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_at_the_limit_a_floor_hardly_turns_an_embedding(served_graph, raw_stacks):
+    """Where channels deviate by the least that graphs with a floor of 1e-4 take, the cosine is at least 0.99999."""
+    for stack in raw_stacks:
+        fields = standardise(tf.constant(stack[np.newaxis].transpose(0, 2, 3, 1), tf.float32))
+        with_floor = fields * (LEAST_DEVIATION_OVER_FLOOR / (LEAST_DEVIATION_OVER_FLOOR + 1e-4))
+        one, other = (
+            served_graph.encoder(of, training=False).numpy().mean((1, 2)).ravel().astype(np.float64)
+            for of in (fields, with_floor)
+        )
+        assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) >= 0.99999

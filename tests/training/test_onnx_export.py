@@ -8,6 +8,7 @@ import tensorflow as tf
 from phenoserve.bundle.outputs import GRAPH_OUTPUT_AXES
 from phenoserve.engine import Graph
 from phenotrain.onnx_export import PARITY, ExportError, check_parity, to_onnx
+from phenotrain.quantize.graphs import to_fp16, to_int8
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 
@@ -66,3 +67,35 @@ def test_a_graph_that_differs_is_refused(served_graph, model_onnx, raw_stacks):
             check_parity(served_graph, model_onnx, raw_stacks)
     finally:
         bias.assign_sub(tf.ones_like(bias))
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    one, other = one.ravel().astype(np.float64), other.ravel().astype(np.float64)
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+@pytest.mark.parametrize("form", ["fp32", "fp16"])
+def test_the_unit_of_float_pixels_does_not_matter(model_onnx, raw_stacks, form):
+    """Stacks in any unit, and with any background added, are answered as in grey levels, at 16 bits too."""
+    graph = Graph.load(to_fp16(model_onnx) if form == "fp16" else model_onnx, device="cpu")
+    grey = raw_stacks[0].astype(np.float32)[np.newaxis]
+    expected = graph.run(grey)
+    for other in (grey / 255, grey / 65535, grey * 1e4, grey * 1e-12, grey + 60_000):
+        found = graph.run(other.astype(np.float32))
+        assert cosine(found["embedding"], expected["embedding"]) > (0.99999 if form == "fp32" else 0.9999)
+        np.testing.assert_allclose(found["logits"], expected["logits"], atol=1e-4 if form == "fp32" else 0.02)
+
+
+@pytest.mark.parametrize("form", ["fp32", "fp16", "int8"])
+def test_a_constant_channel_is_answered_as_one_of_zeros(model_onnx, raw_stacks, form):
+    """At every precision a channel of one value adds nothing, whatever the value and the field's size."""
+    convert = {"fp32": lambda: model_onnx, "fp16": lambda: to_fp16(model_onnx)}
+    convert["int8"] = lambda: to_int8(model_onnx, raw_stacks[:1])
+    graph = Graph.load(convert[form](), device="cpu")
+    stack = raw_stacks[0].astype(np.float32)[np.newaxis].copy()
+    stack[:, 2] = 0
+    expected = graph.run(stack)
+    for value in (0.1, 1.0, 12345.678, 65535.0, 1e9):
+        stack[:, 2] = value
+        for name, found in graph.run(stack).items():
+            np.testing.assert_array_equal(found, expected[name])

@@ -42,6 +42,7 @@ class ErrorCode(StrEnum):
     AMBIGUOUS_CHANNELS = "ambiguous_channels"
     FIELD_TOO_SMALL = "field_too_small"
     NON_FINITE_PIXELS = "non_finite_pixels"
+    DEVIATION_TOO_SMALL = "deviation_too_small"
     NO_FINITE_ANSWER = "no_finite_answer"
     BUNDLE_REFUSED = "bundle_refused"
     KEY_FILE_REFUSED = "key_file_refused"
@@ -91,6 +92,7 @@ ERRORS: MappingProxyType[ErrorCode, ErrorKind] = MappingProxyType(
         ErrorCode.AMBIGUOUS_CHANNELS: ErrorKind(422, "The file leaves open which stain each channel is"),
         ErrorCode.FIELD_TOO_SMALL: ErrorKind(422, "The field is smaller than the network can see"),
         ErrorCode.NON_FINITE_PIXELS: ErrorKind(422, "The stack has pixels that are not finite"),
+        ErrorCode.DEVIATION_TOO_SMALL: ErrorKind(422, "The stack's float pixels differ too little"),
         ErrorCode.NO_FINITE_ANSWER: ErrorKind(422, "The stack's intensities give no finite answer"),
         ErrorCode.BUNDLE_REFUSED: ErrorKind(422, "The new bundle is refused, and the old one serves on"),
         ErrorCode.KEY_FILE_REFUSED: ErrorKind(422, "The new file of keys is refused, and the old keys stand"),

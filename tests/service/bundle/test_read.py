@@ -126,7 +126,7 @@ def test_a_path_that_leaves_the_folder_is_refused(spoiled, tmp_path, path):
         read_bundle(spoiled.path)
 
 
-@pytest.mark.parametrize("version", [0, 7, "1", True, 1.5])
+@pytest.mark.parametrize("version", [0, 8, "1", True, 1.5])
 def test_an_unknown_format_version_is_named(spoiled, version):
     """A bundle of another format is refused with its version, the one that is read, and what to do."""
     spoiled.change_manifest(format_version=version)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from tests.tiny_bundle import add_tiny_variant
@@ -59,6 +60,13 @@ def test_older_formats_have_no_variants(extended):
         del calibration["out_of_distribution"][name]
     with pytest.raises(ValueError, match="no variants in format 3"):
         type(extended.manifest).model_validate_json(json.dumps(manifest), strict=True)
+
+
+def test_a_bundle_that_gets_a_variant_keeps_its_format(tmp_path):
+    """The graph's standardisation stays, and with it the format that says what it takes."""
+    old = read_bundle(Path(__file__).parents[2] / "golden" / "format-6")
+    new = add_tiny_variant(tmp_path / "bundle", old)
+    assert (new.manifest.format_version, new.least_deviation) == (6, old.least_deviation)
 
 
 def test_nothing_is_added_to_a_bundle_that_lacks_more(extended, tmp_path):

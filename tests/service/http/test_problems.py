@@ -113,6 +113,7 @@ CASES: dict[str, list[dict[str, object]]] = {
     ],
     "field_too_small": [post(content=tiff(six()[:, :63]))],
     "non_finite_pixels": [post(content=tiff(not_finite()))],
+    "deviation_too_small": [post(content=tiff((six() * 1e-20).astype(np.float32)))],
     "no_finite_answer": [post(content=tiff(overflowing()))],
     "bundle_refused": [{"method": "POST", "url": "/admin/reload", "headers": {"x-api-key": "right"}}],
     "key_file_refused": [{"method": "POST", "url": "/admin/reload", "headers": {"x-api-key": "right"}}],

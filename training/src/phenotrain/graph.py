@@ -51,6 +51,8 @@ class ServedGraph(tf.Module):
             `embedding (batch, 1024)`, `projection (batch, 128)` of unit norm, `logits (batch, treatment)`,
             `versus_control (batch, treated)`, `heatmap (batch, treatment, y', x')`.
         """
+        # Pooled first, a constant channel would be one but for rounding, which standardising makes large.
+        stack -= stack[:, :, :1, :1]
         fields = pool(tf.transpose(stack, [0, 2, 3, 1]), self.downsample)
         feature_map = self.encoder(standardise(fields), training=False)
         embedding = tf.reduce_mean(feature_map, axis=[1, 2])

@@ -2,23 +2,29 @@
 
 import tensorflow as tf
 
-EPSILON = 1e-4
-"""Added to the deviation, in grey levels: a blank channel becomes zeros rather than noise."""
+LEAST_DEVIATION = 1e-20
+"""What a deviation of zero is divided as. Its square lies near the least that float32 holds, so that no channel whose
+pixels differ comes near it: the service refuses channels that deviate by less than 1e-15."""
 
 
 def standardise(fields: tf.Tensor) -> tf.Tensor:
     """Gives every channel of every image zero mean and unit deviation over the whole field.
 
+    The unit of the intensities does not matter, nor does a constant added to all of them. A constant channel becomes
+    zeros exactly: relative to one of its own pixels it is zeros before anything is rounded.
+
     Args:
-        fields: Intensities, `(site, y, x, channel)`, float32, in grey levels.
+        fields: Intensities, `(site, y, x, channel)`, float32, in any unit.
 
     Returns:
-        `(x - mean) / (std + EPSILON)`, same shape.
+        `(x - mean) / std`, same shape; zeros where `std` is 0.
     """
+    fields -= fields[:, :1, :1]
     centred = fields - _field_mean(fields)
-    # A 16-bit mean is rounded in float32; without the second pass a constant channel would come out as ±1.
+    # A bright pixel in the corner leaves a mean far from the others, and with it the rounding of that mean.
     centred -= _field_mean(centred)
-    return centred / (tf.sqrt(_field_mean(tf.square(centred))) + EPSILON)
+    deviation = tf.sqrt(_field_mean(tf.square(centred)))
+    return centred / tf.maximum(deviation, LEAST_DEVIATION)
 
 
 def _field_mean(fields: tf.Tensor) -> tf.Tensor:

@@ -123,7 +123,7 @@ class _Kind:
     name: str
     num_outputs: int
     data_of: Callable[[pd.DataFrame, np.ndarray, np.ndarray, Task], HeadData]
-    temperature_of: Callable[[np.ndarray, np.ndarray, np.ndarray], float | np.ndarray]
+    temperature_of: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float | np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def _fit(
 
     def temperatures(logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
         seen = data(rows)
-        return np.atleast_1d(kind.temperature_of(logits, seen.targets, seen.weights))
+        wells = labelled.sites["well_id"].to_numpy(dtype=str)[rows]
+        return np.atleast_1d(kind.temperature_of(logits, seen.targets, seen.weights, wells))
 
     validation, everything = labelled.rows["validation"], labelled.rows["fitted"]
     trial = untrained()

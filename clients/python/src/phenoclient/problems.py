@@ -35,6 +35,7 @@ ERRORS_BY_CODE: Mapping[str, type[errors.ServiceError]] = MappingProxyType(
         "ambiguous_channels": errors.AmbiguousChannelsError,
         "field_too_small": errors.UnusableStackError,
         "non_finite_pixels": errors.UnusableStackError,
+        "deviation_too_small": errors.UnusableStackError,
         "no_finite_answer": errors.UnusableStackError,
         "bundle_refused": errors.BundleRefusedError,
         "key_file_refused": errors.KeyFileRefusedError,

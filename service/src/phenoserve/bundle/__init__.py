@@ -10,6 +10,7 @@ from phenoserve.bundle.calibration_spec import (
     PredictionSets,
     least_number,
 )
+from phenoserve.bundle.deviation import SCALE_FREE_SINCE, channel_deviations
 from phenoserve.bundle.errors import (
     AlteredFileError,
     BundleContentsError,
@@ -48,6 +49,7 @@ from phenoserve.bundle.write import BundleContents, Variant, write_bundle, write
 
 __all__ = [
     "FORMAT_VERSION",
+    "SCALE_FREE_SINCE",
     "STAIN_POOLING",
     "AlteredFileError",
     "Bundle",
@@ -87,6 +89,7 @@ __all__ = [
     "Variant",
     "VariantPrecision",
     "VariantSpec",
+    "channel_deviations",
     "describe_channels",
     "least_number",
     "neighbour_distances",

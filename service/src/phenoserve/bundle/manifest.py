@@ -25,10 +25,10 @@ from phenoserve.bundle.variants import (
     model_file,
 )
 
-FORMAT_VERSION: Final = 6
+FORMAT_VERSION: Final = 7
 """The version that is written."""
 
-READABLE_VERSIONS: Final = (1, 2, 3, 4, 5, 6)
+READABLE_VERSIONS: Final = (1, 2, 3, 4, 5, 6, 7)
 VARIANTS_SINCE: Final = 4
 """First version of the format with graphs of lower precision."""
 
@@ -190,7 +190,7 @@ class Manifest(Part):
         provenance: Where the model comes from.
     """
 
-    format_version: Literal[1, 2, 3, 4, 5, 6]
+    format_version: Literal[1, 2, 3, 4, 5, 6, 7]
     name: Identifier
     version: Identifier
     created: AwareDatetime

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from phenoserve.bundle.calibration import Calibration, read_calibration
 from phenoserve.bundle.calibration_spec import CALIBRATION_FILE
+from phenoserve.bundle.deviation import least_deviation
 from phenoserve.bundle.errors import (
     BundleError,
     FormatVersionError,
@@ -46,6 +47,7 @@ class Bundle:
         forest: The random forest on embeddings.
         golden: Raw stacks and the outputs for each.
         calibration: Prediction sets and distances to the training sites; None in a bundle of format 1.
+        least_deviation: Standard deviation below which the unit of a float channel would decide the outputs.
         precision: That of the graph and of the golden outputs.
         goldens: The golden stacks and outputs of every precision.
     """
@@ -56,6 +58,7 @@ class Bundle:
     forest: Forest
     golden: Golden
     calibration: Calibration | None
+    least_deviation: float
     precision: Precision = "fp32"
     goldens: Mapping[Precision, Golden] = field(default_factory=dict[Precision, Golden])
 
@@ -144,7 +147,8 @@ def read_bundle(directory: Path) -> Bundle:
     except BundleError as error:
         raise type(error)(f"{directory}: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
-    return Bundle(directory, manifest, digest, forest, golden, calibration, goldens=goldens)
+    least = least_deviation(manifest.format_version, golden.stacks, manifest.input.downsample)
+    return Bundle(directory, manifest, digest, forest, golden, calibration, least, goldens=goldens)
 
 
 def _read_manifest_bytes(directory: Path) -> bytes:

@@ -22,6 +22,7 @@ from phenoserve.http.problems import RequestError
 from phenoserve.http.request.body import Upload, read_head, read_upload
 from phenoserve.http.request.channels import OrderedStack, order_channels, parse_channels
 from phenoserve.http.request.headers import negotiate, read_timeout
+from phenoserve.http.request.intensities import require_deviation
 from phenoserve.http.request.keys import KeyFile
 from phenoserve.scheduling import (
     DeadlineError,
@@ -175,9 +176,11 @@ class Service:
                 add_span(self.tracer, "queue", arrived, began, context)
                 times.queue_s += began - arrived
                 try:
-                    return order_channels(
+                    ordered = order_channels(
                         read_stack(tiff, self.settings.stack_limits), job.stated, bundle.manifest.input
                     )
+                    require_deviation(ordered.array, bundle)
+                    return ordered
                 finally:
                     ended = time.perf_counter()
                     add_span(self.tracer, "decode", began, ended, context)
