@@ -520,6 +520,7 @@ def ask_where():
     """Ask for the address and the key; None if the user cancels. Only the address is remembered."""
     dialog = GenericDialog("phenoserve: service")
     dialog.addStringField("Service", Prefs.get(ADDRESS_PREFERENCE, DEFAULT_ADDRESS), 30)
+    dialog.setEchoChar("*")  # of the next field: nobody reads the key off the screen
     dialog.addStringField("Key (if asked for)", "", 30)
     dialog.showDialog()
     if dialog.wasCanceled():
