@@ -16,11 +16,11 @@ from phenoserve.http.observe.metrics import Metrics
 from phenoserve.http.observe.requests import REQUEST_ID, ObserveMiddleware
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
 from phenoserve.http.reload import Reloader
-from phenoserve.http.request.keys import KeyFile
+from phenoserve.http.request.keys import KeyFile, key_guard
 from phenoserve.http.routes.admin import admin_router
 from phenoserve.http.routes.docs import docs_router
 from phenoserve.http.routes.examples import example_router
-from phenoserve.http.routes.openapi import ANY_PROBLEM, add_key_schemes, add_named_schemas, operation_id
+from phenoserve.http.routes.openapi import ANY_PROBLEM, add_named_schemas, operation_id
 from phenoserve.http.routes.operations import metrics_router, operations_router
 from phenoserve.http.routes.page import page_router
 from phenoserve.http.routes.stacks import stack_router
@@ -46,11 +46,7 @@ class App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         if self.openapi_schema is None:
-            document = add_named_schemas(super().openapi())
-            is_open = self.service.keys.path is None
-            if not is_open or self.service.settings.admin_keys_file is not None:
-                document = add_key_schemes(document, is_open=is_open)
-            self.openapi_schema = document
+            self.openapi_schema = add_named_schemas(super().openapi())
         return self.openapi_schema
 
 
@@ -82,7 +78,7 @@ def create_app(
     metrics = Metrics(scheduler)
     scheduler.after_batch = metrics.batch_size.observe
     tracer = get_tracer("phenoserve", version("phenoserve"), tracer_provider)
-    service = Service(scheduler, settings, metrics, keys, tracer)
+    service = Service(scheduler, settings, metrics, key_guard(keys, admin_keys), tracer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -123,7 +119,7 @@ def create_app(
     if settings.docs == "on":
         app.include_router(docs_router())
     if settings.admin_keys_file is not None:
-        app.include_router(admin_router(service, reloader, admin_keys, tell_others))
+        app.include_router(admin_router(service, reloader, key_guard(admin_keys, keys), tell_others))
     app.include_router(page_router())
     install_problem_handlers(app)
     app.add_middleware(IncidentMiddleware)

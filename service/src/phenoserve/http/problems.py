@@ -53,8 +53,6 @@ def problem_response(
 
 
 CODE_OF_STATUS: Final = {
-    401: ErrorCode.KEY_MISSING,
-    403: ErrorCode.KEY_WRONG,
     404: ErrorCode.NOT_FOUND,
     405: ErrorCode.METHOD_NOT_ALLOWED,
     413: ErrorCode.BODY_TOO_LARGE,

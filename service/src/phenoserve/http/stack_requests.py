@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from fastapi import Request, Response
+from fastapi.params import Depends as Dependency
 from opentelemetry.context import get_current
 from opentelemetry.trace import Tracer
 
@@ -22,7 +23,6 @@ from phenoserve.http.problems import RequestError
 from phenoserve.http.request.body import Upload, read_head, read_upload
 from phenoserve.http.request.channels import OrderedStack, order_channels, parse_channels
 from phenoserve.http.request.headers import negotiate, read_timeout
-from phenoserve.http.request.keys import KeyFile
 from phenoserve.scheduling import (
     DeadlineError,
     Engines,
@@ -54,24 +54,20 @@ class Service:
         scheduler: Runs stacks on the engine.
         settings: The service's settings.
         metrics: Where to count.
-        keys: The API keys.
+        guards: What a route depends on that is for callers with an API key.
         tracer: Makes the spans of the stages.
     """
 
     scheduler: Scheduler
     settings: Settings
     metrics: Metrics
-    keys: KeyFile
+    guards: Sequence[Dependency]
     tracer: Tracer
 
     @property
     def engines(self) -> Engines:
         """The bundle that new requests are answered from."""
         return self.scheduler.engines
-
-    async def require_key(self, request: Request) -> None:
-        """Raise `key_missing` or `key_wrong` unless the request may come in."""
-        await self.keys.require(request)
 
     def require_ready(self) -> None:
         """Raise `not_ready` if the service is not; a draining one still answers."""

@@ -1,6 +1,6 @@
 """The routes about the service itself: the bundle, health, metrics."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -20,7 +20,7 @@ def operations_router(service: Service) -> APIRouter:
     @router.get(
         "/bundle",
         summary="The manifest of the bundle, and how it runs",
-        dependencies=[Depends(service.require_key)],
+        dependencies=service.guards,
         responses=problem_responses(401, 403),
     )
     async def bundle() -> schemas.BundleAnswer:

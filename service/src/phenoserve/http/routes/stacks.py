@@ -59,9 +59,7 @@ class ExplainQuery(StackQuery):
 
 def stack_router(service: Service) -> APIRouter:
     """The routes, answering from a service."""
-    router = APIRouter(
-        tags=["stacks"], dependencies=[Depends(service.require_key), Depends(_require_single_parameters)]
-    )
+    router = APIRouter(tags=["stacks"], dependencies=[*service.guards, Depends(_require_single_parameters)])
 
     @router.post(
         "/predict",
