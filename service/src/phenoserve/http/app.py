@@ -17,6 +17,7 @@ from phenoserve.http.observe.requests import REQUEST_ID, ObserveMiddleware
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
 from phenoserve.http.reload import Reloader
 from phenoserve.http.request.keys import KeyFile, key_guard
+from phenoserve.http.request_line import RequestLineMiddleware
 from phenoserve.http.routes.admin import admin_router
 from phenoserve.http.routes.docs import docs_router
 from phenoserve.http.routes.examples import example_router
@@ -98,7 +99,9 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json" if settings.docs == "on" else None,
+        openapi_url=None,
+        # Relative to the document, so that it holds behind any proxy.
+        servers=[{"url": ".", "description": "The service that this document comes from."}],
         responses=ANY_PROBLEM,
         generate_unique_id_function=operation_id,
         redirect_slashes=False,
@@ -117,13 +120,14 @@ def create_app(
     if settings.metrics == "on":
         app.include_router(metrics_router(metrics))
     if settings.docs == "on":
-        app.include_router(docs_router())
+        app.include_router(docs_router(app.openapi))
     if settings.admin_keys_file is not None:
         app.include_router(admin_router(service, reloader, key_guard(admin_keys, keys), tell_others))
     app.include_router(page_router())
     install_problem_handlers(app)
     app.add_middleware(IncidentMiddleware)
     app.add_middleware(FarewellMiddleware, scheduler=scheduler)
+    app.add_middleware(RequestLineMiddleware, root_path=settings.root_path or "")
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

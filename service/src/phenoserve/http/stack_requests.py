@@ -22,7 +22,7 @@ from phenoserve.http.observe.spans import add_span
 from phenoserve.http.problems import RequestError
 from phenoserve.http.request.body import Upload, read_head, read_upload
 from phenoserve.http.request.channels import OrderedStack, order_channels, parse_channels
-from phenoserve.http.request.headers import negotiate, read_timeout
+from phenoserve.http.request.headers import list_header, negotiate, read_timeout
 from phenoserve.scheduling import (
     DeadlineError,
     Engines,
@@ -96,7 +96,7 @@ class Service:
             ServiceError: For everything that is wrong with the request; see `docs/http-api.md`.
             ClientDisconnect: If the client leaves.
         """
-        media_type = negotiate(request.headers.get("accept"), list(renders))
+        media_type = negotiate(list_header(request, "accept"), list(renders))
         job = _Job(
             engines=engines,
             stated=parse_channels(channels, engines.bundle.manifest.input),

@@ -11,7 +11,7 @@ from phenoserve.engine.attribution import MAX_CHANNELS
 from phenoserve.errors import ErrorCode
 from phenoserve.http.answer import render, schemas
 from phenoserve.http.problems import RequestError
-from phenoserve.http.request.headers import negotiate
+from phenoserve.http.request.headers import list_header, negotiate
 from phenoserve.http.routes.openapi import STACK_BODY, stack_responses
 from phenoserve.http.stack_requests import Service
 from phenoserve.scheduling import Engines
@@ -94,14 +94,14 @@ def stack_router(service: Service) -> APIRouter:
         engines = service.engines
         treatments = engines.bundle.manifest.treatments
         if query.treatment == ALL_TREATMENTS:
-            _require_json(request.headers.get("accept"))
+            _require_json(list_header(request, "accept"))
         elif query.treatment is not None and query.treatment not in treatments:
             raise RequestError(
                 ErrorCode.UNKNOWN_TREATMENT,
                 f"treatment is {query.treatment!r}; the bundle knows {', '.join(treatments)}.",
             )
         if query.stains:
-            _require_attributable(engines, request.headers.get("accept"))
+            _require_attributable(engines, list_header(request, "accept"))
         return await service.answer(
             request,
             engines,
