@@ -40,6 +40,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "deadline_s": ("6.5", 6.5),
     "api_keys_file": ("keys.txt", Path("keys.txt")),
     "admin_keys_file": ("admin.txt", Path("admin.txt")),
+    "root_path": ("/pheno", "/pheno"),
     "cors_origins": ("https://lab.example", "https://lab.example"),
     "docs": ("off", "off"),
     "metrics": ("off", "off"),

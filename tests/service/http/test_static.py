@@ -1,4 +1,4 @@
-"""Files that are the same for everyone: compressed where that is taken, and not sent to who has them."""
+"""Files that are the same for everyone: compressed where that is accepted, and not sent to clients that have them."""
 
 import gzip
 import re
@@ -40,7 +40,7 @@ def raw(client: httpx.Client, path: str, **headers: str) -> tuple[httpx.Response
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_a_file_is_compressed_for_who_takes_that(client, path: str) -> None:
+def test_a_file_is_compressed_for_clients_that_accept_it(client, path: str) -> None:
     """By gzip a file is smaller and the same, says what it depends on, and keeps all its other headers."""
     plain, content = raw(client, path)
     packed, fewer = raw(client, path, **{"accept-encoding": "br, gzip;q=0.5"})

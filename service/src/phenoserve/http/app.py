@@ -132,7 +132,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Timeout-Ms", REQUEST_ID],
             expose_headers=["Retry-After", "Server-Timing", REQUEST_ID],
         )

@@ -90,9 +90,10 @@ async def _framework_error(request: Request, error: Exception) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=headers)
     code = CODE_OF_STATUS.get(raised.status_code, ErrorCode.MALFORMED_REQUEST)
+    path = request.scope["path"][:200]
     detail = {
-        ErrorCode.NOT_FOUND: f"Nothing is at {request.url.path}. The routes are those of docs/http-api.md.",
-        ErrorCode.METHOD_NOT_ALLOWED: f"{request.url.path} answers {headers.get('Allow')}; not {request.method}.",
+        ErrorCode.NOT_FOUND: f"Nothing is at {path}. The routes are those of docs/http-api.md.",
+        ErrorCode.METHOD_NOT_ALLOWED: f"{path} answers {headers.get('Allow')}; not {request.method}.",
     }.get(code, raised.detail)
     return _problem(request, code, detail, headers)
 

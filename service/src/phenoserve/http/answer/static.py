@@ -53,7 +53,7 @@ class StaticFile:
         Raises:
             RequestError: `malformed_request` if a weight of `Accept-Encoding` is no number.
         """
-        is_compressed = accepts_gzip(request)
+        is_compressed = accepts_gzip(request) and len(self.compressed) < len(self.content)
         content = self.compressed if is_compressed else self.content
         # A tag names the very bytes, so each coding has its own (RFC 9110, section 8.8.3.3).
         tag = f'"{self.tag}-gzip"' if is_compressed else f'"{self.tag}"'

@@ -56,7 +56,7 @@ def negotiate(accept: str | None, offered: Sequence[str]) -> str:
     if best <= 0:
         raise RequestError(
             ErrorCode.NOT_ACCEPTABLE,
-            f"Accept is {accept!r}; this request can be answered as {', '.join(offered)}.",
+            f"Accept is {(accept or '')[:200]!r}; this request can be answered as {', '.join(offered)}.",
         )
     return offered[weights.index(best)]
 
@@ -81,7 +81,8 @@ def _parse_range(name: str, part: str) -> tuple[str, float]:
     weight = next((value[2:] for value in parameters if value.startswith("q=")), "1")
     if not WEIGHT.fullmatch(weight):
         raise RequestError(
-            ErrorCode.MALFORMED_REQUEST, f"{name} gives {what} the weight {weight[:40]!r}; expected 0 to 1."
+            ErrorCode.MALFORMED_REQUEST,
+            f"{name} gives {what[:40]} the weight {weight[:40]!r}; expected 0 to 1.",
         )
     return what, float(weight)
 
