@@ -71,6 +71,7 @@ def test_a_setting_is_a_flag_and_a_variable(name: str, tiny_bundle, served, monk
         "log_level": "error",
         "host": "localhost",
         "log_format": "text",
+        "root_path": "/other",
     }
     other = (others | {"docs": "on", "metrics": "on", "cors_origins": "http://other.example"}).get(name, "11")
     assert runner.invoke(cli.app, ["serve", str(tiny_bundle), flag, other]).exit_code == 0
