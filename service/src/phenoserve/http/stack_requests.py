@@ -22,7 +22,7 @@ from phenoserve.http.observe.spans import add_span
 from phenoserve.http.problems import RequestError
 from phenoserve.http.request.body import Upload, read_head, read_upload
 from phenoserve.http.request.channels import OrderedStack, order_channels, parse_channels
-from phenoserve.http.request.headers import list_header, negotiate, read_timeout
+from phenoserve.http.request.headers import read_timeout
 from phenoserve.scheduling import (
     DeadlineError,
     Engines,
@@ -78,7 +78,8 @@ class Service:
         self,
         request: Request,
         engines: Engines,
-        renders: dict[str, Render],
+        media_type: str,
+        render: Render,
         channels: str | None,
         *,
         attribute_stains: bool = False,
@@ -88,7 +89,8 @@ class Service:
         Args:
             request: The request, its key checked and its body unread.
             engines: The bundle to answer from, whatever is loaded meanwhile.
-            renders: How to word the answer, by media type, the default first.
+            media_type: What to answer with.
+            render: Words the answer as that.
             channels: The `channels` parameter.
             attribute_stains: Whether the answer needs the stain attribution.
 
@@ -96,11 +98,10 @@ class Service:
             ServiceError: For everything that is wrong with the request; see `docs/http-api.md`.
             ClientDisconnect: If the client leaves.
         """
-        media_type = negotiate(list_header(request, "accept"), list(renders))
         job = _Job(
             engines=engines,
             stated=parse_channels(channels, engines.bundle.manifest.input),
-            render=renders[media_type],
+            render=render,
             media_type=media_type,
             attribute_stains=attribute_stains,
             allowed_s=read_timeout(request, self.settings.deadline_s),

@@ -37,11 +37,11 @@ def single_header(request: Request, name: str) -> str | None:
     return lines[0] if lines else None
 
 
-def negotiate(accept: str | None, offered: Sequence[str]) -> str:
+def negotiate(request: Request, offered: Sequence[str]) -> str:
     """Choose the media type to answer with (RFC 9110, section 12.5.1).
 
     Args:
-        accept: The `Accept` header, all lines of it; None accepts everything.
+        request: The request; one without `Accept` accepts everything.
         offered: Media types that can be given, the default first.
 
     Returns:
@@ -50,13 +50,14 @@ def negotiate(accept: str | None, offered: Sequence[str]) -> str:
     Raises:
         RequestError: `not_acceptable` if it accepts none of them, `malformed_request` if a weight is not 0 to 1.
     """
-    ranges = _parse_ranges("Accept", accept or "*/*")
+    accept = list_header(request, "accept") or "*/*"
+    ranges = _parse_ranges("Accept", accept)
     weights = [_weight(media_type, ranges) for media_type in offered]
     best = max(weights)
     if best <= 0:
         raise RequestError(
             ErrorCode.NOT_ACCEPTABLE,
-            f"Accept is {(accept or '')[:200]!r}; this request can be answered as {', '.join(offered)}.",
+            f"Accept is {accept[:200]!r}; this request can be answered as {', '.join(offered)}.",
         )
     return offered[weights.index(best)]
 
