@@ -83,6 +83,16 @@ def heatmap(case):
     return {"size": [found.getWidth(), found.getHeight()], "values": list(found.getProcessor().getPixels())}
 
 
+def refused(case):
+    """What the script says where the service refuses a stack for its key."""
+    image = IJ.openImage(case["image"])
+    tiff = script.to_tiff([processor for _, processor in script.channels_of(image, case["stains"])])
+    try:
+        script.Service(case["service"], "no more").predict(tiff, case["stains"])
+    except script.ServiceError as error:
+        return error.args[0]
+
+
 def tiff(case):
     """The script's own TIFF of what is shown of an image, written to a file."""
     path = case["image"]

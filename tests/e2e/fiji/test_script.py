@@ -240,6 +240,12 @@ def results(
             **view,
         }
     cases["presets"] = {"do": "presets", "cases": STAIN_CASES}
+    cases["refused"] = {
+        "do": "refused",
+        "image": str(images["uint8"]),
+        "service": keyed_url,
+        "stains": stains,
+    }
     cases["indexed"] = {"do": "indexed"}
     cases["echoes"] = {"do": "echoes", "options": where}
     asked, told = folder / "cases.json", folder / "results.json"
@@ -447,6 +453,11 @@ def test_a_key_opens_a_service_that_asks_for_one(results):
     """With its key a service that asks for one answers."""
     assert results["key"]["failed"] is None
     assert results["key"]["overlay"]["count"] == 1
+
+
+def test_a_key_that_is_taken_away_meanwhile_is_told(results):
+    """Where the key opens the bundle and not the stack any more, the words are of the key, not of a proxy."""
+    assert "The key is not accepted any more" in results["refused"]
 
 
 def test_a_key_is_typed_unseen(results):
