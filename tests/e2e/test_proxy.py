@@ -42,7 +42,7 @@ http {{
 
 @contextmanager
 def nginx(folder: Path, location: str) -> Iterator[str]:
-    """nginx with one location; gives its address."""
+    """A proxy with one location; gives its address."""
     program = shutil.which("nginx")
     if program is None:
         pytest.skip("nginx is not on the PATH; Debian's package `nginx-light` has it")
