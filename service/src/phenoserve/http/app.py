@@ -17,7 +17,7 @@ from phenoserve.http.observe.requests import REQUEST_ID, ObserveMiddleware
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
 from phenoserve.http.reload import Reloader
 from phenoserve.http.request.keys import KeyFile, key_guard
-from phenoserve.http.request_line import RequestLineMiddleware
+from phenoserve.http.request.line import RequestLineMiddleware
 from phenoserve.http.routes.admin import admin_router
 from phenoserve.http.routes.docs import docs_router
 from phenoserve.http.routes.examples import example_router
