@@ -36,6 +36,7 @@ BY_HAND = "as chosen in the dialog"
 CONNECT_TIMEOUT_MS = 5000
 READ_TIMEOUT_MS = 300000
 BUFFER_BYTES = 65536
+NO_WORDS = "no words"  # what an answer has whose content Java keeps back
 LEAST_STEP = 4  # of lightness, 0 to 255; less is rounding
 LINE_CHARACTERS = 70
 
@@ -163,7 +164,7 @@ class Service:
             failed = status >= HttpURLConnection.HTTP_BAD_REQUEST
             problem = _read(connection.getErrorStream()).tostring() if failed else ""
         except HttpRetryException as error:
-            status, kind, problem = error.responseCode(), "no words", ""
+            status, kind, problem = error.responseCode(), NO_WORDS, ""
         except IOException as error:
             raise ServiceError(
                 "No answer from %s: %s. Start the service, or correct the address." % (self._address, error)
@@ -189,6 +190,12 @@ def _in_its_own_words(address, status, kind, content):
         problem = json.loads(content.decode("utf-8"))
         return "%s\n%s" % (problem["title"], problem["detail"])
     except (ValueError, KeyError, TypeError):
+        if status == HttpURLConnection.HTTP_UNAUTHORIZED and kind in (NO_WORDS, "application/problem+json"):
+            # Java keeps the words of a 401 back where a body was sent.
+            return (
+                "The key is not accepted any more: %s answered 401. Run the script again with another key, or ask "
+                "whoever runs the service." % address
+            )
         return (
             "%s answered %d with %s, and not as phenoserve does: another server, or a proxy or login page in between. "
             "Check the address; where it is right, ask whoever runs what stands in between."
@@ -520,6 +527,7 @@ def ask_where():
     """Ask for the address and the key; None if the user cancels. Only the address is remembered."""
     dialog = GenericDialog("phenoserve: service")
     dialog.addStringField("Service", Prefs.get(ADDRESS_PREFERENCE, DEFAULT_ADDRESS), 30)
+    dialog.setEchoChar("*")  # of the next field: nobody reads the key off the screen
     dialog.addStringField("Key (if asked for)", "", 30)
     dialog.showDialog()
     if dialog.wasCanceled():

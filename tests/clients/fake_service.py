@@ -21,7 +21,13 @@ def problem(
     status: int, code: str, *, headers: dict[str, str] | None = None, **members: str
 ) -> httpx.Response:
     """An RFC 9457 error answer."""
-    body = {"type": "about:blank", "title": "A title", "status": status, "code": code, "detail": "A detail."}
+    body = {
+        "type": f"/problems/{code}",
+        "title": "A title",
+        "status": status,
+        "code": code,
+        "detail": "A detail.",
+    }
     content = json.dumps(body | members).encode()
     return httpx.Response(
         status, headers={"content-type": "application/problem+json"} | (headers or {}), content=content

@@ -224,7 +224,7 @@ def test_an_error_answer_is_one_line_and_an_exit_code(run, service, stack_file, 
     assert message(result) == f"phenoclient: {status} {code}: A detail."
 
 
-@pytest.mark.parametrize(("status", "code"), [(401, "key_missing"), (403, "key_wrong")])
+@pytest.mark.parametrize(("status", "code"), [(401, "key_missing"), (401, "key_wrong")])
 def test_a_key_that_is_missing_or_wrong_names_its_option(run, service, stack_file, status, code):
     """Where the service asks for a key, the line says by which option and variable the command takes it."""
     service.next_answers = [problem(status, code)]

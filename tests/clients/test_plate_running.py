@@ -151,7 +151,7 @@ async def test_results_that_would_share_a_table_of_failures_are_refused(client, 
 async def test_a_key_that_is_refused_ends_the_run_at_once(service, client, folder, tmp_path):
     """What every request would meet is no failure of a site: the run ends with the service's error."""
     plate = await open_plate(client, folder)
-    service.next_answers = [problem(403, "key_wrong") for _ in range(50)]
+    service.next_answers = [problem(401, "key_wrong") for _ in range(50)]
     with pytest.raises(KeyRefusedError):
         await predict_plate(client, plate, tmp_path / "r.csv")
 

@@ -41,6 +41,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "deadline_s": ("6.5", 6.5),
     "api_keys_file": ("keys.txt", Path("keys.txt")),
     "admin_keys_file": ("admin.txt", Path("admin.txt")),
+    "root_path": ("/pheno", "/pheno"),
     "cors_origins": ("https://lab.example", "https://lab.example"),
     "docs": ("off", "off"),
     "metrics": ("off", "off"),
@@ -72,6 +73,7 @@ def test_a_setting_is_a_flag_and_a_variable(name: str, tiny_bundle, served, monk
         "host": "localhost",
         "log_format": "text",
         "attribution_share": "0.75",
+        "root_path": "/other",
     }
     other = (others | {"docs": "on", "metrics": "on", "cors_origins": "http://other.example"}).get(name, "11")
     assert runner.invoke(cli.app, ["serve", str(tiny_bundle), flag, other]).exit_code == 0

@@ -25,6 +25,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_CHANNELS = "unknown_channels"
     KEY_MISSING = "key_missing"
     KEY_WRONG = "key_wrong"
+    KEY_INSUFFICIENT = "key_insufficient"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_ACCEPTABLE = "not_acceptable"
@@ -74,7 +75,8 @@ ERRORS: MappingProxyType[ErrorCode, ErrorKind] = MappingProxyType(
         ErrorCode.UNKNOWN_TREATMENT: ErrorKind(400, "The bundle knows no such treatment"),
         ErrorCode.UNKNOWN_CHANNELS: ErrorKind(400, "The channel order does not name the bundle's stains"),
         ErrorCode.KEY_MISSING: ErrorKind(401, "An API key is needed"),
-        ErrorCode.KEY_WRONG: ErrorKind(403, "The API key is not known"),
+        ErrorCode.KEY_WRONG: ErrorKind(401, "The API key is not known"),
+        ErrorCode.KEY_INSUFFICIENT: ErrorKind(403, "The API key does not open this"),
         ErrorCode.NOT_FOUND: ErrorKind(404, "There is nothing at this address"),
         ErrorCode.METHOD_NOT_ALLOWED: ErrorKind(405, "The address does not answer this method"),
         ErrorCode.NOT_ACCEPTABLE: ErrorKind(406, "None of the accepted media types can be given"),

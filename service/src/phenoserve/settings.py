@@ -131,6 +131,13 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="File like that of API keys, of keys for /admin; there is no /admin if unset."),
     ] = None
+    root_path: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(/[A-Za-z0-9._~-]+)+$",
+            description="Path at which a proxy serves this, such as /pheno; requests may come with it or without.",
+        ),
+    ] = None
     cors_origins: Annotated[
         str | None,
         Field(

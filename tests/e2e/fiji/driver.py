@@ -9,6 +9,7 @@ import json
 import sys
 
 from ij import IJ, ImageJ, Macro, WindowManager
+from ij.gui import GenericDialog
 from ij.measure import ResultsTable
 from ij.plugin import FileInfoVirtualStack
 from java.lang import System, Thread
@@ -82,6 +83,16 @@ def heatmap(case):
     return {"size": [found.getWidth(), found.getHeight()], "values": list(found.getProcessor().getPixels())}
 
 
+def refused(case):
+    """What the script says where the service refuses a stack for its key."""
+    image = IJ.openImage(case["image"])
+    tiff = script.to_tiff([processor for _, processor in script.channels_of(image, case["stains"])])
+    try:
+        script.Service(case["service"], "no more").predict(tiff, case["stains"])
+    except script.ServiceError as error:
+        return error.args[0]
+
+
 def tiff(case):
     """The script's own TIFF of what is shown of an image, written to a file."""
     path = case["image"]
@@ -91,6 +102,21 @@ def tiff(case):
     with open(case["out"], "wb") as out:
         out.write(script.to_tiff([processor for _, processor in channels]).tostring())
     return [name for name, _ in channels]
+
+
+def echoes(case):
+    """What the dialog for the address and the key shows in place of a character of each field; 0 for itself."""
+    found = []
+
+    def look_and_show(dialog):
+        found.extend(ord(field.getEchoChar()) for field in dialog.getStringFields())
+        GenericDialog.showDialog(dialog)
+
+    script.GenericDialog = type("Dialog", (GenericDialog,), {"showDialog": look_and_show})
+    Macro.setOptions(Thread.currentThread(), case["options"])
+    script.ask_where()
+    script.GenericDialog = GenericDialog
+    return found
 
 
 def presets(case):

@@ -199,6 +199,7 @@ def results(
         "colours": (images["uint8"], where),
         "no key": (images["uint8"], f"service=[{keyed_url}] key=[]"),
         "key": (images["uint8"], f"service=[{keyed_url}] key=[{KEY}]"),
+        "wrong key": (images["uint8"], f"service=[{keyed_url}] key=[another]"),
         "nobody": (images["uint8"], "service=[http://127.0.0.1:9] key=[]"),
         "no address": (images["uint8"], "service=[127.0.0.1] key=[]"),
         "bare IPv6": (images["uint8"], "service=[http://::1:8000] key=[]"),
@@ -239,7 +240,14 @@ def results(
             **view,
         }
     cases["presets"] = {"do": "presets", "cases": STAIN_CASES}
+    cases["refused"] = {
+        "do": "refused",
+        "image": str(images["uint8"]),
+        "service": keyed_url,
+        "stains": stains,
+    }
     cases["indexed"] = {"do": "indexed"}
+    cases["echoes"] = {"do": "echoes", "options": where}
     asked, told = folder / "cases.json", folder / "results.json"
     asked.write_text(json.dumps(cases))
     # ImageJ keeps preferences, and Jython a cache, in the home folder.
@@ -425,6 +433,7 @@ def test_a_stack_unlike_the_training_sites_is_pointed_out(results, service_url, 
         "contradicting": "Choose a stain for every channel",
         "colours": "Split the colours first",
         "no key": "An API key is needed",
+        "wrong key": "The API key is not known",
         "nobody": "Start the service, or correct the address",
         "no address": "expected one like http",
         "bare IPv6": "or http://[::1]:8000 with IPv6",
@@ -444,3 +453,13 @@ def test_a_key_opens_a_service_that_asks_for_one(results):
     """With its key a service that asks for one answers."""
     assert results["key"]["failed"] is None
     assert results["key"]["overlay"]["count"] == 1
+
+
+def test_a_key_that_is_taken_away_meanwhile_is_told(results):
+    """Where the key opens the bundle and not the stack any more, the words are of the key, not of a proxy."""
+    assert "The key is not accepted any more" in results["refused"]
+
+
+def test_a_key_is_typed_unseen(results):
+    """The field of the address shows what is typed, the one of the key an asterisk a character."""
+    assert results["echoes"] == [0, ord("*")]

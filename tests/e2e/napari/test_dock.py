@@ -205,7 +205,7 @@ def test_the_services_words_stand_in_the_dock(viewer, dock, wait_until, service_
     connect(dock, wait_until, service_url, "")
     assert "401 key_missing" in dock.status.text()
     connect(dock, wait_until, service_url, "wrong")
-    assert "403 key_wrong" in dock.status.text()
+    assert "401 key_wrong" in dock.status.text()
     connect(dock, wait_until, service_url)
     assert dock.status.text() == ""
     open_layers(viewer, stack[:, :20, :20])

@@ -58,7 +58,7 @@ def test_every_code_is_told_and_can_be_tried_again(page):
     for code in sorted(codes):
         kind = ERRORS[code]
         body = {
-            "type": "about:blank",
+            "type": f"/problems/{code}",
             "title": kind.title,
             "status": kind.status,
             "code": code,

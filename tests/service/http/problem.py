@@ -1,8 +1,8 @@
 """What every error of every route looks like: the specification, as one assertion.
 
-`Content-Type: application/problem+json`; a JSON object of `type` ("about:blank"), `title` and `status` of the code's
+`Content-Type: application/problem+json`; a JSON object of `type` (`/problems/CODE`), `title` and `status` of the code's
 row in the table of errors, `code`, a `detail` of at least a few words, and `incident` for a 500 only. 429 and 503 carry
-`Retry-After`, 401 `WWW-Authenticate`, 405 `Allow`.
+`Retry-After`, 401 and 403 `WWW-Authenticate`, 405 `Allow`.
 """
 
 import httpx
@@ -20,7 +20,7 @@ def assert_problem(response: httpx.Response, code: str) -> str:
         {"incident"} if kind.status == 500 else set()
     )
     assert (body["type"], body["title"], body["status"], body["code"]) == (
-        "about:blank",
+        f"/problems/{code}",
         kind.title,
         kind.status,
         code,
@@ -28,6 +28,7 @@ def assert_problem(response: httpx.Response, code: str) -> str:
     assert len(body["detail"].split()) > 3
     for status, header in {
         (401, "www-authenticate"),
+        (403, "www-authenticate"),
         (405, "allow"),
         (429, "retry-after"),
         (503, "retry-after"),

@@ -32,6 +32,7 @@ CONFIGURATION = {
     ),
     "post_hooks": [],
 }
+PARAMETERS = {"index": 0, "code": "not_a_tiff"}
 OPERATIONS = {
     told["operationId"]: (method.upper(), path, told["tags"][0])
     for path, methods in json.loads(COMMITTED.read_bytes())["paths"].items()
@@ -86,7 +87,7 @@ def raw(url: str, operation: str, *, accept: str = "*/*", content: bytes | None 
     headers = {"Authorization": f"Bearer {KEY}", "Accept": accept}
     if content is not None:
         headers["Content-Type"] = "image/tiff"
-    return httpx.request(method, f"{url}{path.replace('{index}', '0')}", headers=headers, content=content)
+    return httpx.request(method, f"{url}{path.format(**PARAMETERS)}", headers=headers, content=content)
 
 
 def file_of(generated, content: bytes) -> object:
@@ -98,8 +99,9 @@ def test_every_route_is_understood(operation, generated, client, url, array) -> 
     """The generated function of each route gives, in its own types, what the route answers to plain HTTP."""
     stack = encode_tiff(array) if operation in STACK_ROUTES else None
     arguments = {} if stack is None else {"body": file_of(generated, stack)}
-    if operation == "example":
-        arguments["index"] = 0
+    arguments |= {
+        name: value for name, value in PARAMETERS.items() if f"{{{name}}}" in OPERATIONS[operation][1]
+    }
     answer = generated.operations[operation].sync_detailed(client=client, **arguments)
     expected = raw(url, operation, content=stack)
     assert answer.status_code == expected.status_code == 200

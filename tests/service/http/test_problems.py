@@ -79,6 +79,12 @@ CASES: dict[str, list[dict[str, object]]] = {
         keyed(**{"x-api-key": "guess"}),
         keyed(authorization="Bearer guess"),
         keyed(**{"x-api-key": b"\xff"}),
+        keyed(**{"x-api-key": ""}, authorization="Bearer guess"),
+    ],
+    "key_insufficient": [
+        keyed(**{"x-api-key": "admin"}),
+        keyed(authorization="bearer admin"),
+        {"method": "POST", "url": "/admin/reload", "headers": {"x-api-key": "right"}},
     ],
     "not_found": [{"method": "GET", "url": "/nothing"}, post(url="/predict/"), post(url="/docs/../secret")],
     "method_not_allowed": [{"method": "GET", "url": route} for route in STACK_ROUTES]
@@ -158,9 +164,10 @@ def test_every_code_has_a_case() -> None:
 async def test_the_code_is_reached(code: str, engine: Engine, tmp_path) -> None:
     """Each request is answered with the code of its case, in the one shape of all errors."""
     settings: dict[str, object] = dict(LIMITS)
-    if code in {"key_missing", "key_wrong"}:
-        settings["api_keys_file"] = tmp_path / "keys"
-        settings["api_keys_file"].write_text(f"# the office\n{hashlib.sha256(b'right').hexdigest()}\n")
+    if code.startswith("key_") and code != "key_file_refused":
+        for setting, key in {"api_keys_file": b"right", "admin_keys_file": b"admin"}.items():
+            settings[setting] = tmp_path / setting
+            settings[setting].write_text(f"# the office\n{hashlib.sha256(key).hexdigest()}\n")
     if code in {"bundle_refused", "key_file_refused"}:
         settings["admin_keys_file"] = tmp_path / "keys"
         settings["admin_keys_file"].write_text(hashlib.sha256(b"right").hexdigest())
@@ -206,6 +213,47 @@ async def test_a_known_key_is_let_in(engine: Engine, tmp_path) -> None:
     async with asking(create_app(Engines.of(engine), Settings(api_keys_file=keys))) as client:
         for headers in ({"x-api-key": "schlüssel".encode()}, {"authorization": "Bearer schlüssel".encode()}):
             assert (await client.get("/bundle", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "challenge"),
+    {
+        None: "Bearer",
+        "guess": 'Bearer error="invalid_token"',
+        "admin": 'Bearer error="insufficient_scope"',
+    }.items(),
+)
+async def test_a_refused_key_is_challenged(engine: Engine, tmp_path, key: str | None, challenge: str) -> None:
+    """The challenge is that of RFC 6750, section 3: bare without a key, else with what is wrong with the one sent."""
+    files = {name: tmp_path / name for name in ("right", "admin")}
+    for name, path in files.items():
+        path.write_text(hashlib.sha256(name.encode()).hexdigest())
+    settings = Settings(api_keys_file=files["right"], admin_keys_file=files["admin"])
+    async with asking(create_app(Engines.of(engine), settings)) as client:
+        answer = await client.get("/bundle", headers={} if key is None else {"x-api-key": key})
+    assert answer.headers["www-authenticate"] == challenge
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([("x-api-key", "right"), ("x-api-key", "right")], 200),
+        ([("x-api-key", "right"), ("authorization", "Bearer right")], 200),
+        ([("x-api-key", "right"), ("authorization", "Basic abc")], 200),
+        ([("x-api-key", "right"), ("x-api-key", "guess")], 400),
+        ([("authorization", "Bearer right"), ("authorization", "Bearer guess")], 400),
+        ([("x-api-key", "right"), ("authorization", "Bearer guess")], 400),
+    ],
+)
+async def test_no_key_is_chosen_among_several(engine: Engine, tmp_path, headers, status: int) -> None:
+    """A key sent twice is one key; two different ones are refused, whichever headers they are in."""
+    keys = tmp_path / "keys"
+    keys.write_text(hashlib.sha256(b"right").hexdigest())
+    async with asking(create_app(Engines.of(engine), Settings(api_keys_file=keys))) as client:
+        answer = await client.get("/bundle", headers=headers)
+    assert answer.status_code == status
+    if status != 200:
+        assert_problem(answer, "malformed_request")
 
 
 async def test_health_needs_no_key(engine: Engine, tmp_path) -> None:

@@ -44,9 +44,11 @@ async def test_only_an_admin_key_opens_it(engine, admin_keys, tmp_path) -> None:
     app = create_app(Engines.of(engine), Settings(admin_keys_file=admin_keys, api_keys_file=api_keys))
     async with asking(app) as client:
         assert_problem(await client.post("/admin/reload"), "key_missing")
-        assert_problem(await client.post("/admin/reload", headers={"x-api-key": "a user's"}), "key_wrong")
+        assert_problem(
+            await client.post("/admin/reload", headers={"x-api-key": "a user's"}), "key_insufficient"
+        )
         assert (await client.post("/admin/reload", headers=KEY)).json()["status"] == "unchanged"
-        assert_problem(await client.get("/bundle", headers=KEY), "key_wrong")
+        assert_problem(await client.get("/bundle", headers=KEY), "key_insufficient")
     lone = create_app(Engines.of(engine), Settings(admin_keys_file=admin_keys)).openapi()
     guarded = {
         path for path, methods in lone["paths"].items() for told in methods.values() if "security" in told

@@ -147,7 +147,7 @@ class KeyMissingError(RequestRefusedError):
 
 
 class KeyRefusedError(RequestRefusedError):
-    """The service does not know the API key of the request (403)."""
+    """The service does not know the API key of the request (401), or it opens other routes (403)."""
 
 
 class NoSuchRouteError(RequestRefusedError):

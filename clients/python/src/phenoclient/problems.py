@@ -19,6 +19,7 @@ ERRORS_BY_CODE: Mapping[str, type[errors.ServiceError]] = MappingProxyType(
         "unknown_channels": errors.UnknownNameError,
         "key_missing": errors.KeyMissingError,
         "key_wrong": errors.KeyRefusedError,
+        "key_insufficient": errors.KeyRefusedError,
         "not_found": errors.NoSuchRouteError,
         "method_not_allowed": errors.MethodNotAllowedError,
         "not_acceptable": errors.NotAcceptableError,

@@ -16,11 +16,12 @@ from phenoserve.http.observe.metrics import Metrics
 from phenoserve.http.observe.requests import REQUEST_ID, ObserveMiddleware
 from phenoserve.http.problems import IncidentMiddleware, install_problem_handlers
 from phenoserve.http.reload import Reloader
-from phenoserve.http.request.keys import KeyFile
+from phenoserve.http.request.keys import KeyFile, key_guard
+from phenoserve.http.request.line import RequestLineMiddleware
 from phenoserve.http.routes.admin import admin_router
 from phenoserve.http.routes.docs import docs_router
 from phenoserve.http.routes.examples import example_router
-from phenoserve.http.routes.openapi import ANY_PROBLEM, add_key_schemes, add_named_schemas, operation_id
+from phenoserve.http.routes.openapi import ANY_PROBLEM, add_named_schemas, operation_id
 from phenoserve.http.routes.operations import metrics_router, operations_router
 from phenoserve.http.routes.page import page_router
 from phenoserve.http.routes.stacks import stack_router
@@ -46,11 +47,7 @@ class App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         if self.openapi_schema is None:
-            document = add_named_schemas(super().openapi())
-            is_open = self.service.keys.path is None
-            if not is_open or self.service.settings.admin_keys_file is not None:
-                document = add_key_schemes(document, is_open=is_open)
-            self.openapi_schema = document
+            self.openapi_schema = add_named_schemas(super().openapi())
         return self.openapi_schema
 
 
@@ -82,7 +79,7 @@ def create_app(
     metrics = Metrics(scheduler)
     scheduler.after_batch = metrics.batch_size.observe
     tracer = get_tracer("phenoserve", version("phenoserve"), tracer_provider)
-    service = Service(scheduler, settings, metrics, keys, tracer)
+    service = Service(scheduler, settings, metrics, key_guard(keys, admin_keys), tracer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -102,7 +99,9 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json" if settings.docs == "on" else None,
+        openapi_url=None,
+        # Relative to the document, so that it holds behind any proxy.
+        servers=[{"url": ".", "description": "The service that this document comes from."}],
         responses=ANY_PROBLEM,
         generate_unique_id_function=operation_id,
         redirect_slashes=False,
@@ -121,17 +120,18 @@ def create_app(
     if settings.metrics == "on":
         app.include_router(metrics_router(metrics))
     if settings.docs == "on":
-        app.include_router(docs_router())
+        app.include_router(docs_router(app.openapi))
     if settings.admin_keys_file is not None:
-        app.include_router(admin_router(service, reloader, admin_keys, tell_others))
+        app.include_router(admin_router(service, reloader, key_guard(admin_keys, keys), tell_others))
     app.include_router(page_router())
     install_problem_handlers(app)
     app.add_middleware(IncidentMiddleware)
+    app.add_middleware(RequestLineMiddleware, root_path=settings.root_path or "")
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Timeout-Ms", REQUEST_ID],
             expose_headers=["Retry-After", "Server-Timing", REQUEST_ID],
         )

@@ -32,7 +32,12 @@ class RequestError(ServiceError):
 
 
 def problem_response(
-    code: ErrorCode, detail: str, *, headers: Mapping[str, str] | None = None, incident: str | None = None
+    code: ErrorCode,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    incident: str | None = None,
+    root_path: str = "",
 ) -> Response:
     """Make the body of an error.
 
@@ -41,9 +46,16 @@ def problem_response(
         detail: What was passed, what was expected, how to fix it.
         headers: Further headers.
         incident: Id under which the log tells more, for unexpected errors.
+        root_path: Path below which the service is served.
     """
     kind = ERRORS[code]
-    body = {"type": "about:blank", "title": kind.title, "status": kind.status, "code": code, "detail": detail}
+    body = {
+        "type": problem_type(code, root_path),
+        "title": kind.title,
+        "status": kind.status,
+        "code": code,
+        "detail": detail,
+    }
     more = dict(headers or {})
     if incident is not None:
         body["incident"] = incident
@@ -52,9 +64,12 @@ def problem_response(
     return JSONResponse(body, kind.status, more, PROBLEM_TYPE)
 
 
+def problem_type(code: ErrorCode, root_path: str = "") -> str:
+    """The URI of a kind of error, with its full path as RFC 9457 wants it (section 3.1.1): it is told about there."""
+    return f"{root_path}/problems/{code}"
+
+
 CODE_OF_STATUS: Final = {
-    401: ErrorCode.KEY_MISSING,
-    403: ErrorCode.KEY_WRONG,
     404: ErrorCode.NOT_FOUND,
     405: ErrorCode.METHOD_NOT_ALLOWED,
     413: ErrorCode.BODY_TOO_LARGE,
@@ -62,27 +77,44 @@ CODE_OF_STATUS: Final = {
 """Codes of the errors that the framework itself raises; its other client errors are malformed requests."""
 
 
-async def _service_error(_: Request, error: Exception) -> Response:
+async def _service_error(request: Request, error: Exception) -> Response:
     known = cast("ServiceError", error)
-    return problem_response(known.code, known.detail, headers=getattr(known, "headers", None))
+    return _problem(request, known.code, known.detail, getattr(known, "headers", None))
 
 
 async def _framework_error(request: Request, error: Exception) -> Response:
     raised = cast("HTTPException", error)
+    headers = dict(raised.headers or {})
+    if "Allow" in headers:
+        headers["Allow"] = _allowed(headers["Allow"])
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
     code = CODE_OF_STATUS.get(raised.status_code, ErrorCode.MALFORMED_REQUEST)
+    path = request.scope["path"][:200]
     detail = {
-        ErrorCode.NOT_FOUND: f"Nothing is at {request.url.path}. The routes are those of docs/http-api.md.",
-        ErrorCode.METHOD_NOT_ALLOWED: f"{request.url.path} does not answer {request.method}.",
+        ErrorCode.NOT_FOUND: f"Nothing is at {path}. The routes are those of docs/http-api.md.",
+        ErrorCode.METHOD_NOT_ALLOWED: f"{path} answers {headers.get('Allow')}; not {request.method}.",
     }.get(code, raised.detail)
-    return problem_response(code, detail, headers=raised.headers)
+    return _problem(request, code, detail, headers)
 
 
-async def _validation_error(_: Request, error: Exception) -> Response:
+def _allowed(methods: str) -> str:
+    """The methods that an address answers, given those of its route: HEAD wherever GET, and OPTIONS everywhere."""
+    allowed = {*methods.split(", "), "OPTIONS"}
+    return ", ".join(sorted(allowed | {"HEAD"} if "GET" in allowed else allowed))
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
     raised = cast("RequestValidationError", error)
     faults = [f"{fault['loc'][-1]}: {fault['msg']}" for fault in raised.errors()]
-    return problem_response(
-        ErrorCode.INVALID_PARAMETER, f"{'; '.join(faults)}. See docs/http-api.md for the parameters."
-    )
+    detail = f"{'; '.join(faults)}. See docs/http-api.md for the parameters."
+    return _problem(request, ErrorCode.INVALID_PARAMETER, detail)
+
+
+def _problem(
+    request: Request, code: ErrorCode, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    return problem_response(code, detail, headers=headers, root_path=request.scope.get("root_path", ""))
 
 
 async def _client_left(_: Request, __: Exception) -> Response:
@@ -132,5 +164,8 @@ class IncidentMiddleware:
             logger.exception("Incident %s: %s %s failed", incident, scope["method"], scope["path"])
             if not has_started:
                 detail = f"Tell whoever runs the service the incident id {incident}; its log says more."
-                response = problem_response(ErrorCode.INTERNAL_ERROR, detail, incident=incident)
+                root_path = scope.get("root_path", "")
+                response = problem_response(
+                    ErrorCode.INTERNAL_ERROR, detail, incident=incident, root_path=root_path
+                )
                 await response(scope, receive, send)

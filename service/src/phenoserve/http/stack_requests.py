@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from fastapi import Request, Response
+from fastapi.params import Depends as Dependency
 from opentelemetry.context import get_current
 from opentelemetry.trace import Tracer
 
@@ -21,9 +22,8 @@ from phenoserve.http.observe.spans import add_span
 from phenoserve.http.problems import RequestError
 from phenoserve.http.request.body import Upload, read_head, read_upload
 from phenoserve.http.request.channels import OrderedStack, order_channels, parse_channels
-from phenoserve.http.request.headers import negotiate, read_timeout
+from phenoserve.http.request.headers import read_timeout
 from phenoserve.http.request.intensities import require_deviation
-from phenoserve.http.request.keys import KeyFile
 from phenoserve.scheduling import (
     DeadlineError,
     Engines,
@@ -55,24 +55,20 @@ class Service:
         scheduler: Runs stacks on the engine.
         settings: The service's settings.
         metrics: Where to count.
-        keys: The API keys.
+        guards: What a route depends on that is for callers with an API key.
         tracer: Makes the spans of the stages.
     """
 
     scheduler: Scheduler
     settings: Settings
     metrics: Metrics
-    keys: KeyFile
+    guards: Sequence[Dependency]
     tracer: Tracer
 
     @property
     def engines(self) -> Engines:
         """The bundle that new requests are answered from."""
         return self.scheduler.engines
-
-    async def require_key(self, request: Request) -> None:
-        """Raise `key_missing` or `key_wrong` unless the request may come in."""
-        await self.keys.require(request)
 
     def require_ready(self) -> None:
         """Raise `not_ready` if the service is not; a draining one still answers."""
@@ -83,7 +79,8 @@ class Service:
         self,
         request: Request,
         engines: Engines,
-        renders: dict[str, Render],
+        media_type: str,
+        render: Render,
         channels: str | None,
         *,
         attribute_stains: bool = False,
@@ -93,7 +90,8 @@ class Service:
         Args:
             request: The request, its key checked and its body unread.
             engines: The bundle to answer from, whatever is loaded meanwhile.
-            renders: How to word the answer, by media type, the default first.
+            media_type: What to answer with.
+            render: Words the answer as that.
             channels: The `channels` parameter.
             attribute_stains: Whether the answer needs the stain attribution.
 
@@ -101,11 +99,10 @@ class Service:
             ServiceError: For everything that is wrong with the request; see `docs/http-api.md`.
             ClientDisconnect: If the client leaves.
         """
-        media_type = negotiate(request.headers.get("accept"), list(renders))
         job = _Job(
             engines=engines,
             stated=parse_channels(channels, engines.bundle.manifest.input),
-            render=renders[media_type],
+            render=render,
             media_type=media_type,
             attribute_stains=attribute_stains,
             allowed_s=read_timeout(request, self.settings.deadline_s),

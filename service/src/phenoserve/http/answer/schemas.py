@@ -219,6 +219,15 @@ def _without_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
+class ProblemKind(_Body):
+    """A kind of error: what is the same for every error with its code."""
+
+    type: str
+    code: ErrorCode
+    status: int
+    title: str
+
+
 class ProblemBody(BaseModel):
     """Body of every error (RFC 9457)."""
 

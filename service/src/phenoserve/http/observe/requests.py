@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPMethod
 from typing import Final
 from uuid import uuid4
 
@@ -16,6 +17,9 @@ from phenoserve.scheduling import StageTimes
 UNMATCHED: Final = "unmatched"
 REQUEST_ID: Final = "X-Request-ID"
 
+METHODS: Final = frozenset(HTTPMethod)
+"""Methods that are told apart: a client may send any word for one, and each would be a metric of its own."""
+
 SOUND_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """Ids of a client that are taken over: they end up in logs."""
 
@@ -25,7 +29,7 @@ class FinishedRequest:
     """A request that is over; it holds nothing that a stranger chose but the id.
 
     Attributes:
-        method: Its method; `UNMATCHED` where no route took it.
+        method: Its method; `UNMATCHED` where no route took it, or HTTP knows no such method.
         route: Its route as the application names it, never its path.
         status: Status of the answer; 0 where none was begun.
         received_bytes: Bytes of its body that were read.
@@ -85,7 +89,7 @@ class ObserveMiddleware:
         finally:
             route = getattr(scope.get("route"), "path", UNMATCHED)
             request = FinishedRequest(
-                method=scope["method"] if route != UNMATCHED else UNMATCHED,
+                method=scope["method"] if route != UNMATCHED and scope["method"] in METHODS else UNMATCHED,
                 route=route,
                 status=status,
                 received_bytes=received,

@@ -12,6 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from phenoserve.errors import ErrorCode
 from phenoserve.http.problems import RequestError
+from phenoserve.http.request.headers import list_header, single_header
 from phenoserve.settings import Settings
 
 RAW_TYPES: Final = ("image/tiff", "application/octet-stream")
@@ -52,10 +53,10 @@ def check_media_type(request: Request) -> bytes | None:
         The boundary of a multipart body; None for a raw TIFF.
 
     Raises:
-        RequestError: `unsupported_media_type`, or `malformed_request` without a boundary.
+        RequestError: `unsupported_media_type`, or `malformed_request` without a boundary or with two types.
     """
-    content_type = request.headers.get("content-type", "")
-    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    content_type = single_header(request, "Content-Type") or ""
+    coding = (list_header(request, "content-encoding") or "identity").strip().lower()
     media_type, parameters = parse_options_header(content_type)
     kind = media_type.decode("latin-1").lower()
     if coding != "identity":

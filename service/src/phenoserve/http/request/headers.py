@@ -1,5 +1,6 @@
-"""What the headers of a request ask for: the media type of the answer, and how long the client waits for it."""
+"""What the headers of a request ask for: media type and coding of the answer, and how long the client waits for it."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,43 +9,83 @@ from fastapi import Request
 from phenoserve.errors import ErrorCode
 from phenoserve.http.problems import RequestError
 
+WEIGHT: Final = re.compile(r"0(\.\d*)?|1(\.0*)?|\.\d+")
+"""From 0 to 1 (RFC 9110, section 12.4.2), with more digits or fewer than it allows."""
+
 MAX_DIGITS: Final = 18
 """Digits of a timeout that are looked at: more than any limit has."""
 
 
-def negotiate(accept: str | None, offered: Sequence[str]) -> str:
+def list_header(request: Request, name: str) -> str | None:
+    """A header whose value is a list, its lines joined to one (RFC 9110, section 5.3); None where there is none."""
+    lines = request.headers.getlist(name)
+    return ", ".join(lines) if lines else None
+
+
+def single_header(request: Request, name: str) -> str | None:
+    """A header whose value is no list; None where there is none.
+
+    Raises:
+        RequestError: `malformed_request` if it is given more than once, as nothing says which counts.
+    """
+    lines = request.headers.getlist(name)
+    if len(lines) > 1:
+        raise RequestError(
+            ErrorCode.MALFORMED_REQUEST,
+            f"{name} is given {len(lines)} times; expected once. Leave out the others.",
+        )
+    return lines[0] if lines else None
+
+
+def negotiate(request: Request, offered: Sequence[str]) -> str:
     """Choose the media type to answer with (RFC 9110, section 12.5.1).
 
     Args:
-        accept: The `Accept` header; None accepts everything.
+        request: The request; one without `Accept` accepts everything.
         offered: Media types that can be given, the default first.
 
     Returns:
         The offered type the client prefers; the earlier where it has no preference.
 
     Raises:
-        RequestError: `not_acceptable` if it accepts none of them, `malformed_request` if a weight is no number.
+        RequestError: `not_acceptable` if it accepts none of them, `malformed_request` if a weight is not 0 to 1.
     """
-    ranges = [_parse_range(part) for part in (accept or "*/*").split(",") if part.strip()]
+    accept = list_header(request, "accept") or "*/*"
+    ranges = _parse_ranges("Accept", accept)
     weights = [_weight(media_type, ranges) for media_type in offered]
     best = max(weights)
     if best <= 0:
         raise RequestError(
             ErrorCode.NOT_ACCEPTABLE,
-            f"Accept is {accept!r}; this request can be answered as {', '.join(offered)}.",
+            f"Accept is {accept[:200]!r}; this request can be answered as {', '.join(offered)}.",
         )
     return offered[weights.index(best)]
 
 
-def _parse_range(part: str) -> tuple[str, float]:
-    media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
+def accepts_gzip(request: Request) -> bool:
+    """Whether the answer may be compressed by gzip (RFC 9110, section 12.5.3).
+
+    Raises:
+        RequestError: `malformed_request` if a weight is not 0 to 1.
+    """
+    weights = dict(_parse_ranges("Accept-Encoding", list_header(request, "accept-encoding") or ""))
+    return weights.get("gzip", weights.get("*", 0)) > 0
+
+
+def _parse_ranges(name: str, text: str) -> list[tuple[str, float]]:
+    """The ranges of a list of them and their weights, 1 where none is given."""
+    return [_parse_range(name, part) for part in text.split(",") if part.strip()]
+
+
+def _parse_range(name: str, part: str) -> tuple[str, float]:
+    what, *parameters = (piece.strip().lower() for piece in part.split(";"))
     weight = next((value[2:] for value in parameters if value.startswith("q=")), "1")
-    try:
-        return media_range, float(weight)
-    except ValueError as error:
+    if not WEIGHT.fullmatch(weight):
         raise RequestError(
-            ErrorCode.MALFORMED_REQUEST, f"Accept gives {media_range} the weight {weight!r}; expected 0 to 1."
-        ) from error
+            ErrorCode.MALFORMED_REQUEST,
+            f"{name} gives {what[:40]} the weight {weight[:40]!r}; expected 0 to 1.",
+        )
+    return what, float(weight)
 
 
 def _weight(media_type: str, ranges: Sequence[tuple[str, float]]) -> float:
@@ -68,9 +109,10 @@ def read_timeout(request: Request, longest_s: float) -> float:
         Seconds, at most `longest_s`.
 
     Raises:
-        RequestError: `invalid_parameter` if it is not a whole number of at least 1.
+        RequestError: `invalid_parameter` if it is not a whole number of at least 1, `malformed_request` if it is
+            given more than once.
     """
-    text = request.headers.get("x-timeout-ms")
+    text = single_header(request, "X-Timeout-Ms")
     if text is None:
         return longest_s
     if not (text.isascii() and text.isdecimal() and int(text[:MAX_DIGITS]) > 0):

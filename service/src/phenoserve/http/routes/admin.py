@@ -1,28 +1,28 @@
 """The routes for whoever runs the service; there are none unless there are admin keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
+from fastapi.params import Depends as Dependency
 
 from phenoserve.http.answer import schemas
 from phenoserve.http.reload import Reloader
-from phenoserve.http.request.keys import KeyFile
 from phenoserve.http.routes.openapi import problem_responses
 from phenoserve.http.stack_requests import Service
 
 
 def admin_router(
-    service: Service, reloader: Reloader, admin_keys: KeyFile, tell_others: Callable[[], None]
+    service: Service, reloader: Reloader, guards: Sequence[Dependency], tell_others: Callable[[], None]
 ) -> APIRouter:
     """The routes, acting on a service.
 
     Args:
         service: The service.
         reloader: Reloads its keys and its bundle.
-        admin_keys: The admin keys.
+        guards: What the routes depend on: they are for callers with an admin key.
         tell_others: Called after a reload, for the processes that serve the same bundle.
     """
-    router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(admin_keys.require)])
+    router = APIRouter(prefix="/admin", tags=["admin"], dependencies=guards)
 
     @router.post(
         "/reload",

@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from jaxtyping import Shaped
 from PIL import Image
 
@@ -18,7 +18,7 @@ from phenoserve.http.stack_requests import Service
 
 def example_router(service: Service) -> APIRouter:
     """The routes, answering from a service."""
-    router = APIRouter(tags=["examples"], dependencies=[Depends(service.require_key)])
+    router = APIRouter(tags=["examples"], dependencies=service.guards)
 
     def stacks() -> Sequence[np.ndarray]:
         return service.engines.bundle.golden.stacks  # of the bundle that serves now: it may be replaced

@@ -27,12 +27,6 @@ _STACK_PARTS: Final = {
     "properties": {PART_NAME: {"type": "array", "items": BINARY, "minItems": 1}},
 }
 
-KEY_SCHEMES: Final[dict[str, Any]] = {
-    "bearer": {"type": "http", "scheme": "bearer"},
-    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-}
-"""The two ways to send an API key, as `check_api_key` reads them; either will do."""
-
 _PROBLEM_CONTENT: Final = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
 
 ANY_PROBLEM: Final[dict[int | str, dict[str, Any]]] = {
@@ -83,24 +77,6 @@ def add_named_schemas(document: dict[str, Any]) -> dict[str, Any]:
     document.setdefault("components", {}).setdefault("schemas", {}).update(
         definitions | {"ProblemBody": schema, "StackParts": _STACK_PARTS}
     )
-    return document
-
-
-def add_key_schemes(document: dict[str, Any], *, is_open: bool) -> dict[str, Any]:
-    """Say how a key is sent, and on which routes: those that may answer 401.
-
-    Args:
-        document: The OpenAPI document; it is changed.
-        is_open: Whether only the routes under `/admin` ask for keys.
-
-    Returns:
-        The document.
-    """
-    document.setdefault("components", {})["securitySchemes"] = KEY_SCHEMES
-    for path, methods in document["paths"].items():
-        for told in methods.values():
-            if "401" in told["responses"] and (path.startswith("/admin/") or not is_open):
-                told["security"] = [{name: []} for name in KEY_SCHEMES]
     return document
 
 

@@ -1,13 +1,13 @@
-"""The routes about the service itself: the bundle, health, metrics."""
+"""The routes about the service itself: the bundle, health, metrics, kinds of errors."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from phenoserve.errors import ErrorCode
+from phenoserve.errors import ERRORS, ErrorCode
 from phenoserve.http.answer import schemas
 from phenoserve.http.observe.metrics import Metrics
-from phenoserve.http.problems import RequestError
+from phenoserve.http.problems import RequestError, problem_type
 from phenoserve.http.routes.openapi import problem_responses
 from phenoserve.http.stack_requests import NOT_READY, Service
 from phenoserve.scheduling import Readiness
@@ -20,7 +20,7 @@ def operations_router(service: Service) -> APIRouter:
     @router.get(
         "/bundle",
         summary="The manifest of the bundle, and how it runs",
-        dependencies=[Depends(service.require_key)],
+        dependencies=service.guards,
         responses=problem_responses(401, 403),
     )
     async def bundle() -> schemas.BundleAnswer:
@@ -46,6 +46,22 @@ def operations_router(service: Service) -> APIRouter:
         if readiness is not Readiness.READY:
             raise RequestError(ErrorCode.NOT_READY, NOT_READY[readiness])
         return schemas.Status(status=readiness)
+
+    @router.get(
+        "/problems/{code}",
+        summary="A kind of error, by its code: where the `type` of every error leads",
+        responses=problem_responses(404),
+    )
+    async def problem(code: str, request: Request) -> schemas.ProblemKind:
+        if code not in ERRORS:
+            raise RequestError(
+                ErrorCode.NOT_FOUND, f"No error has the code {code[:40]!r}; there are {', '.join(ERRORS)}."
+            )
+        known = ErrorCode(code)
+        kind, root_path = ERRORS[known], request.scope.get("root_path", "")
+        return schemas.ProblemKind(
+            type=problem_type(known, root_path), code=known, status=kind.status, title=kind.title
+        )
 
     return router
 

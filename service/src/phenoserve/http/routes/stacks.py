@@ -16,9 +16,6 @@ from phenoserve.http.routes.openapi import STACK_BODY, stack_responses
 from phenoserve.http.stack_requests import Service
 from phenoserve.scheduling import Engines
 
-EXPLAIN_TYPES: Final = (render.JSON, render.PNG, render.TIFF)
-"""Media types of `/explain`, the default first."""
-
 ALL_TREATMENTS: Final = "*"
 """The value of `treatment` that explains every one of them."""
 
@@ -59,9 +56,7 @@ class ExplainQuery(StackQuery):
 
 def stack_router(service: Service) -> APIRouter:
     """The routes, answering from a service."""
-    router = APIRouter(
-        tags=["stacks"], dependencies=[Depends(service.require_key), Depends(_require_single_parameters)]
-    )
+    router = APIRouter(tags=["stacks"], dependencies=[*service.guards, Depends(_require_single_parameters)])
 
     @router.post(
         "/predict",
@@ -70,9 +65,8 @@ def stack_router(service: Service) -> APIRouter:
         openapi_extra=STACK_BODY,
     )
     async def predict(request: Request, query: Annotated[StackQuery, Query()]) -> Response:
-        return await service.answer(
-            request, service.engines, {render.JSON: render.predict_json}, query.channels
-        )
+        media_type = negotiate(request, [render.JSON])
+        return await service.answer(request, service.engines, media_type, render.predict_json, query.channels)
 
     @router.post(
         "/embed",
@@ -81,8 +75,9 @@ def stack_router(service: Service) -> APIRouter:
         openapi_extra=STACK_BODY,
     )
     async def embed(request: Request, query: Annotated[EmbedQuery, Query()]) -> Response:
-        renders = {render.JSON: render.embed_json(query.kind), render.NPY: render.embed_raw(query.kind)}
-        return await service.answer(request, service.engines, renders, query.channels)
+        media_type = negotiate(request, [render.JSON, render.NPY])
+        word = render.embed_raw if media_type == render.NPY else render.embed_json
+        return await service.answer(request, service.engines, media_type, word(query.kind), query.channels)
 
     @router.post(
         "/explain",
@@ -94,20 +89,15 @@ def stack_router(service: Service) -> APIRouter:
     )
     async def explain(request: Request, query: Annotated[ExplainQuery, Query()]) -> Response:
         engines = service.engines
-        treatments = engines.bundle.manifest.treatments
-        if query.treatment == ALL_TREATMENTS:
-            _require_json(request.headers.get("accept"))
-        elif query.treatment is not None and query.treatment not in treatments:
-            raise RequestError(
-                ErrorCode.UNKNOWN_TREATMENT,
-                f"treatment is {query.treatment!r}; the bundle knows {', '.join(treatments)}.",
-            )
+        media_type = negotiate(request, [render.JSON, render.PNG, render.TIFF])
+        _check_treatment(query.treatment, engines, media_type)
         if query.stains:
-            _require_attributable(engines, request.headers.get("accept"))
+            _check_attributable(engines, media_type)
         return await service.answer(
             request,
             engines,
-            _explain_renders(query.treatment),
+            media_type,
+            _explain_render(query.treatment, media_type),
             query.channels,
             attribute_stains=query.stains,
         )
@@ -125,30 +115,36 @@ async def _require_single_parameters(request: Request) -> None:
             )
 
 
-def _explain_renders(treatment: str | None) -> dict[str, render.Render]:
+def _explain_render(treatment: str | None, media_type: str) -> render.Render:
     if treatment == ALL_TREATMENTS:
-        return {render.JSON: render.explain_all_json}
-    return {
-        render.JSON: render.explain_json(treatment),
-        render.PNG: render.explain_png(treatment),
-        render.TIFF: render.explain_tiff(treatment),
+        return render.explain_all_json
+    renders = {
+        render.JSON: render.explain_json,
+        render.PNG: render.explain_png,
+        render.TIFF: render.explain_tiff,
     }
+    return renders[media_type](treatment)
 
 
-def _require_json(accept: str | None) -> None:
-    """Refuse a picture or map of every treatment."""
-    media_type = negotiate(accept, EXPLAIN_TYPES)
-    if media_type != render.JSON:
+def _check_treatment(treatment: str | None, engines: Engines, media_type: str) -> None:
+    """Refuse a treatment that the bundle does not know, and a picture or map of every treatment."""
+    treatments = engines.bundle.manifest.treatments
+    if treatment == ALL_TREATMENTS and media_type != render.JSON:
         raise RequestError(
             ErrorCode.INVALID_PARAMETER,
             f"treatment is {ALL_TREATMENTS!r}, and {media_type} shows one treatment. Accept {render.JSON}, or name "
             "one.",
         )
+    if treatment not in (None, ALL_TREATMENTS, *treatments):
+        raise RequestError(
+            ErrorCode.UNKNOWN_TREATMENT,
+            f"treatment is {treatment!r}; the bundle knows {', '.join(treatments)}.",
+        )
 
 
-def _require_attributable(engines: Engines, accept: str | None) -> None:
+def _check_attributable(engines: Engines, media_type: str) -> None:
     """Refuse an attribution that no answer can hold, or that takes too many passes."""
-    if negotiate(accept, EXPLAIN_TYPES) == render.TIFF:
+    if media_type == render.TIFF:
         raise RequestError(
             ErrorCode.INVALID_PARAMETER,
             f"stains is true, and {render.TIFF} holds the heatmap alone. Accept {render.JSON} for the numbers, or "
