@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from phenoclient import answers
+from phenoclient.answers import request_line
 from phenoclient.errors import (
     ClosedClientError,
     ServiceFailureError,
@@ -19,7 +20,6 @@ from phenoclient.errors import (
     StackArgumentError,
     UnreadableAnswerError,
 )
-from phenoclient.fields import request_line
 from phenoclient.problems import error_of
 from phenoclient.results import Embedding, Explanation, Prediction, ServedBundle
 from phenoclient.settings import Proxy
