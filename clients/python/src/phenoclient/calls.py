@@ -144,7 +144,7 @@ def explain(
         "POST",
         "/explain",
         answers.read_explanation,
-        params=_params(channels, treatment=treatment, stains="true" if stains else None),
+        params=_params(channels, treatment=treatment, stains=stains),
         body=stack_tiff(stack),
     )
 
@@ -157,7 +157,7 @@ def explain_all(
         "POST",
         "/explain",
         answers.read_explanations,
-        params=_params(channels, treatment=_EVERY_TREATMENT, stains="true" if stains else None),
+        params=_params(channels, treatment=_EVERY_TREATMENT, stains=stains),
         body=stack_tiff(stack),
     )
 
@@ -171,7 +171,7 @@ def explain_overlay(
         "/explain",
         answers.read_bytes,
         accept=_PNG,
-        params=_params(channels, treatment=treatment, stains="true" if stains else None),
+        params=_params(channels, treatment=treatment, stains=stains),
         body=stack_tiff(stack),
     )
 
@@ -207,7 +207,7 @@ def not_ready_or_raise(error: ServiceFailureError) -> Literal[False]:
     return False
 
 
-def _params(channels: Sequence[str] | None, **others: str | None) -> dict[str, str]:
+def _params(channels: Sequence[str] | None, *, stains: bool = False, **others: str | None) -> dict[str, str]:
     if isinstance(channels, str):
         raise StackArgumentError(
             f"channels={channels!r}. Expected a sequence of stain names: pass a list or a tuple."
@@ -216,7 +216,11 @@ def _params(channels: Sequence[str] | None, **others: str | None) -> dict[str, s
     for name in [*(names or ()), *(value for value in others.values() if value is not None)]:
         if not _can_be_sent(name):
             raise StackArgumentError(f"{name!r} was passed as a name. Expected text that UTF-8 can hold.")
-    given = {"channels": None if names is None else ",".join(names), **others}
+    given = {
+        "channels": None if names is None else ",".join(names),
+        "stains": "true" if stains else None,
+        **others,
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -18,7 +18,6 @@ from stamina.typing import RetryDetails
 from phenoclient.calls import EmbeddingKind
 from phenoclient.client import Client
 from phenoclient.console import (
-    DEFAULT_URL,
     ApiKey,
     AsJson,
     Timeout,
@@ -34,7 +33,7 @@ from phenoclient.images import holds_one_channel, tiff_of
 from phenoclient.plate.command import plate, report
 from phenoclient.readable import readable, readable_bundle
 from phenoclient.results import Embedding, Explanation, Prediction
-from phenoclient.settings import TIMEOUT_S
+from phenoclient.settings import DEFAULT_URL, TIMEOUT_S
 
 app = typer.Typer(
     name="phenoclient",

@@ -15,8 +15,6 @@ from phenoclient.exit_codes import ExitCode, exit_code_of
 from phenoclient.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from phenoclient.settings import CONNECT_TIMEOUT_S
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-
 Url: TypeAlias = Annotated[str, typer.Option(envvar="PHENOCLIENT_URL", help="Address of the service.")]
 ApiKey: TypeAlias = Annotated[
     str | None, typer.Option(envvar="PHENOCLIENT_API_KEY", help="Key, where the service asks for one.")

@@ -11,7 +11,7 @@ import typer
 
 from phenoclient.calls import EmbeddingKind
 from phenoclient.client import AsyncClient
-from phenoclient.console import DEFAULT_URL, ApiKey, Timeout, Url, client_of, errors_as_exit_codes, tell
+from phenoclient.console import ApiKey, Timeout, Url, client_of, errors_as_exit_codes, tell
 from phenoclient.exit_codes import ExitCode
 from phenoclient.plate.layouts import LAYOUTS, Layout, layout_of_pattern
 from phenoclient.plate.learned import LearnedWells
@@ -22,7 +22,7 @@ from phenoclient.plate.progress_bar import ProgressBar
 from phenoclient.plate.report import well_table_beside, write_report
 from phenoclient.plate.running import PATIENCE_S, Run
 from phenoclient.retry import NO_RETRIES
-from phenoclient.settings import TIMEOUT_S
+from phenoclient.settings import DEFAULT_URL, TIMEOUT_S
 
 _NUM_FAILURES_TOLD = 10
 _NUM_STOPS = 2
