@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phenoclient import PlateError
 from phenoclient.plate import Site, find_sites, layout_of_pattern
-from phenoclient.plate.stains import assign_stains
+from phenoclient.plate.reading.stains import assign_stains
 
 from .conftest import touch
 

@@ -13,14 +13,14 @@ from phenoclient.calls import EmbeddingKind
 from phenoclient.client import AsyncClient
 from phenoclient.console import ApiKey, Timeout, Url, client_of, errors_as_exit_codes, tell
 from phenoclient.exit_codes import ExitCode
-from phenoclient.plate.layouts import LAYOUTS, Layout, layout_of_pattern
+from phenoclient.plate.asking import PATIENCE_S, Run
 from phenoclient.plate.learned import LearnedWells
 from phenoclient.plate.pacing import LARGEST_WINDOW
-from phenoclient.plate.plate_map import PlateMap, columns_of, read_plate_map
-from phenoclient.plate.predicting import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
+from phenoclient.plate.plate import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
 from phenoclient.plate.progress_bar import ProgressBar
+from phenoclient.plate.reading.layouts import LAYOUTS, Layout, layout_of_pattern
+from phenoclient.plate.reading.plate_map import PlateMap, columns_of, read_plate_map
 from phenoclient.plate.report import well_table_beside, write_report
-from phenoclient.plate.running import PATIENCE_S, Run
 from phenoclient.retry import NO_RETRIES
 from phenoclient.settings import DEFAULT_URL, TIMEOUT_S
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from phenoclient.plate.sites import Site, well_name
+from phenoclient.plate.reading.sites import Site, well_name
 
 LearnedFrom = Literal["yes", "perhaps", "no"]
 

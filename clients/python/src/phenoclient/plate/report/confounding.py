@@ -11,8 +11,8 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from phenoclient.plate.reading.sites import natural, well_position
 from phenoclient.plate.report.results import Results, Well
-from phenoclient.plate.sites import natural, well_position
 
 _MIN_SKILL = 0.6
 """Share of the way from chance to always right from which on a place is told"""

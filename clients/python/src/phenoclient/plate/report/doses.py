@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from phenoclient.plate.columns import TREATED
 from phenoclient.plate.report.cautions import cautions
 from phenoclient.plate.report.figures import dose_response
 from phenoclient.plate.report.log_odds import mean_log_odds, subject
 from phenoclient.plate.report.results import Results, Well
-from phenoclient.plate.rows import TREATED
 
 MAX_DOSE_PANELS = 24
 _DOSE = "Metadata_treatment_conc"

@@ -8,7 +8,7 @@ from importlib import import_module  # matplotlib has no types
 from math import isfinite
 from typing import Any, Literal
 
-from phenoclient.plate.sites import row_letters, well_position
+from phenoclient.plate.reading.sites import row_letters, well_position
 
 Mark = Literal["control", "unknown", "notice", "learned", "perhaps learned"]
 

@@ -9,8 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from phenoclient.errors import PlateError
-from phenoclient.plate.delimited import alike
-from phenoclient.plate.rows import (
+from phenoclient.plate.columns import (
     CONTROL,
     LEARNED,
     METADATA,
@@ -21,7 +20,8 @@ from phenoclient.plate.rows import (
     VECTOR_PREFIXES,
     VERSUS_CONTROL,
 )
-from phenoclient.plate.sites import natural, well_name
+from phenoclient.plate.reading.delimited import alike
+from phenoclient.plate.reading.sites import natural, well_name
 from phenoclient.plate.tables import read_table
 
 Row = Mapping[str, Any]

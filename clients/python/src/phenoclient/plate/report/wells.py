@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from phenoclient.plate.columns import LEARNED, METADATA, ROLE, SEPARATOR
+from phenoclient.plate.reading.sites import natural
 from phenoclient.plate.report.log_odds import mean_log_odds
 from phenoclient.plate.report.notices import in_words
 from phenoclient.plate.report.results import Results, Row, Well
-from phenoclient.plate.rows import LEARNED, METADATA, ROLE, SEPARATOR
-from phenoclient.plate.sites import natural
 from phenoclient.plate.tables import write_table
 
 LOG_ODDS = "log_odds_"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phenoclient.errors import PlateError
-from phenoclient.plate.sites import WHOLE_STACK, Failure, Site, natural
+from phenoclient.plate.reading.sites import WHOLE_STACK, Failure, Site, natural
 from phenoclient.stacks import StackArgument
 from phenoclient.stain_names import match_stains
 

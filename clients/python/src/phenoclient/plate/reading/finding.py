@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from phenoclient.errors import PlateError
-from phenoclient.plate.formats import is_image, is_picture, why_unread
-from phenoclient.plate.layouts import BY_PRODUCT, IMAGE_ENDINGS, LAYOUTS, Layout
-from phenoclient.plate.readings import Reading, plain, plain_depth_or_time, read_paths, two_wells
-from phenoclient.plate.sites import WHOLE_STACK, Failure, Site, natural
-from phenoclient.plate.walking import Walk, walk
+from phenoclient.plate.reading.formats import is_image, is_picture, why_unread
+from phenoclient.plate.reading.layouts import BY_PRODUCT, IMAGE_ENDINGS, LAYOUTS, Layout
+from phenoclient.plate.reading.readings import Reading, plain, plain_depth_or_time, read_paths, two_wells
+from phenoclient.plate.reading.sites import WHOLE_STACK, Failure, Site, natural
+from phenoclient.plate.reading.walking import Walk, walk
 
 _NUM_NAMES = 3
 _NONE = "none"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from phenoclient.plate.layouts import Layout
-from phenoclient.plate.sites import WHOLE_STACK, as_utf8, well_name, well_of
+from phenoclient.plate.reading.layouts import Layout
+from phenoclient.plate.reading.sites import WHOLE_STACK, as_utf8, well_name, well_of
 
 _DEPTH_AND_TIME = {
     "plane": re.compile(r"(?:z[ _-]?(?:step|stack|plane|slice)?|plane|slice)[ _-]?([0-9]+)", re.IGNORECASE),
