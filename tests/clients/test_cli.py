@@ -352,6 +352,29 @@ def test_every_error_has_an_exit_code():
     assert exit_code_of(PhenoclientError.__subclasses__()[0]("x")) == ExitCode.FILE
 
 
+def test_a_plate_prints_what_it_wrote(on_terminal, url, run, folder, stack_file, monkeypatch):
+    """The tables and how many sites are in them go to standard output, as JSON where piped; the rest to the other."""
+    monkeypatch.chdir(folder.parent)
+    for well in ("A01", "A02"):
+        (folder / f"{well}_s1.tif").write_bytes(stack_file.read_bytes())
+    (folder / "A03_s1.tif").write_bytes(b"no TIFF")
+    options = ("plate", folder, "--pattern", "{well}_s{site}.tif")
+    result = run(*options)
+    counts = {
+        "is_complete": True,
+        "num_sites": 3,
+        "num_resumed": 0,
+        "num_failed": 1,
+        "num_files_without_site": 0,
+    }
+    paths = {"results": "plate.csv", "failed": "plate.failed.csv", "journal": "plate.csv.journal"}
+    assert (result.exit_code, json.loads(result.stdout)) == (ExitCode.SITES_FAILED, counts | paths)
+    assert "failed: plate_A03_1: file: " in result.stderr
+    (folder / "A03_s1.tif").unlink()
+    seen = on_terminal("phenoclient", *options, "--out", "plate.csv", PHENOCLIENT_URL=url)
+    assert seen.stdout.strip() == "2 of 2 sites answered, 2 of them by an earlier run: plate.csv"
+
+
 def test_the_installed_command_shows_no_traceback(stack_file):
     """The installed command fails with one line and its exit status, without a traceback."""
     command = Path(sys.executable).with_name("phenoclient")

@@ -226,11 +226,11 @@ def test_an_unknown_treatment_and_another_table_are_refused(results, tmp_path):
 
 
 def test_the_command_writes_the_page_beside_the_results(results):
-    """`phenoclient report RESULTS` writes RESULTS with the ending .html and says so."""
+    """`phenoclient report RESULTS` writes RESULTS with the ending .html, and prints the paths as JSON where piped."""
     result = CliRunner().invoke(app, ["report", str(results), "--treatment", "drug A"])
     page = results.with_suffix(".html")
-    told = f"phenoclient: report: {page}; a table of its wells: {page.with_suffix('.wells.csv')}\n"
-    assert (result.exit_code, result.stderr) == (0, told)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == {"report": str(page), "wells": str(page.with_suffix(".wells.csv"))}
     assert ">EMPTY</option>" not in page.read_text()
 
 
