@@ -221,7 +221,8 @@ def test_an_error_answer_is_one_line_and_an_exit_code(run, service, stack_file, 
     service.next_answers = [problem(status, code)]
     result = run("predict", stack_file)
     assert result.exit_code == exit_code
-    assert message(result) == f"phenoclient: {status} {code}: A detail."
+    about = f"{stack_file}: " if code in {"body_too_large", "not_a_tiff", "wrong_channels"} else ""
+    assert message(result) == f"phenoclient: {about}{status} {code}: A detail."
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "key_missing"), (403, "key_wrong")])

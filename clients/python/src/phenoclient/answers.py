@@ -31,8 +31,6 @@ from phenoclient.results import (
 
 Value = TypeVar("Value")
 
-_MATCHING = "Expected the answers of phenoserve's HTTP API: use a client and a service of matching versions."
-
 
 class _Explained(msgspec.Struct):
     """What the answer about every treatment says of one."""
@@ -156,7 +154,8 @@ def _read(response: httpx.Response, kind: type[Value]) -> Value:
         return msgspec.json.decode(response.content, type=kind, dec_hook=_array)
     except msgspec.ValidationError as error:
         raise UnreadableAnswerError(
-            f"The answer of {request_line(response)} is another than is read here: {error}. {_MATCHING}",
+            f"The answer of {request_line(response)} is none of phenoserve's HTTP API: {error}. Expected one: check "
+            "the base URL, and use a client and a service of matching versions.",
             response=response,
         ) from error
     except (ValueError, RecursionError) as error:

@@ -92,7 +92,7 @@ def _prepare(
     stamina.instrumentation.set_on_retry_hooks([_tell_of_retry])
 
 
-@app.command()
+@app.command(short_help="Print the probability of every treatment.")
 def predict(
     files: Files,
     url: Url = DEFAULT_URL,
@@ -106,7 +106,8 @@ def predict(
     reasons: dict[str, None] = {}
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         for stack in _stacks(files, one_stack=one_stack):
-            answer = client.predict(stack, channels=names_of(channels))
+            with errors_as_exit_codes(_stack_name(stack)):
+                answer = client.predict(stack, channels=names_of(channels))
             _print_answer(stack, answer, as_json=as_json)
             if answer.in_distribution is False:
                 tell(_out_of_distribution(stack, answer))
@@ -137,7 +138,8 @@ def embed(
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         embeddings: list[Float32[np.ndarray, " dim"]] = []
         for stack in _stacks(files, one_stack=one_stack):
-            answer = client.embed(stack, kind=kind, channels=names_of(channels))
+            with errors_as_exit_codes(_stack_name(stack)):
+                answer = client.embed(stack, kind=kind, channels=names_of(channels))
             _print_answer(stack, answer, as_json=as_json)
             embeddings.append(answer.embedding)
         if npy is not None:
@@ -146,7 +148,7 @@ def embed(
             write(npy, content.getvalue())
 
 
-@app.command()
+@app.command(short_help="Print where the evidence for a treatment lies.")
 def explain(
     files: Files,
     url: Url = DEFAULT_URL,
@@ -179,7 +181,8 @@ def explain(
             raise typer.BadParameter(f"--png and --tiff take one stack. Received {len(stacks)}.")
         names = names_of(channels)
         for stack in stacks:
-            answer = client.explain(stack, treatment=treatment, stains=stains, channels=names)
+            with errors_as_exit_codes(_stack_name(stack)):
+                answer = client.explain(stack, treatment=treatment, stains=stains, channels=names)
             _print_answer(stack, answer, as_json=as_json)
             if png is not None:
                 overlay = client.explain_overlay(
@@ -191,7 +194,7 @@ def explain(
                 write(tiff, tiff_of(heatmap[np.newaxis]))
 
 
-@app.command()
+@app.command(short_help="Print which bundle is served.")
 def bundle(
     url: Url = DEFAULT_URL, api_key: ApiKey = None, timeout: Timeout = TIMEOUT_S, as_json: AsJson = False
 ) -> None:
@@ -204,8 +207,8 @@ def bundle(
         Console(markup=False, highlight=False).print(readable_bundle(served))
 
 
-app.command()(plate)
-app.command()(report)
+app.command(short_help="Ask about every site of a plate; write a table.")(plate)
+app.command(short_help="Draw the results of a plate as a page.")(report)
 
 
 def _stacks(files: list[Path], *, one_stack: bool | None) -> list[Path | list[Path]]:

@@ -41,7 +41,7 @@ _TEXTS = frozenset(
 
 
 def column_type(name: str) -> type[str] | type[bool] | type[float]:
-    """What a column of the results holds, told by its name: never by its values, as a compound may be called 123."""
+    """What a column of the results holds, by its name and never by its values, as a compound may be called 123."""
     if name in _TEXTS or (name.startswith(METADATA) and name != _DOSE):
         return str
     return bool if name == "in_distribution" else float

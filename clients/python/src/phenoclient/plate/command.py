@@ -34,7 +34,7 @@ from phenoclient.plate.report import well_table_beside, write_report
 from phenoclient.retry import NO_RETRIES
 from phenoclient.settings import DEFAULT_URL, TIMEOUT_S
 
-_NUM_FAILURES_TOLD = 10
+_NUM_FAILURES_SHOWN = 10
 _NUM_STOPS = 2
 
 
@@ -274,7 +274,7 @@ def _tell_of_the_end(outcome: PlateOutcome) -> None:
         return
     sites = [("_".join(filter(None, identity)), failure) for identity, failure in outcome.failures.items()]
     files = [(path.as_posix(), failure) for path, failure in outcome.file_failures.items()]
-    for name, failure in [*sites, *files][:_NUM_FAILURES_TOLD]:
+    for name, failure in [*sites, *files][:_NUM_FAILURES_SHOWN]:
         tell(f"failed: {name}: {failure.code}: {failure.reason}")
     if sites:
         tell(f"{len(sites)} sites failed, all listed in {outcome.failed}; run again to ask about them again")

@@ -256,9 +256,9 @@ def _write_tables(
     answered = [site for site in sites if site.identity not in failures]
     columns = list(row(answered[0]) if answered else known(sites[0]))
     write_table(results, map(row, answered), columns)
-    told = {identity: _without_folder(failure, plate.folder) for identity, failure in failures.items()}
+    named = {identity: _without_folder(failure, plate.folder) for identity, failure in failures.items()}
     failed_rows = [
-        failure_row(site, told[site.identity], known(site)) for site in sites if site.identity in told
+        failure_row(site, named[site.identity], known(site)) for site in sites if site.identity in named
     ]
     failed_rows += [
         {

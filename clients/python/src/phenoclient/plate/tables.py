@@ -1,4 +1,4 @@
-"""Tables of rows as CSV or Parquet, told by the ending of the file's name."""
+"""Tables of rows as CSV or Parquet, by the ending of the file's name."""
 
 import csv
 import io

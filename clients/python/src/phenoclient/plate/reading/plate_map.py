@@ -183,7 +183,7 @@ def read_plate_map(
     `Metadata_treatment_conc_unit`; every other column becomes `Metadata_<name>`, as
     text, or `Metadata_recorded_<name>` where the results have a column of that name. A leading `Metadata_` and upper
     case in names do not count. `Metadata_role` says whether a well is `control` or `treated`, and is blank where no
-    treatment is told. A control has no dose, whatever its cell holds. Of a table with a row a site, what differs
+    treatment is known. A control has no dose, whatever its cell holds. Of a table with a row a site, what differs
     between sites of a well is of the sites and not joined.
 
     Args:
@@ -344,7 +344,7 @@ def _joined(path: Path, names: Sequence[str], found: Mapping[str, str]) -> dict[
 
 
 def _roles(path: Path, rows: Sequence[tuple[int, _Row]], name: str | None, control: str) -> list[str | None]:
-    """Whether each row is of the control or treated; None where its treatment is not told."""
+    """Whether each row is of the control or treated; None where its treatment is not known."""
     roles, seen = list[str | None](), dict[str, tuple[int, str]]()
     for line, row in rows:
         treatment = row[name] if name is not None else ""

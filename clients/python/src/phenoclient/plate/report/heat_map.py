@@ -14,7 +14,7 @@ Mark = Literal["control", "unknown", "notice", "learned", "perhaps learned"]
 
 MARKS: dict[Mark, str] = {
     "control": "untreated",
-    "unknown": "not told by the plate map",
+    "unknown": "not in the plate map",
     "notice": "has a notice of the service",
     "learned": "the bundle learned from it",
     "perhaps learned": "the bundle may have learned from it",
