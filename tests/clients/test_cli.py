@@ -353,6 +353,19 @@ def test_every_error_has_an_exit_code():
     assert exit_code_of(PhenoclientError.__subclasses__()[0]("x")) == ExitCode.FILE
 
 
+@pytest.mark.parametrize(
+    ("command", "option"), [("embed", "--npy"), ("explain", "--png"), ("explain", "--tiff")]
+)
+def test_a_file_without_a_folder_is_refused_before_any_request(
+    run, service, stack_file, tmp_path, command, option
+):
+    """A file to write whose folder is not there ends the command with the status of files, and nothing is asked."""
+    result = run(command, stack_file, option, tmp_path / "absent" / "file")
+    assert result.exit_code == ExitCode.FILE
+    assert "its folder is not there" in message(result)
+    assert service.requests == []
+
+
 def test_a_plate_prints_what_it_wrote(on_terminal, url, run, folder, stack_file, monkeypatch):
     """The tables and how many sites are in them go to standard output, as JSON where piped; the rest to the other."""
     monkeypatch.chdir(folder.parent)

@@ -22,6 +22,7 @@ from phenoclient.console import (
     AsJson,
     Timeout,
     Url,
+    check_folders,
     client_of,
     errors_as_exit_codes,
     names_of,
@@ -135,6 +136,7 @@ def embed(
     as_json: AsJson = False,
 ) -> None:
     """Print the embedding."""
+    check_folders(npy)
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         embeddings: list[Float32[np.ndarray, " dim"]] = []
         for stack in _stacks(files, one_stack=one_stack):
@@ -175,6 +177,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Print where in the field, and in which stains, the evidence for a treatment lies (Grad-CAM, Shapley values)."""
+    check_folders(png, tiff)
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         stacks = _stacks(files, one_stack=one_stack)
         if len(stacks) > 1 and (png or tiff):

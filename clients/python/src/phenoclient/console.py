@@ -62,6 +62,14 @@ def names_of(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
 
 
+def check_folders(*paths: Path | None) -> None:
+    """Ends the command with `ExitCode.FILE`, before any work is done, where a file to write has no folder."""
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            tell(f"{path}: its folder is not there. Expected a file in an existing folder.")
+            raise typer.Exit(ExitCode.FILE)
+
+
 def write(path: Path, content: bytes) -> None:
     """Writes a file, or ends the command with `ExitCode.FILE`."""
     try:
