@@ -22,10 +22,10 @@ import numpy as np
 
 from phenoclient import NO_RETRIES, AsyncClient, ServedBundle
 from phenoclient.plate import LAYOUTS, Plate, PlateOptions, find_sites, predict_plate
+from phenoclient.plate.asking import signature_of
 from phenoclient.plate.journal import Entry, Journal
-from phenoclient.plate.running import signature_of
-from phenoclient.plate.sites import row_letters
-from phenoclient.plate.stains import assign_stains
+from phenoclient.plate.reading.sites import row_letters
+from phenoclient.plate.reading.stains import assign_stains
 
 STAINS = ("Hoechst", "ConA", "Phalloidin", "Syto14", "MitoTracker", "WGA")
 WELLS_A_PLATE = 384

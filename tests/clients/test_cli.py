@@ -221,7 +221,8 @@ def test_an_error_answer_is_one_line_and_an_exit_code(run, service, stack_file, 
     service.next_answers = [problem(status, code)]
     result = run("predict", stack_file)
     assert result.exit_code == exit_code
-    assert message(result) == f"phenoclient: {status} {code}: A detail."
+    about = f"{stack_file}: " if code in {"body_too_large", "not_a_tiff", "wrong_channels"} else ""
+    assert message(result) == f"phenoclient: {about}{status} {code}: A detail."
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "key_missing"), (401, "key_wrong")])
@@ -350,6 +351,42 @@ def test_every_error_has_an_exit_code():
     not_of_errors = {ExitCode.ANSWERED, ExitCode.SITES_FAILED, ExitCode.INTERRUPTED}
     assert {code for _, code in EXIT_CODES} == set(ExitCode) - not_of_errors
     assert exit_code_of(PhenoclientError.__subclasses__()[0]("x")) == ExitCode.FILE
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("embed", "--npy"), ("explain", "--png"), ("explain", "--tiff")]
+)
+def test_a_file_without_a_folder_is_refused_before_any_request(
+    run, service, stack_file, tmp_path, command, option
+):
+    """A file to write whose folder is not there ends the command with the status of files, and nothing is asked."""
+    result = run(command, stack_file, option, tmp_path / "absent" / "file")
+    assert result.exit_code == ExitCode.FILE
+    assert "its folder is not there" in message(result)
+    assert service.requests == []
+
+
+def test_a_plate_prints_what_it_wrote(on_terminal, url, run, folder, stack_file, monkeypatch):
+    """The tables and how many sites are in them go to standard output, as JSON where piped; the rest to the other."""
+    monkeypatch.chdir(folder.parent)
+    for well in ("A01", "A02"):
+        (folder / f"{well}_s1.tif").write_bytes(stack_file.read_bytes())
+    (folder / "A03_s1.tif").write_bytes(b"no TIFF")
+    options = ("plate", folder, "--pattern", "{well}_s{site}.tif")
+    result = run(*options)
+    counts = {
+        "is_complete": True,
+        "num_sites": 3,
+        "num_resumed": 0,
+        "num_failed": 1,
+        "num_files_without_site": 0,
+    }
+    paths = {"results": "plate.csv", "failed": "plate.failed.csv", "journal": "plate.csv.journal"}
+    assert (result.exit_code, json.loads(result.stdout)) == (ExitCode.SITES_FAILED, counts | paths)
+    assert "failed: plate_A03_1: file: " in result.stderr
+    (folder / "A03_s1.tif").unlink()
+    seen = on_terminal("phenoclient", *options, "--out", "plate.csv", PHENOCLIENT_URL=url)
+    assert seen.stdout.strip() == "2 of 2 sites answered, 2 of them by an earlier run: plate.csv"
 
 
 def test_the_installed_command_shows_no_traceback(stack_file):

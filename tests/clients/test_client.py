@@ -236,6 +236,22 @@ def test_an_answer_of_another_kind_of_server_is_not_taken(client, service, stack
     assert caught.value.response is answer
 
 
+@pytest.mark.parametrize(
+    ("location", "advice"),
+    [
+        ("https://elsewhere.test/pheno/predict?a=b", "use https://elsewhere.test/pheno as the base URL"),
+        ("https://login.test/?from=predict", "check the base URL"),
+        ("/predict", "check the base URL"),
+        ("", "check the base URL"),
+    ],
+)
+def test_a_redirection_names_the_base_url_that_it_leads_to(client, service, stack, location, advice):
+    """Where the same route lies at another address, that address without the route is what to use."""
+    service.next_answers = [httpx.Response(308, headers={"location": location})]
+    with pytest.raises(UnreadableAnswerError, match=rf"308.*{advice}\."):
+        client.predict(stack)
+
+
 def test_a_map_that_is_no_map_is_not_taken(client, service, stack):
     """A TIFF answer that does not hold one float32 map raises UnreadableAnswerError."""
     service.next_answers = [httpx.Response(200, headers={"content-type": "image/tiff"}, content=b"II*\0")]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phenoclient import PlateError
 from phenoclient.plate import Site, find_sites, layout_of_pattern
-from phenoclient.plate.stains import assign_stains
+from phenoclient.plate.reading.stains import assign_stains
 
 from .conftest import touch
 
@@ -357,3 +357,10 @@ def test_every_image_is_in_a_site_or_a_failure_or_is_left_out(files):
     told = [path for site in found.sites for path in (*site.files.values(), *site.more_files)]
     told += [*found.file_failures, *found.left_out]
     assert sorted(path.as_posix() for path in told) == sorted({"ok_C03_s1_w1.tif", *files})
+
+
+def test_a_folder_without_images_says_so(folder):
+    """A folder that holds no image is refused as that, not for how its files are named."""
+    touch(folder, "notes.txt")
+    with pytest.raises(PlateError, match="holds no TIFF or PNG file"):
+        find_sites(folder)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from phenoclient import PlateError
 from phenoclient.plate import LAYOUTS, find_sites, layout_of_pattern
-from phenoclient.plate.sites import row_letters
-from phenoclient.plate.stains import assign_stains
+from phenoclient.plate.reading.sites import row_letters
+from phenoclient.plate.reading.stains import assign_stains
 
 from .conftest import touch
 

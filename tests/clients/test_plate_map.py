@@ -7,8 +7,8 @@ import pytest
 
 from phenoclient import PlateError
 from phenoclient.plate import Site, read_plate_map
-from phenoclient.plate.plate_map import columns_of
-from phenoclient.plate.rows import ROLE
+from phenoclient.plate.columns import ROLE
+from phenoclient.plate.reading.plate_map import columns_of
 
 CASES = Path(__file__).parents[1] / "cases"
 

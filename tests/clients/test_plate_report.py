@@ -226,11 +226,11 @@ def test_an_unknown_treatment_and_another_table_are_refused(results, tmp_path):
 
 
 def test_the_command_writes_the_page_beside_the_results(results):
-    """`phenoclient report RESULTS` writes RESULTS with the ending .html and says so."""
+    """`phenoclient report RESULTS` writes RESULTS with the ending .html, and prints the paths as JSON where piped."""
     result = CliRunner().invoke(app, ["report", str(results), "--treatment", "drug A"])
     page = results.with_suffix(".html")
-    told = f"phenoclient: report: {page}; a table of its wells: {page.with_suffix('.wells.csv')}\n"
-    assert (result.exit_code, result.stderr) == (0, told)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == {"report": str(page), "wells": str(page.with_suffix(".wells.csv"))}
     assert ">EMPTY</option>" not in page.read_text()
 
 
@@ -321,7 +321,7 @@ def test_places_are_told_as_the_table_of_cases_has_it(results_of, page_of, case)
 
 
 def test_a_map_without_treated_wells_is_confounded_with_nothing(results_of):
-    """Where all wells are untreated, or nobody has told what any holds, there is nothing to tell apart."""
+    """Where all wells are untreated, or it is not known what any holds, there is nothing to tell apart."""
     for told in (given("ctrl"), given(None)):
         assert confounding(results_of([row_of(well, **told) for well in ("A01", "B02")])) == ()
 
@@ -350,7 +350,7 @@ def map_of(*told: dict) -> list[dict]:
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
-        (map_of({}, {}), "Nothing has told what wells hold. Expected a plate map"),
+        (map_of({}, {}), "It is not known what wells hold. Expected a plate map"),
         (map_of(given("ctrl")), "No well is known to be treated."),
         (map_of({"Metadata_treatment": "A", "Metadata_role": "treated"}), "The plate map tells no doses."),
         (
@@ -363,11 +363,11 @@ def map_of(*told: dict) -> list[dict]:
         ),
     ],
 )
-def test_why_there_is_no_dose_response_is_told_by_its_cause(page_of, rows, why):
+def test_why_there_is_no_dose_response_is_stated_by_its_cause(page_of, rows, why):
     """No map, no treated well, no column, no value and one dose each are told apart; a map is asked for if missing."""
     page = page_of(rows)
     assert why in page
-    assert ("with --plate-map" in page) == why.startswith("Nothing")
+    assert ("with --plate-map" in page) == why.startswith("It is not known")
 
 
 def test_doses_stand_on_the_axis_with_their_unit(page_of):
@@ -378,7 +378,7 @@ def test_doses_stand_on_the_axis_with_their_unit(page_of):
         assert re.search(
             rf"<text[^>]*>{re.escape(text)}</text>|<tspan[^>]*>{re.escape(text)}</tspan>", page
         ), text
-    assert "dose, unit not told" in page_of(map_of(given("A", 0.3), given("A", 3.0)))
+    assert "dose, unit not given" in page_of(map_of(given("A", 0.3), given("A", 3.0)))
 
 
 @pytest.mark.parametrize(("wells", "num_columns"), [(["A01"], 12), (["P24"], 24), (["AF48", "A01"], 48)])

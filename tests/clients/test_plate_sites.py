@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phenoclient.plate.sites import row_letters, row_number, split_well, well_name, well_of, well_position
+from phenoclient.plate.reading.sites import (
+    row_letters,
+    row_number,
+    split_well,
+    well_name,
+    well_of,
+    well_position,
+)
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "wells.json").read_text(encoding="utf-8"))["cases"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from phenoclient import PlateError
-from phenoclient.plate.delimited import read_delimited
-from phenoclient.plate.doses import DoseError, read_doses
+from phenoclient.plate.reading.delimited import read_delimited
+from phenoclient.plate.reading.doses import DoseError, read_doses
 from phenoclient.plate.tables import read_table, write_table
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -1,76 +1,105 @@
-"""From an answer of 2xx to the value that it holds, strictly by the service's HTTP contract."""
+"""From an answer of 2xx to the value that it holds, strictly by the service's HTTP contract.
+
+An answer of JSON is read into the types of `phenoclient.results` as they stand there. Fields that they lack come from
+a newer service and are left alone; those with a default may be missing, as older services had them not.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import httpx
+import msgspec
 import numpy as np
 from jaxtyping import Float32
 
 from phenoclient.errors import UnreadableAnswerError
-from phenoclient.fields import Fields, request_line
 from phenoclient.images import map_of
 from phenoclient.results import (
     BundleName,
-    Distance,
     Embedding,
     Explanation,
-    ForestPrediction,
+    Grid,
     Heatmap,
+    Number,
     Prediction,
-    PredictionSet,
     ServedBundle,
-    StackNotice,
     StackSummary,
     StainAttribution,
     TreatmentProbability,
+    Vector,
 )
+
+Value = TypeVar("Value")
+
+
+class _Explained(msgspec.Struct):
+    """What the answer about every treatment says of one."""
+
+    heatmap: Heatmap
+    stains: StainAttribution | None = None
+
+
+class _Explanations(msgspec.Struct):
+    """The answer of `/explain` for every treatment."""
+
+    bundle: BundleName
+    stack: StackSummary
+    prediction: TreatmentProbability
+    explanations: dict[str, _Explained]
+
+
+class _Input(msgspec.Struct):
+    channels: tuple[str, ...]
+
+
+class _Manifest(msgspec.Struct):
+    """The fields of a bundle's manifest that have a name in `ServedBundle`."""
+
+    name: str
+    version: str
+    input: _Input
+    treatments: tuple[str, ...]
+    control: str
+
+
+class _Served(msgspec.Struct):
+    """The answer of `GET /bundle`."""
+
+    digest: str
+    device: str
+    manifest: _Manifest
+
+
+class _WholeManifest(msgspec.Struct):
+    """The same answer for the manifest as it is."""
+
+    manifest: dict[str, Any]
 
 
 def read_prediction(response: httpx.Response) -> Prediction:
     """The answer of `/predict`."""
-    fields = Fields.of(response)
-    forest = fields.record("forest")
-    return Prediction(
-        bundle=_bundle_name(fields),
-        stack=_stack_summary(fields),
-        prediction=_treatment_probability(fields),
-        probabilities=fields.numbers("probabilities"),
-        versus_control=fields.numbers("versus_control"),
-        forest=ForestPrediction(
-            treatment=forest.text("treatment"),
-            probability=forest.number("probability"),
-            probabilities=forest.numbers("probabilities"),
-        ),
-        prediction_set=_prediction_set(fields),
-        in_distribution=fields.boolean("in_distribution") if fields.has("in_distribution") else None,
-        distance=_distance(fields),
-        logits=fields.numbers("logits") if fields.has("logits") else None,
-        prediction_set_reason=_text_if_any(fields, "prediction_set_reason"),
-        distribution_reason=_text_if_any(fields, "distribution_reason"),
-    )
+    return _read(response, Prediction)
 
 
 def read_embedding(response: httpx.Response) -> Embedding:
     """The answer of `/embed`."""
-    fields = Fields.of(response)
-    return Embedding(
-        bundle=_bundle_name(fields),
-        stack=_stack_summary(fields),
-        kind=fields.text("kind"),
-        embedding=fields.vector("embedding", length=fields.integer("dim")),
-        dim=fields.integer("dim"),
-    )
+    return _read(response, Embedding)
 
 
 def read_explanation(response: httpx.Response) -> Explanation:
     """The answer of `/explain` as JSON."""
-    fields = Fields.of(response)
-    return _explanation(fields, fields.text("treatment"), fields)
+    return _read(response, Explanation)
 
 
 def read_explanations(response: httpx.Response) -> dict[str, Explanation]:
     """The answer of `/explain` for every treatment, in the order of the logits."""
-    fields = Fields.of(response)
-    told = fields.record("explanations")
-    return {treatment: _explanation(fields, treatment, told.record(treatment)) for treatment in told.values}
+    answer = _read(response, _Explanations)
+    return {
+        treatment: Explanation(
+            answer.bundle, answer.stack, treatment, answer.prediction, explained.heatmap, explained.stains
+        )
+        for treatment, explained in answer.explanations.items()
+    }
 
 
 def read_bytes(response: httpx.Response) -> bytes:
@@ -92,17 +121,17 @@ def read_map(response: httpx.Response) -> Float32[np.ndarray, "y x"]:
 
 def read_served_bundle(response: httpx.Response) -> ServedBundle:
     """The answer of `GET /bundle`."""
-    fields = Fields.of(response)
-    manifest = fields.record("manifest")
+    served = _read(response, _Served)
+    manifest = served.manifest
     return ServedBundle(
-        name=manifest.text("name"),
-        version=manifest.text("version"),
-        digest=fields.text("digest"),
-        device=fields.text("device"),
-        channels=manifest.record("input").texts("channels"),
-        treatments=manifest.texts("treatments"),
-        control=manifest.text("control"),
-        manifest=manifest.values,
+        name=manifest.name,
+        version=manifest.version,
+        digest=served.digest,
+        device=served.device,
+        channels=manifest.input.channels,
+        treatments=manifest.treatments,
+        control=manifest.control,
+        manifest=_read(response, _WholeManifest).manifest,
     )
 
 
@@ -110,82 +139,47 @@ def read_nothing(_response: httpx.Response) -> None:
     """Nothing: the status says it all."""
 
 
-def _bundle_name(fields: Fields) -> BundleName:
-    record = fields.record("bundle")
-    return BundleName(name=record.text("name"), version=record.text("version"), digest=record.text("digest"))
+def request_line(response: httpx.Response) -> str:
+    """Method and address of the request that an answer belongs to, for messages."""
+    return f"{response.request.method} {response.request.url.copy_with(query=None)}"
 
 
-def _stack_summary(fields: Fields) -> StackSummary:
-    record = fields.record("stack")
-    return StackSummary(
-        channels=record.texts("channels"),
-        channel_order=record.text("channel_order"),
-        height=record.integer("height"),
-        width=record.integer("width"),
-        dtype=record.text("dtype"),
-        notices=_notices(record),
-    )
+def _read(response: httpx.Response, kind: type[Value]) -> Value:
+    """The value that the body of an answer is as JSON.
+
+    Raises:
+        UnreadableAnswerError: If the body is no JSON, or not of that type; the message says which field is not.
+    """
+    try:
+        return msgspec.json.decode(response.content, type=kind, dec_hook=_array)
+    except msgspec.ValidationError as error:
+        raise UnreadableAnswerError(
+            f"The answer of {request_line(response)} is none of phenoserve's HTTP API: {error}. Expected one: check "
+            "the base URL, and use a client and a service of matching versions.",
+            response=response,
+        ) from error
+    except (ValueError, RecursionError) as error:
+        found = response.headers.get("content-type", "no content type")
+        raise UnreadableAnswerError(
+            f"{request_line(response)} was answered with {found} that is not JSON ({error}). Expected a phenoserve "
+            "service: check the base URL.",
+            response=response,
+        ) from error
 
 
-def _notices(stack: Fields) -> tuple[StackNotice, ...]:
-    if not stack.has("notices"):
-        return ()
-    return tuple(
-        StackNotice(code=notice.text("code"), channels=notice.texts("channels"), detail=notice.text("detail"))
-        for notice in stack.records("notices")
-    )
+_IN_JSON: Mapping[object, tuple[Any, int]] = {Vector: (list[Number], 1), Grid: (list[list[Number]], 2)}
+"""What the arrays of the results are in JSON, and how many axes they have"""
 
 
-def _prediction_set(fields: Fields) -> PredictionSet | None:
-    if not fields.has("prediction_set"):
-        return None
-    record = fields.record("prediction_set")
-    return PredictionSet(treatments=record.texts("treatments"), coverage=record.number("coverage"))
+def _array(kind: type[Any], value: object) -> np.ndarray:
+    """The array that lists of numbers are: called for the types that JSON does not know.
 
-
-def _text_if_any(fields: Fields, name: str) -> str | None:
-    return fields.text(name) if fields.has(name) else None
-
-
-def _distance(fields: Fields) -> Distance | None:
-    if not fields.has("distance"):
-        return None
-    record = fields.record("distance")
-    return Distance(value=record.number("value"), percentile=record.number("percentile"))
-
-
-def _explanation(fields: Fields, treatment: str, told: Fields) -> Explanation:
-    """What an answer says of a treatment: `fields` for the stack as a whole, `told` for the treatment."""
-    heatmap = told.record("heatmap")
-    height, width = heatmap.integer("height"), heatmap.integer("width")
-    return Explanation(
-        bundle=_bundle_name(fields),
-        stack=_stack_summary(fields),
-        treatment=treatment,
-        prediction=_treatment_probability(fields),
-        heatmap=Heatmap(
-            values=heatmap.grid("values", height=height, width=width),
-            height=height,
-            width=width,
-            scale_px=heatmap.pair("scale_px"),
-            max=heatmap.number("max"),
-        ),
-        stains=_stain_attribution(told),
-    )
-
-
-def _stain_attribution(fields: Fields) -> StainAttribution | None:
-    if not fields.has("stains"):
-        return None
-    record = fields.record("stains")
-    return StainAttribution(
-        values=record.numbers("values"),
-        baseline_logit=record.number("baseline_logit"),
-        logit=record.number("logit"),
-        baseline=record.text("baseline") if record.has("baseline") else None,
-    )
-
-
-def _treatment_probability(fields: Fields) -> TreatmentProbability:
-    record = fields.record("prediction")
-    return TreatmentProbability(treatment=record.text("treatment"), probability=record.number("probability"))
+    Raises:
+        ValueError: If they are no finite numbers, or rows differ in length; msgspec adds where that is.
+    """
+    lists, num_axes = _IN_JSON[kind]
+    try:
+        return np.array(msgspec.convert(value, lists), np.float32, ndmin=num_axes)
+    except ValueError as error:
+        expected = "finite numbers" if num_axes == 1 else "rows of finite numbers, each as long as the others"
+        raise ValueError(f"Expected {expected}") from error

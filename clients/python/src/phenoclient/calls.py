@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from phenoclient import answers
+from phenoclient.answers import request_line
 from phenoclient.errors import (
     ClosedClientError,
     ServiceFailureError,
@@ -19,7 +20,6 @@ from phenoclient.errors import (
     StackArgumentError,
     UnreadableAnswerError,
 )
-from phenoclient.fields import request_line
 from phenoclient.problems import error_of
 from phenoclient.results import Embedding, Explanation, Prediction, ServedBundle
 from phenoclient.settings import Proxy
@@ -71,12 +71,7 @@ class Call(Generic[Answer]):
         if response.is_error:
             raise error_of(response)
         if not response.is_success:
-            raise UnreadableAnswerError(
-                f"{request_line(response)} was answered with {response.status_code} to "
-                f"{response.headers.get('location', 'nowhere')}. Expected the service itself: use that "
-                "address as the base URL.",
-                response=response,
-            )
+            raise UnreadableAnswerError(self._redirection(response), response=response)
         found = response.headers.get("content-type", "")
         if found.partition(";")[0].strip().lower() != self.accept:
             raise UnreadableAnswerError(
@@ -85,6 +80,18 @@ class Call(Generic[Answer]):
                 response=response,
             )
         return self.read(response)
+
+    def _redirection(self, response: httpx.Response) -> str:
+        """What to say of an answer without content, and by which base URL the service is asked where it leads to."""
+        target, _, _ = response.headers.get("location", "").partition("?")
+        leads = f" that leads to {target}" if target else ""
+        address = target.removesuffix(self.path)
+        is_known = address != target and address.startswith(("http://", "https://"))
+        advice = f"use {address} as the base URL" if is_known else "check the base URL"
+        return (
+            f"{request_line(response)} was answered with {response.status_code}{leads}. Expected the service itself: "
+            f"{advice}."
+        )
 
 
 def check_open(http: httpx.Client | httpx.AsyncClient) -> None:
@@ -112,6 +119,10 @@ def transport_errors(request: httpx.Request, proxy: Proxy | None) -> Generator[N
     except (httpx.TransportError, UnicodeError) as error:  # UnicodeError: a name that no host can have
         reason = str(error) or type(error).__name__
         advice = "Expected a running service: start it, or check the base URL."
+        if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+            advice = (
+                "Expected a whole answer of phenoserve's: see in its log why it ended, or check the base URL."
+            )
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             advice = "Expected a certificate of a known authority: let SSL_CERT_FILE name the file of your institute's."
         elif proxy is not None:
@@ -121,7 +132,10 @@ def transport_errors(request: httpx.Request, proxy: Proxy | None) -> Generator[N
             )
         raise ServiceUnreachableError(f"No answer from {service} ({reason}). {advice}") from error
     except httpx.DecodingError as error:
-        raise ServiceUnreachableError(f"The answer from {service} is broken ({error}).") from error
+        raise ServiceUnreachableError(
+            f"The answer from {service} is broken ({error}). Expected one of phenoserve's: check the base URL, and "
+            "what lies between."
+        ) from error
 
 
 def predict(stack: StackArgument, *, channels: Sequence[str] | None) -> Call[Prediction]:
@@ -144,7 +158,7 @@ def explain(
         "POST",
         "/explain",
         answers.read_explanation,
-        params=_params(channels, treatment=treatment, stains="true" if stains else None),
+        params=_params(channels, treatment=treatment, stains=stains),
         body=stack_tiff(stack),
     )
 
@@ -157,7 +171,7 @@ def explain_all(
         "POST",
         "/explain",
         answers.read_explanations,
-        params=_params(channels, treatment=_EVERY_TREATMENT, stains="true" if stains else None),
+        params=_params(channels, treatment=_EVERY_TREATMENT, stains=stains),
         body=stack_tiff(stack),
     )
 
@@ -171,7 +185,7 @@ def explain_overlay(
         "/explain",
         answers.read_bytes,
         accept=_PNG,
-        params=_params(channels, treatment=treatment, stains="true" if stains else None),
+        params=_params(channels, treatment=treatment, stains=stains),
         body=stack_tiff(stack),
     )
 
@@ -207,7 +221,7 @@ def not_ready_or_raise(error: ServiceFailureError) -> Literal[False]:
     return False
 
 
-def _params(channels: Sequence[str] | None, **others: str | None) -> dict[str, str]:
+def _params(channels: Sequence[str] | None, *, stains: bool = False, **others: str | None) -> dict[str, str]:
     if isinstance(channels, str):
         raise StackArgumentError(
             f"channels={channels!r}. Expected a sequence of stain names: pass a list or a tuple."
@@ -216,7 +230,11 @@ def _params(channels: Sequence[str] | None, **others: str | None) -> dict[str, s
     for name in [*(names or ()), *(value for value in others.values() if value is not None)]:
         if not _can_be_sent(name):
             raise StackArgumentError(f"{name!r} was passed as a name. Expected text that UTF-8 can hold.")
-    given = {"channels": None if names is None else ",".join(names), **others}
+    given = {
+        "channels": None if names is None else ",".join(names),
+        "stains": "true" if stains else None,
+        **others,
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -18,11 +18,11 @@ from stamina.typing import RetryDetails
 from phenoclient.calls import EmbeddingKind
 from phenoclient.client import Client
 from phenoclient.console import (
-    DEFAULT_URL,
     ApiKey,
     AsJson,
     Timeout,
     Url,
+    check_folders,
     client_of,
     errors_as_exit_codes,
     names_of,
@@ -34,7 +34,7 @@ from phenoclient.images import holds_one_channel, tiff_of
 from phenoclient.plate.command import plate, report
 from phenoclient.readable import readable, readable_bundle
 from phenoclient.results import Embedding, Explanation, Prediction
-from phenoclient.settings import TIMEOUT_S
+from phenoclient.settings import DEFAULT_URL, TIMEOUT_S
 
 app = typer.Typer(
     name="phenoclient",
@@ -93,7 +93,7 @@ def _prepare(
     stamina.instrumentation.set_on_retry_hooks([_tell_of_retry])
 
 
-@app.command()
+@app.command(short_help="Print the probability of every treatment.")
 def predict(
     files: Files,
     url: Url = DEFAULT_URL,
@@ -107,7 +107,8 @@ def predict(
     reasons: dict[str, None] = {}
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         for stack in _stacks(files, one_stack=one_stack):
-            answer = client.predict(stack, channels=names_of(channels))
+            with errors_as_exit_codes(_stack_name(stack)):
+                answer = client.predict(stack, channels=names_of(channels))
             _print_answer(stack, answer, as_json=as_json)
             if answer.in_distribution is False:
                 tell(_out_of_distribution(stack, answer))
@@ -135,10 +136,12 @@ def embed(
     as_json: AsJson = False,
 ) -> None:
     """Print the embedding."""
+    check_folders(npy)
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         embeddings: list[Float32[np.ndarray, " dim"]] = []
         for stack in _stacks(files, one_stack=one_stack):
-            answer = client.embed(stack, kind=kind, channels=names_of(channels))
+            with errors_as_exit_codes(_stack_name(stack)):
+                answer = client.embed(stack, kind=kind, channels=names_of(channels))
             _print_answer(stack, answer, as_json=as_json)
             embeddings.append(answer.embedding)
         if npy is not None:
@@ -147,7 +150,7 @@ def embed(
             write(npy, content.getvalue())
 
 
-@app.command()
+@app.command(short_help="Print where the evidence for a treatment lies.")
 def explain(
     files: Files,
     url: Url = DEFAULT_URL,
@@ -174,13 +177,15 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Print where in the field, and in which stains, the evidence for a treatment lies (Grad-CAM, Shapley values)."""
+    check_folders(png, tiff)
     with errors_as_exit_codes(), client_of(Client, url, api_key, timeout) as client:
         stacks = _stacks(files, one_stack=one_stack)
         if len(stacks) > 1 and (png or tiff):
             raise typer.BadParameter(f"--png and --tiff take one stack. Received {len(stacks)}.")
         names = names_of(channels)
         for stack in stacks:
-            answer = client.explain(stack, treatment=treatment, stains=stains, channels=names)
+            with errors_as_exit_codes(_stack_name(stack)):
+                answer = client.explain(stack, treatment=treatment, stains=stains, channels=names)
             _print_answer(stack, answer, as_json=as_json)
             if png is not None:
                 overlay = client.explain_overlay(
@@ -192,7 +197,7 @@ def explain(
                 write(tiff, tiff_of(heatmap[np.newaxis]))
 
 
-@app.command()
+@app.command(short_help="Print which bundle is served.")
 def bundle(
     url: Url = DEFAULT_URL, api_key: ApiKey = None, timeout: Timeout = TIMEOUT_S, as_json: AsJson = False
 ) -> None:
@@ -205,8 +210,8 @@ def bundle(
         Console(markup=False, highlight=False).print(readable_bundle(served))
 
 
-app.command()(plate)
-app.command()(report)
+app.command(short_help="Ask about every site of a plate; write a table.")(plate)
+app.command(short_help="Draw the results of a plate as a page.")(report)
 
 
 def _stacks(files: list[Path], *, one_stack: bool | None) -> list[Path | list[Path]]:

@@ -10,12 +10,17 @@ import httpx
 import typer
 
 from phenoclient.client import AsyncClient, Client
-from phenoclient.errors import KeyMissingError, KeyRefusedError, PhenoclientError
+from phenoclient.errors import (
+    KeyMissingError,
+    KeyRefusedError,
+    PhenoclientError,
+    TooLargeError,
+    UnsupportedMediaError,
+    UnusableStackError,
+)
 from phenoclient.exit_codes import ExitCode, exit_code_of
 from phenoclient.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from phenoclient.settings import CONNECT_TIMEOUT_S
-
-DEFAULT_URL = "http://127.0.0.1:8000"
 
 Url: TypeAlias = Annotated[str, typer.Option(envvar="PHENOCLIENT_URL", help="Address of the service.")]
 ApiKey: TypeAlias = Annotated[
@@ -27,10 +32,11 @@ Timeout: TypeAlias = Annotated[
 
 AsJson: TypeAlias = Annotated[
     bool,
-    typer.Option(
-        "--json", help="Print the answers as JSON lines, as is done where the output is no terminal."
-    ),
+    typer.Option("--json", help="Print JSON, as is done where the output is no terminal."),
 ]
+
+_ABOUT_THE_STACK = (TooLargeError, UnsupportedMediaError, UnusableStackError)
+"""Errors of the service that name no file, as it has seen none"""
 
 AnyClient = TypeVar("AnyClient", Client, AsyncClient)
 
@@ -56,6 +62,14 @@ def names_of(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
 
 
+def check_folders(*paths: Path | None) -> None:
+    """Ends the command with `ExitCode.FILE`, before any work is done, where a file to write has no folder."""
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            tell(f"{path}: its folder is not there. Expected a file in an existing folder.")
+            raise typer.Exit(ExitCode.FILE)
+
+
 def write(path: Path, content: bytes) -> None:
     """Writes a file, or ends the command with `ExitCode.FILE`."""
     try:
@@ -66,12 +80,17 @@ def write(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def errors_as_exit_codes() -> Generator[None]:
-    """Ends the command with an error's message and its exit status."""
+def errors_as_exit_codes(stack: str | None = None) -> Generator[None]:
+    """Ends the command with an error's message and its exit status.
+
+    Args:
+        stack: Name of the stack that is asked about, for the errors that are about it; None where there is none.
+    """
     try:
         yield
     except PhenoclientError as error:
-        tell(f"{error}{_hint(error)}")
+        about = f"{stack}: " if stack is not None and isinstance(error, _ABOUT_THE_STACK) else ""
+        tell(f"{about}{error}{_hint(error)}")
         raise typer.Exit(exit_code_of(error)) from error
 
 

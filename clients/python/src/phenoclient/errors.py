@@ -183,11 +183,11 @@ class AmbiguousChannelsError(UnusableStackError):
 
 
 class BundleRefusedError(RequestRefusedError):
-    """The service was told to load its bundle again, and refused the one it found (422)."""
+    """The service was asked to load its bundle again, and refused the one it found (422)."""
 
 
 class KeyFileRefusedError(RequestRefusedError):
-    """The service was told to read its files of keys again, and refused what it found (422)."""
+    """The service was asked to read its files of keys again, and refused what it found (422)."""
 
 
 class OverloadedError(RequestRefusedError):

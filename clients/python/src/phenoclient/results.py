@@ -2,10 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
+import msgspec
 import numpy as np
 from jaxtyping import Float32
+
+Vector: TypeAlias = Float32[np.ndarray, " _dim"]
+Grid: TypeAlias = Float32[np.ndarray, "_y _x"]
+"""Reading checks the type: the underscores keep the sizes out of what a caller's own annotations mean by y and x"""
+
+_LARGEST = float(np.finfo(np.float32).max)
+Number: TypeAlias = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
+"""A finite number that float32 holds"""
+Size: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**32)]
+"""A number of pixels, cells or numbers"""
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,8 @@ class StackSummary:
 
     channels: tuple[str, ...]
     channel_order: str
-    height: int
-    width: int
+    height: Size
+    width: Size
     dtype: str
     notices: tuple[StackNotice, ...] = ()
 
@@ -65,7 +76,7 @@ class TreatmentProbability:
     """A treatment and its probability, 0 to 1."""
 
     treatment: str
-    probability: float
+    probability: Number
 
 
 @dataclass(frozen=True)
@@ -79,8 +90,8 @@ class ForestPrediction:
     """
 
     treatment: str
-    probability: float
-    probabilities: Mapping[str, float]
+    probability: Number
+    probabilities: Mapping[str, Number]
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,7 @@ class PredictionSet:
     """
 
     treatments: tuple[str, ...]
-    coverage: float
+    coverage: Number
 
 
 @dataclass(frozen=True)
@@ -105,8 +116,8 @@ class Distance:
         percentile: Share of the validation controls that lie as near or nearer, in percent.
     """
 
-    value: float
-    percentile: float
+    value: Number
+    percentile: Number
 
 
 @dataclass(frozen=True)
@@ -134,13 +145,13 @@ class Prediction:
     bundle: BundleName
     stack: StackSummary
     prediction: TreatmentProbability
-    probabilities: Mapping[str, float]
-    versus_control: Mapping[str, float]
+    probabilities: Mapping[str, Number]
+    versus_control: Mapping[str, Number]
     forest: ForestPrediction
-    prediction_set: PredictionSet | None
-    in_distribution: bool | None
-    distance: Distance | None
-    logits: Mapping[str, float] | None = None
+    prediction_set: PredictionSet | None = None
+    in_distribution: bool | None = None
+    distance: Distance | None = None
+    logits: Mapping[str, Number] | None = None
     prediction_set_reason: str | None = None
     distribution_reason: str | None = None
 
@@ -160,8 +171,12 @@ class Embedding:
     bundle: BundleName
     stack: StackSummary
     kind: str
-    embedding: Float32[np.ndarray, " dim"]
-    dim: int
+    embedding: Vector
+    dim: Size
+
+    def __post_init__(self) -> None:
+        if len(self.embedding) != self.dim:
+            raise ValueError(f"`embedding` has {len(self.embedding)} numbers, and `dim` says {self.dim}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,11 +191,18 @@ class Heatmap:
         max: The largest value; 0 when nothing in the field speaks for the treatment.
     """
 
-    values: Float32[np.ndarray, "y x"]
-    height: int
-    width: int
-    scale_px: tuple[float, float]
-    max: float
+    values: Grid
+    height: Size
+    width: Size
+    scale_px: tuple[Number, Number]
+    max: Number
+
+    def __post_init__(self) -> None:
+        if self.values.shape != (self.height, self.width):
+            raise ValueError(
+                f"`values` are {' x '.join(map(str, self.values.shape))} numbers, and `height` and `width` say "
+                f"{self.height} x {self.width}"
+            )
 
 
 @dataclass(frozen=True)
@@ -197,9 +219,9 @@ class StainAttribution:
             service.
     """
 
-    values: Mapping[str, float]
-    baseline_logit: float
-    logit: float
+    values: Mapping[str, Number]
+    baseline_logit: Number
+    logit: Number
     baseline: str | None = None
 
 
@@ -221,7 +243,7 @@ class Explanation:
     treatment: str
     prediction: TreatmentProbability
     heatmap: Heatmap
-    stains: StainAttribution | None
+    stains: StainAttribution | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import httpx
 
 from phenoclient.errors import SettingsError
 
+DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 5.0
 DEFAULT_TIMEOUT = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
@@ -74,7 +75,7 @@ def service_url(base_url: str) -> httpx.URL:
     Raises:
         SettingsError: If it is no http or https address.
     """
-    expected = "Expected an address such as http://127.0.0.1:8000."
+    expected = f"Expected an address such as {DEFAULT_URL}."
     try:
         url = httpx.URL(base_url)
     except (httpx.InvalidURL, UnicodeError, TypeError) as error:

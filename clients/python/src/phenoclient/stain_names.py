@@ -1,4 +1,4 @@
-"""Which stain of the bundle a channel's name means: told by the name alone, and only where one stain fits.
+"""Which stain of the bundle a channel's name means: by the name alone, and only where one stain fits.
 
 The service reads the names in a file by the same rules; `tests/cases/stains.json` holds both to them.
 """

@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import FunctionWorker
 
-from phenoclient.console import DEFAULT_URL
 from phenoclient.errors import StackArgumentError
 from phenoclient.napari.asking import Answer, Service, ask_about, ask_for_bundle
 from phenoclient.napari.bars import Bars
@@ -31,6 +30,7 @@ from phenoclient.napari.qt import offer, on
 from phenoclient.napari.request import Latest, Outcome, Request
 from phenoclient.napari.viewer import ImageLayer, Viewer
 from phenoclient.results import ServedBundle
+from phenoclient.settings import DEFAULT_URL
 
 _NOTHING_CHOSEN = "choose a layer"
 _NARROWEST_PX = 340  # nothing is cut off, as the content scrolls up and down only

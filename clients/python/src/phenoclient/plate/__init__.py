@@ -1,12 +1,12 @@
 """Whole plates: find the sites of a folder, ask the service about each, write tables, draw a report."""
 
-from phenoclient.plate.finding import FoundSites, find_sites
-from phenoclient.plate.layouts import LAYOUTS, Layout, layout_of_pattern
-from phenoclient.plate.plate_map import PlateMap, read_plate_map
-from phenoclient.plate.predicting import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
+from phenoclient.plate.asking import Progress, Run
+from phenoclient.plate.plate import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
+from phenoclient.plate.reading.finding import FoundSites, find_sites
+from phenoclient.plate.reading.layouts import LAYOUTS, Layout, layout_of_pattern
+from phenoclient.plate.reading.plate_map import PlateMap, read_plate_map
+from phenoclient.plate.reading.sites import Failure, Site
 from phenoclient.plate.report import write_report
-from phenoclient.plate.running import Progress, Run
-from phenoclient.plate.sites import Failure, Site
 from phenoclient.plate.tables import read_table
 
 __all__ = [

@@ -1,6 +1,7 @@
 """The subcommands `plate` and `report`."""
 
 import asyncio
+import json
 import signal
 from collections.abc import Callable
 from itertools import count
@@ -11,20 +12,29 @@ import typer
 
 from phenoclient.calls import EmbeddingKind
 from phenoclient.client import AsyncClient
-from phenoclient.console import DEFAULT_URL, ApiKey, Timeout, Url, client_of, errors_as_exit_codes, tell
+from phenoclient.console import (
+    ApiKey,
+    AsJson,
+    Timeout,
+    Url,
+    client_of,
+    errors_as_exit_codes,
+    tell,
+    wants_json,
+)
 from phenoclient.exit_codes import ExitCode
-from phenoclient.plate.layouts import LAYOUTS, Layout, layout_of_pattern
+from phenoclient.plate.asking import PATIENCE_S, Run
 from phenoclient.plate.learned import LearnedWells
 from phenoclient.plate.pacing import LARGEST_WINDOW
-from phenoclient.plate.plate_map import PlateMap, columns_of, read_plate_map
-from phenoclient.plate.predicting import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
+from phenoclient.plate.plate import Plate, PlateOptions, PlateOutcome, open_plate, predict_plate
 from phenoclient.plate.progress_bar import ProgressBar
+from phenoclient.plate.reading.layouts import LAYOUTS, Layout, layout_of_pattern
+from phenoclient.plate.reading.plate_map import PlateMap, columns_of, read_plate_map
 from phenoclient.plate.report import well_table_beside, write_report
-from phenoclient.plate.running import PATIENCE_S, Run
 from phenoclient.retry import NO_RETRIES
-from phenoclient.settings import TIMEOUT_S
+from phenoclient.settings import DEFAULT_URL, TIMEOUT_S
 
-_NUM_FAILURES_TOLD = 10
+_NUM_FAILURES_SHOWN = 10
 _NUM_STOPS = 2
 
 
@@ -100,8 +110,9 @@ def plate(
         float, typer.Option(min=0, metavar="SECONDS", help="Longest wait for a service that is away or full.")
     ] = PATIENCE_S,
     timeout: Timeout = TIMEOUT_S,
+    as_json: AsJson = False,
 ) -> None:
-    """Ask about every site of a plate; write a table with one row a site.
+    """Ask about every site of a plate; write a table with one row a site; print where it is.
 
     The same command goes on where it was stopped or killed.
     """
@@ -121,6 +132,7 @@ def plate(
 
         outcome = asyncio.run(_predict(client, folder, options, results, read_map, max_in_flight, patience))
     _tell_of_the_end(outcome)
+    _print_outcome(outcome, as_json=as_json)
     if not outcome.is_complete:
         raise typer.Exit(ExitCode.INTERRUPTED)
     if outcome.failures or outcome.file_failures:
@@ -143,13 +155,18 @@ def report(
             metavar="FOLDER", help="Folder of the plate's images now.", show_default="where they were"
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a plate's results: heat maps by well, dose response, outlier wells, extreme sites."""
     with errors_as_exit_codes():
         page = write_report(
             results, out or results.with_suffix(".html"), treatments=treatment or None, images=images
         )
-    tell(f"report: {page}; a table of its wells: {well_table_beside(page, results)}")
+    wells = well_table_beside(page, results)
+    if wants_json(as_json):
+        typer.echo(json.dumps({"report": str(page), "wells": str(wells)}))
+    else:
+        typer.echo(f"report: {page}; a table of its wells: {wells}")
 
 
 def _layout(name: str | None, pattern: str | None) -> Layout | None:
@@ -228,18 +245,36 @@ def _tell_of_the_plate(plate: Plate, plate_map: PlateMap | None) -> None:
         tell(remark)
 
 
+def _print_outcome(outcome: PlateOutcome, *, as_json: bool) -> None:
+    """The result, on standard output: which tables were written, and how many sites are in each."""
+    num_answered = outcome.num_sites - len(outcome.failures)
+    if wants_json(as_json):
+        written = {
+            "is_complete": outcome.is_complete,
+            "num_sites": outcome.num_sites,
+            "num_resumed": outcome.num_resumed,
+            "num_failed": len(outcome.failures),
+            "num_files_without_site": len(outcome.file_failures),
+            "results": str(outcome.results) if outcome.is_complete else None,
+            "failed": str(outcome.failed) if outcome.is_complete else None,
+            "journal": str(outcome.journal),
+        }
+        typer.echo(json.dumps(written))
+    elif outcome.is_complete:
+        earlier = f", {outcome.num_resumed} of them by an earlier run" if outcome.num_resumed else ""
+        typer.echo(f"{num_answered} of {outcome.num_sites} sites answered{earlier}: {outcome.results}")
+
+
 def _tell_of_the_end(outcome: PlateOutcome) -> None:
+    """What is to be known beside the result, on standard error."""
     if outcome.num_damaged:
         tell(f"{outcome.journal}: {outcome.num_damaged} damaged lines of an earlier run count for nothing")
     if not outcome.is_complete:
         tell(f"stopped; the answers so far are in {outcome.journal}. The same command goes on from there.")
         return
-    num_answered = outcome.num_sites - len(outcome.failures)
-    earlier = f", {outcome.num_resumed} of them by an earlier run" if outcome.num_resumed else ""
-    tell(f"{num_answered} of {outcome.num_sites} sites answered{earlier}: {outcome.results}")
     sites = [("_".join(filter(None, identity)), failure) for identity, failure in outcome.failures.items()]
     files = [(path.as_posix(), failure) for path, failure in outcome.file_failures.items()]
-    for name, failure in [*sites, *files][:_NUM_FAILURES_TOLD]:
+    for name, failure in [*sites, *files][:_NUM_FAILURES_SHOWN]:
         tell(f"failed: {name}: {failure.code}: {failure.reason}")
     if sites:
         tell(f"{len(sites)} sites failed, all listed in {outcome.failed}; run again to ask about them again")

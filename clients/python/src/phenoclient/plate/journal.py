@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, TypeAlias, cast, final
 from filelock import FileLock, Timeout
 
 from phenoclient.errors import PlateError
+from phenoclient.plate.columns import column_type
 from phenoclient.plate.files import LOCAL_DISK, sync, sync_folder
-from phenoclient.plate.rows import column_type
 
 FORMAT = "phenoclient plate journal 3"
 Identity: TypeAlias = tuple[str, ...]

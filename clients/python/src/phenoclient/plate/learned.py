@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from phenoclient.plate.sites import Site, well_name
+from phenoclient.plate.reading.sites import Site, well_name
 
 LearnedFrom = Literal["yes", "perhaps", "no"]
 
@@ -30,10 +30,10 @@ class LearnedWells:
     def of(cls, manifest: Mapping[str, Any]) -> "LearnedWells | None":
         """Reads a bundle's manifest; None where it tells neither wells nor plates."""
         split = _member(_member(manifest, "provenance"), "split")
-        if (told := split.get("learned_wells")) is not None:
+        if (learned_wells := split.get("learned_wells")) is not None:
             plates = {
                 (experiment, plate): frozenset(name for run in runs for name in _wells(str(run)))
-                for experiment, of_experiment in _mapping(told).items()
+                for experiment, of_experiment in _mapping(learned_wells).items()
                 for plate, runs in _mapping(of_experiment).items()
             }
             return cls(plates)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from phenoclient.plate.running import Progress, Run
+from phenoclient.plate.asking import Progress, Run
 
 _PLAIN_INTERVAL_S = 30.0
 

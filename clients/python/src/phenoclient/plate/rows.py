@@ -1,66 +1,28 @@
-"""The columns of the results: what the service answered, and what is known of a site."""
+"""The rows of the results: what the service answered, and what is known of a site."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from phenoclient.plate.columns import (
+    BUNDLE,
+    DIGEST,
+    FILE_NAME,
+    FOLDER,
+    FOREST_PROBABILITY,
+    LEARNED,
+    PROBABILITY,
+    SEPARATOR,
+    SITE,
+    VECTOR_PREFIXES,
+    VERSUS_CONTROL,
+    WHOLE_STACK_FILE,
+)
 from phenoclient.plate.learned import LearnedFrom
-from phenoclient.plate.sites import Failure, Site
-from phenoclient.plate.stains import StainFiles
+from phenoclient.plate.reading.sites import Failure, Site
+from phenoclient.plate.reading.stains import StainFiles
 from phenoclient.results import Embedding, Prediction, ServedBundle, StackNotice
-
-PROBABILITY = "probability_"
-VERSUS_CONTROL = "versus_control_"
-FOREST_PROBABILITY = "forest_probability_"
-METADATA = "Metadata_"
-FILE_NAME = "Metadata_FileName_"
-WHOLE_STACK_FILE = "stack"
-"""What stands for the stain in the column of a file that is a whole stack"""
-FOLDER = "Metadata_Folder"
-SEPARATOR = "|"
-ROLE = "Metadata_role"
-LEARNED = "Metadata_learned_from"
-CONTROL, TREATED = "control", "treated"
-_DOSE = "Metadata_treatment_conc"
-VECTOR_PREFIXES = {"embedding": "emb_", "projection": "proj_"}
-_SITE = (
-    "Metadata_experiment",
-    "Metadata_Plate",
-    "Metadata_Well",
-    "Metadata_Site",
-    "Metadata_site_id",
-)
-_BUNDLE, _DIGEST = "Metadata_bundle", "Metadata_bundle_digest"
-_RESERVED = frozenset(name.casefold() for name in (*_SITE, FOLDER, _BUNDLE, _DIGEST, ROLE, LEARNED))
-_TEXTS = frozenset(
-    {
-        "channel_order",
-        "channel_order_from",
-        "notices",
-        "predicted_treatment",
-        "prediction_set",
-        "prediction_set_reason",
-        "distribution_reason",
-        "forest_treatment",
-        "code",
-        "reason",
-        "files",
-    }
-)
-
-
-def column_type(name: str) -> type[str] | type[bool] | type[float]:
-    """What a column of the results holds, told by its name: never by its values, as a compound may be called 123."""
-    if name in _TEXTS or (name.startswith(METADATA) and name != _DOSE):
-        return str
-    return bool if name == "in_distribution" else float
-
-
-def is_reserved(name: str) -> bool:
-    """Whether the results have a column of this name, or one that differs in case alone, beside a plate map's."""
-    name = name.casefold()
-    return name in _RESERVED or name.startswith(FILE_NAME.casefold())
 
 
 def answer_row(prediction: Prediction, embedding: Embedding | None, order_from: str) -> dict[str, Any]:
@@ -103,7 +65,7 @@ def _notice(notice: StackNotice) -> str:
 
 def site_row(site: Site) -> dict[str, Any]:
     """Columns that say which site a row is about, under pycytominer's names."""
-    return dict(zip(_SITE, (site.experiment, site.plate, site.well, site.site, site.site_id), strict=True))
+    return dict(zip(SITE, (site.experiment, site.plate, site.well, site.site, site.site_id), strict=True))
 
 
 def source_row(
@@ -123,8 +85,8 @@ def source_row(
     return {
         FOLDER: folder,
         **{f"{FILE_NAME}{name}": path.as_posix() for name, path in zip(names, files, strict=True)},
-        _BUNDLE: f"{bundle.name} {bundle.version}",
-        _DIGEST: bundle.digest,
+        BUNDLE: f"{bundle.name} {bundle.version}",
+        DIGEST: bundle.digest,
         LEARNED: learned_from,
     }
 

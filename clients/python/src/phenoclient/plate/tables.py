@@ -1,4 +1,4 @@
-"""Tables of rows as CSV or Parquet, told by the ending of the file's name."""
+"""Tables of rows as CSV or Parquet, by the ending of the file's name."""
 
 import csv
 import io
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from phenoclient.errors import PlateError
+from phenoclient.plate.columns import column_type
 from phenoclient.plate.extra import require
 from phenoclient.plate.files import replacing
-from phenoclient.plate.rows import column_type
 
 CSV, PARQUET = ".csv", ".parquet"
 _BOOLEANS = {"True": True, "False": False}

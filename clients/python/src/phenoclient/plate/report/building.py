@@ -7,6 +7,7 @@ from math import inf, isfinite
 from pathlib import Path
 
 from phenoclient.errors import PlateError
+from phenoclient.plate.columns import FOLDER, PROBABILITY
 from phenoclient.plate.extra import require
 from phenoclient.plate.files import replacing
 from phenoclient.plate.report.cautions import MIN_WELLS
@@ -26,7 +27,6 @@ from phenoclient.plate.report.wells import (
     well_lines,
     write_well_table,
 )
-from phenoclient.plate.rows import FOLDER, PROBABILITY
 from phenoclient.plate.tables import read_table
 
 MAX_TREATMENTS = 24

@@ -3,8 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
+from phenoclient.plate.reading.sites import well_position
 from phenoclient.plate.report.results import Well
-from phenoclient.plate.sites import well_position
 
 MIN_WELLS = 10
 """Fewer wells than this are said to be few: a percentile or a median of them is hardly one"""

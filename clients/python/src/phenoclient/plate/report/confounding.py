@@ -11,11 +11,11 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from phenoclient.plate.reading.sites import natural, well_position
 from phenoclient.plate.report.results import Results, Well
-from phenoclient.plate.sites import natural, well_position
 
 _MIN_SKILL = 0.6
-"""Share of the way from chance to always right from which on a place is told"""
+"""Share of the way from chance to always right from which on a place is named"""
 
 _MIN_SKILL_DISJOINT = 0.5
 """The same where no place holds both"""
@@ -40,7 +40,7 @@ def confounding(results: Results) -> tuple[str, ...]:
 
     Told are the control and all treatments together where their places tell them apart; else single treatments of
     which chance would do so in less than 5 % of screens; and the treatments among themselves. Of plates, disjoint ones
-    are told always. Positions are told only where they repeat from plate to plate, and where rows and columns do not
+    are always named. Positions are named only where they repeat from plate to plate, and where rows and columns do not
     say it.
 
     Returns:
@@ -52,17 +52,17 @@ def confounding(results: Results) -> tuple[str, ...]:
         (str(well.known("treatment")) for well in wells if results.is_control(well)), results.control
     )
     plates = _coded([well.plate for well in wells])
-    clauses, told = list[str](), set[str]()
+    clauses, named = list[str](), set[str]()
     for place, level_of in _PLACES.items():
         if place == _POSITION and len({well.name for well in wells}) == len(wells):
             continue
         found = _Place(place, _coded([level_of(well) for well in wells]), names, plates, control)
         for subject, clause in (("control", found.control_clause()), ("treated", found.treated_clause())):
-            if clause is None or (place == _POSITION and subject in told):
+            if clause is None or (place == _POSITION and subject in named):
                 continue
             clauses.append(clause)
             if place != _PLATE:
-                told.add(subject)
+                named.add(subject)
     return tuple(clauses)
 
 
@@ -103,12 +103,12 @@ class _Place:
             return self._disjoint(apart)
         if _skill(reached, 2) >= _MIN_SKILL:
             return self._partial(f"{self._control} from the treatments", reached, 2)
-        told = [name for name in self._treated if self._tells(name)]
-        if not told:
+        separable = [name for name in self._treated if self._tells(name)]
+        if not separable:
             return None
-        if set(told) <= set(apart):
-            return self._disjoint(told)
-        return f"the {self._place} alone tells {self._control} from {_named(told)}"
+        if set(separable) <= set(apart):
+            return self._disjoint(separable)
+        return f"the {self._place} alone tells {self._control} from {_named(separable)}"
 
     def treated_clause(self) -> str | None:
         """What the place says of the treatments among themselves."""

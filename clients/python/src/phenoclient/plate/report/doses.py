@@ -4,15 +4,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from phenoclient.plate.columns import TREATED
 from phenoclient.plate.report.cautions import cautions
 from phenoclient.plate.report.figures import dose_response
 from phenoclient.plate.report.log_odds import mean_log_odds, subject
 from phenoclient.plate.report.results import Results, Well
-from phenoclient.plate.rows import TREATED
 
 MAX_DOSE_PANELS = 24
 _DOSE = "Metadata_treatment_conc"
-_NUM_TOLD = 5
+_NUM_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def why_none(results: Results) -> str:
     """Why there is no panel, and what to do, in words."""
     if not results.knows_roles:
         return (
-            "Nothing has told what wells hold. Expected a plate map with treatment and treatment_conc: run phenoclient "
+            "It is not known what wells hold. Expected a plate map with treatment and treatment_conc: run phenoclient "
             "plate with --plate-map."
         )
     by_treatment = _by_treatment(results)
@@ -52,9 +52,9 @@ def why_none(results: Results) -> str:
     if not by_treatment:
         return f"The plate map's cells of doses are blank for all {_num_treated(results)} treated wells."
     known = [f"{name} {next(iter(_doses(wells))):g}" for name, wells in by_treatment.items()]
-    more = f" and {len(known) - _NUM_TOLD} more" if len(known) > _NUM_TOLD else ""
-    told = f"{', '.join(known[:_NUM_TOLD])}{more}"
-    return f"Each treatment has one dose ({told}), so there is no response to draw over doses."
+    more = f" and {len(known) - _NUM_SHOWN} more" if len(known) > _NUM_SHOWN else ""
+    shown = f"{', '.join(known[:_NUM_SHOWN])}{more}"
+    return f"Each treatment has one dose ({shown}), so there is no response to draw over doses."
 
 
 def _num_treated(results: Results) -> int:
@@ -86,6 +86,6 @@ def _panel(results: Results, name: str, wells: Sequence[Well], figure_name: str)
         (f"log odds of {what}", [mean_log_odds(well, results, known) for well in (*wells, *controls)]),
         (f"P({what})", [results.probability(well, known) for well in (*wells, *controls)]),
     )
-    figure = dose_response(doses, scales, f"dose / {unit}" if unit else "dose, unit not told", figure_name)
+    figure = dose_response(doses, scales, f"dose / {unit}" if unit else "dose, unit not given", figure_name)
     title = f"{name}: {len(wells)} wells, {len(_doses(wells))} doses, {len(controls)} untreated wells"
     return Panel(title, figure, cautions(wells, controls))

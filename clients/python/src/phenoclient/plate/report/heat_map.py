@@ -8,13 +8,13 @@ from importlib import import_module  # matplotlib has no types
 from math import isfinite
 from typing import Any, Literal
 
-from phenoclient.plate.sites import row_letters, well_position
+from phenoclient.plate.reading.sites import row_letters, well_position
 
 Mark = Literal["control", "unknown", "notice", "learned", "perhaps learned"]
 
 MARKS: dict[Mark, str] = {
     "control": "untreated",
-    "unknown": "not told by the plate map",
+    "unknown": "not in the plate map",
     "notice": "has a notice of the service",
     "learned": "the bundle learned from it",
     "perhaps learned": "the bundle may have learned from it",

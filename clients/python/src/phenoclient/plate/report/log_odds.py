@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from math import log
 
+from phenoclient.plate.columns import PROBABILITY
 from phenoclient.plate.report.results import Results, Row, Well
-from phenoclient.plate.rows import PROBABILITY
 
 _LEAST = 1e-300
 """Probabilities below are taken for it, as the logarithm of 0 is none"""

@@ -25,8 +25,8 @@ class Noticed:
         words: What was noticed.
         code: The service's name of it.
         num_sites: How many sites it is about.
-        wells: The wells that they are in with the number of sites each, as many as are told.
-        num_more: Wells that are not told.
+        wells: The wells that they are in with the number of sites each, as many as are shown.
+        num_more: Wells that are not shown.
     """
 
     words: str

@@ -9,8 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from phenoclient.errors import PlateError
-from phenoclient.plate.delimited import alike
-from phenoclient.plate.rows import (
+from phenoclient.plate.columns import (
     CONTROL,
     LEARNED,
     METADATA,
@@ -21,7 +20,8 @@ from phenoclient.plate.rows import (
     VECTOR_PREFIXES,
     VERSUS_CONTROL,
 )
-from phenoclient.plate.sites import natural, well_name
+from phenoclient.plate.reading.delimited import alike
+from phenoclient.plate.reading.sites import natural, well_name
 from phenoclient.plate.tables import read_table
 
 Row = Mapping[str, Any]
@@ -69,7 +69,7 @@ class Well:
 
     @property
     def knows_distribution(self) -> bool:
-        """Whether any of its sites is told to be in or out of distribution."""
+        """Whether any of its sites is known to be in or out of distribution."""
         return any(row.get("in_distribution") is not None for row in self.rows)
 
     @property
@@ -100,7 +100,7 @@ class Results:
         return tuple(dict.fromkeys(well.plate for well in self.wells))
 
     def role(self, well: Well) -> str | None:
-        """What a well is known to be, `control` or `treated`; None where nobody has told.
+        """What a well is known to be, `control` or `treated`; None where that is not known.
 
         A table without roles, of an earlier phenoclient, tells it by its treatments.
         """
@@ -131,7 +131,7 @@ class Results:
         return max(self.treatments, key=lambda name: well.mean(f"{PROBABILITY}{name}"))
 
     def given(self, well: Well) -> str | None:
-        """The bundle's name of what a well is known to hold; None where nobody has told or the bundle has none."""
+        """The bundle's name of what a well is known to hold; None where that is not known or the bundle has none."""
         if self.is_control(well):
             return self.control
         treatment = alike(well.known("treatment") or "")

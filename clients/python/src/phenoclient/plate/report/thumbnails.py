@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 
 from phenoclient.errors import StackArgumentError
 from phenoclient.images import read_channel, read_planes
+from phenoclient.plate.columns import FILE_NAME, SEPARATOR, WHOLE_STACK_FILE
 from phenoclient.plate.report.results import Row
-from phenoclient.plate.rows import FILE_NAME, SEPARATOR, WHOLE_STACK_FILE
 
 SIZE_PX = 220
 _LOW, _HIGH = 1.0, 99.8

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from phenoclient.plate.columns import LEARNED, METADATA, ROLE, SEPARATOR
+from phenoclient.plate.reading.sites import natural
 from phenoclient.plate.report.log_odds import mean_log_odds
 from phenoclient.plate.report.notices import in_words
 from phenoclient.plate.report.results import Results, Row, Well
-from phenoclient.plate.rows import LEARNED, METADATA, ROLE, SEPARATOR
-from phenoclient.plate.sites import natural
 from phenoclient.plate.tables import write_table
 
 LOG_ODDS = "log_odds_"
@@ -157,7 +157,7 @@ def unknown_to_the_bundle(results: Results) -> Counter[str]:
 
 
 def _confusion(
-    treatments: Sequence[str], pairs: Sequence[tuple[str, str]], told: tuple[str, str], *, is_caution: bool
+    treatments: Sequence[str], pairs: Sequence[tuple[str, str]], wording: tuple[str, str], *, is_caution: bool
 ) -> Confusion:
     counts = Counter(pairs)
     predicted = tuple(name for name in treatments if any(found == name for _, found in counts))
@@ -166,6 +166,6 @@ def _confusion(
         for given in treatments
         if any(name == given for name, _ in counts)
     )
-    which, words = told
+    which, words = wording
     num_right = sum(right for _, _, right in lines)
     return Confusion(f"{len(pairs)} {which}", words, is_caution, predicted, lines, len(pairs), num_right)

@@ -28,9 +28,9 @@ from phenoclient.errors import (
 )
 from phenoclient.plate.journal import Entry, Journal, Signature
 from phenoclient.plate.pacing import LARGEST_WINDOW, Presence, Window, is_away, is_not_ready, wait_s
+from phenoclient.plate.reading.sites import Failure, Site
+from phenoclient.plate.reading.stains import StainFiles
 from phenoclient.plate.rows import answer_row
-from phenoclient.plate.sites import Failure, Site
-from phenoclient.plate.stains import StainFiles
 from phenoclient.results import Embedding, Prediction
 from phenoclient.stacks import stack_tiff
 

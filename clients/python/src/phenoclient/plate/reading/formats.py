@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePath
 
-from phenoclient.plate.layouts import IMAGE_ENDINGS
+from phenoclient.plate.reading.layouts import IMAGE_ENDINGS
 
 _MICROSCOPE_ENDINGS = frozenset(
     {

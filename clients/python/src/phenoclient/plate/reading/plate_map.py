@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from phenoclient.errors import PlateError
-from phenoclient.plate.delimited import alike, read_delimited
-from phenoclient.plate.doses import DoseError, read_doses
-from phenoclient.plate.rows import CONTROL, METADATA, ROLE, TREATED, is_reserved
-from phenoclient.plate.sites import Site, natural, well_name, well_of
+from phenoclient.plate.columns import CONTROL, METADATA, ROLE, TREATED, is_reserved
+from phenoclient.plate.reading.delimited import alike, read_delimited
+from phenoclient.plate.reading.doses import DoseError, read_doses
+from phenoclient.plate.reading.sites import Site, natural, well_name, well_of
 
 _TREATMENT, _DOSE, _UNIT = "treatment", "treatment_conc", "treatment_conc_unit"
 _NAMES = {
@@ -179,15 +179,15 @@ def read_plate_map(
 
     `well` (or `row` and `col`) says where, `plate` and `experiment` too where they are there. `treatment`, `compound`
     or `drug` becomes `Metadata_treatment`; `treatment_conc`, `concentration` or `dose` becomes
-    `Metadata_treatment_conc`, a number (`phenoclient.plate.doses`), and a unit in its name, as in `dose_uM`,
+    `Metadata_treatment_conc`, a number (`phenoclient.plate.reading.doses`), and a unit in its name, as in `dose_uM`,
     `Metadata_treatment_conc_unit`; every other column becomes `Metadata_<name>`, as
     text, or `Metadata_recorded_<name>` where the results have a column of that name. A leading `Metadata_` and upper
     case in names do not count. `Metadata_role` says whether a well is `control` or `treated`, and is blank where no
-    treatment is told. A control has no dose, whatever its cell holds. Of a table with a row a site, what differs
+    treatment is known. A control has no dose, whatever its cell holds. Of a table with a row a site, what differs
     between sites of a well is of the sites and not joined.
 
     Args:
-        path: Delimited text, see `phenoclient.plate.delimited.read_delimited`.
+        path: Delimited text, see `phenoclient.plate.reading.delimited.read_delimited`.
         bundle_control: What the bundle calls the control.
         control: What the map calls it; None where that is the same.
         columns: Columns of the file by our word for them, where their names do not tell it; see `columns_of`.
@@ -344,7 +344,7 @@ def _joined(path: Path, names: Sequence[str], found: Mapping[str, str]) -> dict[
 
 
 def _roles(path: Path, rows: Sequence[tuple[int, _Row]], name: str | None, control: str) -> list[str | None]:
-    """Whether each row is of the control or treated; None where its treatment is not told."""
+    """Whether each row is of the control or treated; None where its treatment is not known."""
     roles, seen = list[str | None](), dict[str, tuple[int, str]]()
     for line, row in rows:
         treatment = row[name] if name is not None else ""

@@ -116,9 +116,12 @@ def _delimiter(path: Path, text: str) -> tuple[int, str, str]:
     unquoted = "".join(first.split('"')[::2])
     found = [delimiter for delimiter in _DELIMITERS if delimiter in unquoted]
     if len(found) > 1:
-        told = " and ".join(f"{_NAMES[delimiter]} ({delimiter!r})" for delimiter in found)
+        found_names = " and ".join(f"{_NAMES[delimiter]} ({delimiter!r})" for delimiter in found)
         raise _refusal(
-            path, num_before + 1, f"holds {told}", "one delimiter, or a line such as sep=; before the header"
+            path,
+            num_before + 1,
+            f"holds {found_names}",
+            "one delimiter, or a line such as sep=; before the header",
         )
     return num_before, found[0] if found else ",", "".join(lines[num_before:])
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from phenoclient.plate.layouts import Layout
-from phenoclient.plate.sites import WHOLE_STACK, as_utf8, well_name, well_of
+from phenoclient.plate.reading.layouts import Layout
+from phenoclient.plate.reading.sites import WHOLE_STACK, as_utf8, well_name, well_of
 
 _DEPTH_AND_TIME = {
     "plane": re.compile(r"(?:z[ _-]?(?:step|stack|plane|slice)?|plane|slice)[ _-]?([0-9]+)", re.IGNORECASE),
@@ -148,16 +148,16 @@ def _reading(
 ) -> Reading:
     groups = {gap: text for gap, text in match.groupdict().items() if text is not None}
     start = len(path.as_posix()) - len(path.name)
-    told = {gap: groups.get(gap) for gap in _DEPTH_AND_TIME}
+    depth_and_time = {gap: groups.get(gap) for gap in _DEPTH_AND_TIME}
     kept, folder_wells, at = list[str](), list[str](), 0
     for depth, part in enumerate(path.parent.parts):
         is_free = not any(_overlap(match.span(gap), (at, at + len(part))) for gap in groups)
         at += len(part) + 1
-        told_here = {
+        of_folder = {
             gap: found[1] for gap, form in _DEPTH_AND_TIME.items() if (found := form.fullmatch(part))
         }
-        if is_free and told_here:
-            told = {gap: told[gap] or told_here.get(gap) for gap in told}
+        if is_free and of_folder:
+            depth_and_time = {gap: depth_and_time[gap] or of_folder.get(gap) for gap in depth_and_time}
         elif not _IMAGES.fullmatch(part) and path.parent.parts[:depth] not in tells_again:
             kept.append(part)
             folder_wells += [part] if is_free and is_like_a_well(part) else []
@@ -172,8 +172,8 @@ def _reading(
         well=well,
         site=plain(groups.get("site", "1")),
         channel=as_utf8(groups.get("channel", WHOLE_STACK)),
-        plane=told["plane"],
-        timepoint=told["timepoint"],
+        plane=depth_and_time["plane"],
+        timepoint=depth_and_time["timepoint"],
         spans={
             gap: (match.start(gap) - start, match.end(gap) - start)
             for gap in groups
@@ -185,9 +185,9 @@ def _reading(
 
 def _name_of(root: Path) -> str:
     parts = root.resolve().parts
-    told = (_IMAGES, *_DEPTH_AND_TIME.values())
+    ignored = (_IMAGES, *_DEPTH_AND_TIME.values())
     return next(
-        (part for part in reversed(parts) if not any(form.fullmatch(part) for form in told)), parts[-1]
+        (part for part in reversed(parts) if not any(form.fullmatch(part) for form in ignored)), parts[-1]
     )
 
 
@@ -210,8 +210,8 @@ def _tells_again(part: str, groups: Mapping[str, str | None], well: str) -> bool
     if channel is not None and not plain(channel).isdecimal() and plain(channel) == plain(part):
         return True
     return any(
-        told is not None and (found := form.fullmatch(part)) is not None and plain(found[1]) == plain(told)
-        for told, form in ((site, _SITE_FOLDER), (channel, _CHANNEL_FOLDER))
+        text is not None and (found := form.fullmatch(part)) is not None and plain(found[1]) == plain(text)
+        for text, form in ((site, _SITE_FOLDER), (channel, _CHANNEL_FOLDER))
     )
 
 

@@ -10,16 +10,16 @@ from typing import Any
 from phenoclient.calls import EmbeddingKind
 from phenoclient.client import AsyncClient
 from phenoclient.errors import PlateError, StackArgumentError
-from phenoclient.plate.finding import FoundSites, find_sites
+from phenoclient.plate.asking import PATIENCE_S, Progress, Question, Run, signature_of
 from phenoclient.plate.journal import Journal
-from phenoclient.plate.layouts import Layout
 from phenoclient.plate.learned import LearnedWells
 from phenoclient.plate.pacing import LARGEST_WINDOW
-from phenoclient.plate.plate_map import PlateMap
+from phenoclient.plate.reading.finding import FoundSites, find_sites
+from phenoclient.plate.reading.layouts import Layout
+from phenoclient.plate.reading.plate_map import PlateMap
+from phenoclient.plate.reading.sites import Failure, Site
+from phenoclient.plate.reading.stains import StainFiles, assign_stains
 from phenoclient.plate.rows import failure_row, folder_beside, site_row, source_row
-from phenoclient.plate.running import PATIENCE_S, Progress, Question, Run, signature_of
-from phenoclient.plate.sites import Failure, Site
-from phenoclient.plate.stains import StainFiles, assign_stains
 from phenoclient.plate.tables import CSV, PARQUET, check_writable, write_table
 from phenoclient.results import ServedBundle
 
@@ -256,9 +256,9 @@ def _write_tables(
     answered = [site for site in sites if site.identity not in failures]
     columns = list(row(answered[0]) if answered else known(sites[0]))
     write_table(results, map(row, answered), columns)
-    told = {identity: _without_folder(failure, plate.folder) for identity, failure in failures.items()}
+    named = {identity: _without_folder(failure, plate.folder) for identity, failure in failures.items()}
     failed_rows = [
-        failure_row(site, told[site.identity], known(site)) for site in sites if site.identity in told
+        failure_row(site, named[site.identity], known(site)) for site in sites if site.identity in named
     ]
     failed_rows += [
         {

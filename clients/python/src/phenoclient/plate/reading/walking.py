@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from phenoclient.errors import PlateError
-from phenoclient.plate.sites import Failure
+from phenoclient.plate.reading.sites import Failure
 
 _SYSTEM_NAMES = frozenset(
     {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phenoclient.errors import PlateError
-from phenoclient.plate.sites import WHOLE_STACK, Failure, Site, natural
+from phenoclient.plate.reading.sites import WHOLE_STACK, Failure, Site, natural
 from phenoclient.stacks import StackArgument
 from phenoclient.stain_names import match_stains
 
@@ -24,8 +24,8 @@ class StainFiles:
     Attributes:
         channels: Channel of every stain, in the bundle's order of stains; empty where each file is a whole stack.
         stains: Stains in the order of the stack that is sent; None leaves the order of a whole stack to the service.
-        source: What told the order: `names` or `numbers` of the channels, `--channels`, or `service` where each file
-            is a whole stack, as the service's answer says it.
+        source: Where the order is from: `names` or `numbers` of the channels, `--channels`, or `service` where each
+            file is a whole stack, as the service's answer says it.
     """
 
     channels: tuple[str, ...]
@@ -90,12 +90,12 @@ def assign_stains(sites: Sequence[Site], stains: Sequence[str], mapping: str | N
     if known or not _are_numbers(found):
         raise PlateError(
             f"The channels are named {', '.join(found)}, which does not tell every stain of the bundle once: "
-            f"{', '.join(stains)}. Expected to be told which is which: {_line_to_copy(found, meant, stains)}"
+            f"{', '.join(stains)}. Say which is which: {_line_to_copy(found, meant, stains)}"
         )
     if len(found) != len(stains):
         raise PlateError(
             f"Found {len(found)} channels ({', '.join(found)}) but the bundle takes {len(stains)}: {', '.join(stains)}"
-            f". Expected to be told which is which: {_line_to_copy(found, meant, stains)}"
+            f". Say which is which: {_line_to_copy(found, meant, stains)}"
         )
     return StainFiles(tuple(found), tuple(stains), "numbers")
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from phenoclient.errors import PlateError
-from phenoclient.plate.formats import is_image, is_picture, why_unread
-from phenoclient.plate.layouts import BY_PRODUCT, IMAGE_ENDINGS, LAYOUTS, Layout
-from phenoclient.plate.readings import Reading, plain, plain_depth_or_time, read_paths, two_wells
-from phenoclient.plate.sites import WHOLE_STACK, Failure, Site, natural
-from phenoclient.plate.walking import Walk, walk
+from phenoclient.plate.reading.formats import is_image, is_picture, why_unread
+from phenoclient.plate.reading.layouts import BY_PRODUCT, IMAGE_ENDINGS, LAYOUTS, Layout
+from phenoclient.plate.reading.readings import Reading, plain, plain_depth_or_time, read_paths, two_wells
+from phenoclient.plate.reading.sites import WHOLE_STACK, Failure, Site, natural
+from phenoclient.plate.reading.walking import Walk, walk
 
 _NUM_NAMES = 3
 _NONE = "none"
@@ -126,10 +126,12 @@ def _nothing_fits(
     failures: Mapping[Path, Failure],
 ) -> str:
     as_what = "as any known layout has it" if named is None else f"as the layout {named.name} has it"
-    example = f"; the first is {images[0].as_posix()}" if images else ""
-    if named is not None and images:
-        example += f" ({unmatched[images[0]]})"
     unread = f" {next(iter(failures.values())).reason}" if failures else ""
+    if not images:
+        return f"{folder}: holds no TIFF or PNG file. Expected the folder of a plate's images.{unread}"
+    example = f"; the first is {images[0].as_posix()}"
+    if named is not None:
+        example += f" ({unmatched[images[0]]})"
     return (
         f"{folder}: none of its {len(images)} TIFF and PNG files is named {as_what}{example}. Expected a layout out of "
         f"{', '.join(LAYOUTS)}, or a pattern: pass --pattern, such as '{{well}}_s{{site}}_w{{channel}}.tif'.{unread}"
@@ -231,8 +233,8 @@ def _those(readings: Iterable[Reading]) -> str:
     found = list(readings)
     words = list[str]()
     for gap, word in _DEPTH_AND_TIME.items():
-        told = sorted({_told(reading, gap) or _NONE for reading in found}, key=natural)
-        words.append(f"{word}s found: {', '.join(told)}")
+        values = sorted({_told(reading, gap) or _NONE for reading in found}, key=natural)
+        words.append(f"{word}s found: {', '.join(values)}")
     return ", ".join(words)
 
 
