@@ -2,6 +2,7 @@ import type { Api } from "./service/api";
 import { Problem } from "./service/problem";
 import type { BundleInfo, Example, StackSummary } from "./service/types";
 import { orderOf } from "./stack/fileOrder";
+import { isPng } from "./stack/png";
 import { readStackAside } from "./stack/reader";
 import type { ShownStack, StackFile } from "./stack/reading";
 import type { Sent } from "./ui/downloadPanel";
@@ -39,13 +40,14 @@ export class Session {
     }
   }
 
-  /** Takes one TIFF, or a file a channel. */
+  /** Takes one TIFF, or a file a channel; a PNG is always a channel. */
   async openFiles(files: File[]): Promise<void> {
     const signal = this.renew();
     const [first] = files;
     if (!first) return;
     try {
-      if (files.length === 1) await this.openTiff(first.name, first, false, signal);
+      if (files.length === 1 && !(await startsAsPng(first)))
+        await this.openTiff(first.name, first, false, signal);
       else await this.openChannels(files, signal);
     } catch (error) {
       await this.onProblem(error, () => this.openFiles(files), signal);
@@ -116,7 +118,11 @@ export class Session {
     );
     const ordered = order.places.flatMap((place) => chosen[place] ?? []);
     const bytes = ordered.reduce((sum, { size }) => sum + size, 0);
-    this.startStack(`${ordered.length} files, ${ordered[0]?.name} …`, bytes);
+    const [first] = ordered;
+    this.startStack(
+      ordered.length > 1 ? `${ordered.length} files, ${first?.name} …` : (first?.name ?? ""),
+      bytes,
+    );
     this.files = ordered.map(({ name }) => name);
     this.names = order.stains ?? this.names;
     const files = await Promise.all(
@@ -227,4 +233,8 @@ export class Session {
       this.page.showProblem(problem, tryAgain);
     }
   }
+}
+
+async function startsAsPng(file: File): Promise<boolean> {
+  return isPng(await file.slice(0, 8).arrayBuffer());
 }

@@ -1,6 +1,7 @@
 import { type Api, EXPLAIN_ALL, inOrder, PREDICT, type StackRequest } from "../service/api";
 import { curlLine } from "../service/curl";
 import type { Problem } from "../service/problem";
+import { IMAGE_ENDING } from "../stack/fileOrder";
 import { byId, make } from "./dom";
 import { save } from "./save";
 
@@ -89,7 +90,7 @@ export class DownloadPanel {
 
   private plan(name: string, sent: Sent): { request: StackRequest; output: string } {
     const { request, ending, ofTreatment } = FILES[name] ?? { request: PREDICT, ending: ".predict.json" };
-    const stem = sent.fileName.replace(/\.(ome\.)?tiff?$/i, "");
+    const stem = sent.fileName.replace(IMAGE_ENDING, "");
     const asked =
       ofTreatment && this.treatment ? { ...request, query: { treatment: this.treatment } } : request;
     return { request: inOrder(asked, sent.channels), output: stem + ending };

@@ -22,7 +22,7 @@ export class Intake {
     type: "file",
     multiple: true,
     hidden: true,
-    accept: ".tif,.tiff,image/tiff",
+    accept: ".tif,.tiff,.png,image/tiff,image/png",
   });
 
   constructor(private readonly callbacks: Callbacks) {
@@ -51,7 +51,7 @@ export class Intake {
       make(
         "p",
         {},
-        `One TIFF of ${channels.length} channels, or ${channels.length} single-channel TIFFs with their stains or numbers in their names; ` +
+        `One TIFF of ${channels.length} channels, or ${channels.length} single-channel TIFFs or PNGs with their stains or numbers in their names; ` +
           `at least ${least} × ${least} pixels, 8 or 16 bits or float. The channels are:`,
       ),
       make(
