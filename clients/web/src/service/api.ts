@@ -19,7 +19,7 @@ export function address(request: StackRequest): string {
   return query ? `${request.route}?${query}` : request.route;
 }
 
-type Options = Pick<Request, "signal" | "onUpload">;
+type Options = Pick<Request, "signal" | "onUpload" | "onTimes">;
 
 export class Api {
   /** Kept here alone: it is gone when the page is. */

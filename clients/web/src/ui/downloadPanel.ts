@@ -1,7 +1,7 @@
 import { type Api, EXPLAIN_ALL, inOrder, PREDICT, type StackRequest } from "../service/api";
 import { curlLine } from "../service/curl";
-import type { Problem } from "../service/problem";
 import { IMAGE_ENDING } from "../stack/fileOrder";
+import { copyTextOf } from "./copy";
 import { byId, make } from "./dom";
 import { save } from "./save";
 
@@ -27,7 +27,7 @@ export class DownloadPanel {
 
   constructor(
     private readonly api: Api,
-    private readonly onProblem: (problem: Problem, tryAgain: () => void) => void,
+    private readonly onProblem: (error: unknown, tryAgain: () => Promise<void>) => void,
   ) {}
 
   show(sent: Sent): void {
@@ -39,9 +39,11 @@ export class DownloadPanel {
     );
     const copied = make("span", { role: "status", class: "quiet" });
     const onclick = async () => {
-      await navigator.clipboard.writeText(this.line.textContent ?? "");
-      copied.textContent = "copied";
-      setTimeout(() => copied.replaceChildren(), 2000);
+      const isCopied = await copyTextOf(this.line);
+      copied.textContent = isCopied
+        ? "copied"
+        : "This browser copies nothing here: the line is selected, press Ctrl+C.";
+      if (isCopied) setTimeout(() => copied.replaceChildren(), 2000);
     };
     this.section.replaceChildren(
       make("h2", { id: "downloads-title" }, "Downloads"),
@@ -75,7 +77,7 @@ export class DownloadPanel {
       const { request, output } = this.plan(name, sent);
       save(new Blob([await this.api.post(request, sent.content)], { type: request.accept }), output);
     } catch (error) {
-      this.onProblem(error as Problem, () => this.fetch(name));
+      this.onProblem(error, () => this.fetch(name));
     }
   }
 
