@@ -1,4 +1,4 @@
-import { type Api, EXPLAIN_ALL, inOrder, PREDICT, type StackRequest } from "../service/api";
+import { type Api, EXPLAIN_ALL, inOrder, OVERLAY, PREDICT, type StackRequest } from "../service/api";
 import { curlLine } from "../service/curl";
 import { IMAGE_ENDING } from "../stack/fileOrder";
 import { copyTextOf } from "./copy";
@@ -103,7 +103,7 @@ const FILES: Record<string, { request: StackRequest; ending: string; ofTreatment
   "Prediction .json": { request: PREDICT, ending: ".predict.json" },
   "Explanations .json": { request: EXPLAIN_ALL, ending: ".explain.json" },
   "Overlay .png": {
-    request: { route: "explain", accept: "image/png", query: {} },
+    request: OVERLAY,
     ending: ".overlay.png",
     ofTreatment: true,
   },

@@ -14,6 +14,7 @@ import { askForKey } from "./keyForm";
 import { Notices } from "./notices";
 import { short } from "./numbers";
 import { orderWords } from "./orderWords";
+import { PlainPicture } from "./plainPicture";
 import { PredictionPanel } from "./predictionPanel";
 import { Progress } from "./progress";
 import { channelsOf, type Site } from "./site";
@@ -49,6 +50,7 @@ export class Page {
   private readonly cards = new StainCards(this.viewer, (names) => this.composite.tellStains(names));
   private readonly prediction = new PredictionPanel((treatment) => this.heatmap.pick(treatment));
   private readonly downloads: DownloadPanel;
+  private readonly plain: PlainPicture;
   private readonly workspace = byId("workspace");
   private name = "";
   private site: Site | null = null;
@@ -61,10 +63,12 @@ export class Page {
     this.attribution = new AttributionPanel(wishes.attributeStains, wishes.cancelAttribution);
     this.order = new ChannelOrder(wishes.reorder);
     this.downloads = new DownloadPanel(api, wishes.onProblem);
+    this.plain = new PlainPicture(api, wishes.onProblem);
     this.heatmap.onTreatment = (treatment) => {
       this.prediction.mark(treatment);
       this.attribution.pick(treatment);
       this.downloads.pick(treatment);
+      this.plain.pick(treatment);
     };
   }
 
@@ -80,6 +84,7 @@ export class Page {
     [this.name, this.site, this.answers] = [name, null, {}];
     this.intake.showStack(name, size);
     this.heatmap.forget();
+    this.plain.forget();
     this.order.hide();
     this.prediction.clear();
     this.workspace.hidden = true;
@@ -142,6 +147,7 @@ export class Page {
   cannotShow(reason: string): void {
     this.intake.addFacts(`No picture: ${reason}`);
     this.workspace.classList.add("is-without-picture");
+    this.plain.want();
   }
 
   showPrediction(prediction: Prediction, sent: Sent): void {
@@ -152,6 +158,7 @@ export class Page {
     this.prediction.show(prediction, orderWords(prediction.stack, sent));
     this.attribution.offer(prediction.stack.channels.length);
     this.downloads.show(sent);
+    this.plain.take(sent);
   }
 
   showExplanations(explanations: Explanations, prediction: Prediction): void {

@@ -9,6 +9,7 @@ import { channelsOf, type Site } from "./site";
 export class StainCards {
   private readonly section = byId("stains");
   private readonly cards = make("div", { class: "cards" });
+  private readonly sides = make("p", { class: "quiet", hidden: true });
   private contrasts: Contrast[] = [];
 
   constructor(
@@ -35,6 +36,7 @@ export class StainCards {
           "Reset contrast",
         ),
       ),
+      this.sides,
       this.cards,
     );
   }
@@ -54,6 +56,8 @@ export class StainCards {
     const canvases = { own: drawn(""), beside: beside ? drawn(`, ${beside.name}`) : [] };
     const isFloat = own.shown.dtype === "float32" || beside?.shown.dtype === "float32";
     this.cards.classList.toggle("are-two", beside !== null);
+    this.sides.hidden = beside === null;
+    this.sides.textContent = `Left ${own.name}, right ${beside?.name}: one pair of limits for both.`;
     this.cards.replaceChildren(
       ...contrasts.map((statistics, index) =>
         this.card(names[index] ?? "", index, statistics, isFloat, [

@@ -55,6 +55,7 @@ export class Viewer {
   private readonly resizing = new ResizeObserver(() => this.repaint());
   private view: View = WHOLE_FIELD;
   private point: Point | null = null;
+  private isPointByKey = false;
   private isPending = false;
   private isSlow = false;
   private sharpening: number | undefined;
@@ -127,7 +128,10 @@ export class Viewer {
     surface.dataset.listens = "yes";
     listenToGestures(surface, {
       change: (next) => this.setView(next(this.view)),
-      point: (place) => this.setPoint(place && this.inField(place), false),
+      point: (place) => {
+        // What lies under a pointer that never came may move away from it: the cross of the keyboard stays.
+        if (place || !this.isPointByKey) this.setPoint(place && this.inField(place), false);
+      },
       step: (right, down) => {
         const { width = 1, height = 1 } = this.scenes[0]?.stack ?? {};
         const pixel = { x: 1 / width, y: 1 / height };
@@ -142,7 +146,7 @@ export class Viewer {
   }
 
   private setPoint(point: Point | null, isByKey: boolean): void {
-    this.point = point;
+    [this.point, this.isPointByKey] = [point, isByKey];
     this.onPoint(point, isByKey);
     this.markPoint();
   }
