@@ -24,7 +24,7 @@ function pngOf(rows: number[][], { width, bits = 8, colourType = 0, interlacing 
     ...row.map((byte, x) => {
       const [left, above] = [row[x - bits / 8] ?? 0, rows[y - 1]?.[x] ?? 0];
       const corner = rows[y - 1]?.[x - bits / 8] ?? 0;
-      return (byte - ([0, left, above, (left + above) >> 1, paeth(left, above, corner)][y % 5] ?? 0)) & 255;
+      return (byte - ([0, left, above, (left + above) >> 1, nearest(left, above, corner)][y % 5] ?? 0)) & 255;
     }),
   ]);
   const parts: [string, Uint8Array][] = [
@@ -47,7 +47,7 @@ function big(value: number): number[] {
 }
 
 /** The nearest of the three to left + above - corner, as the specification puts it. */
-function paeth(left: number, above: number, corner: number): number {
+function nearest(left: number, above: number, corner: number): number {
   const estimate = left + above - corner;
   const nearness = (value: number) => Math.abs(estimate - value);
   return [left, above, corner].sort((a, b) => nearness(a) - nearness(b))[0] ?? 0;

@@ -228,7 +228,9 @@ def test_without_webgl_everything_but_pictures_works(browser, service_url):
         assert page.locator("#composite").is_hidden()
         picture = page.get_by_role("img", name="Every stain, and over it what speaks for")
         picture.wait_for()
-        assert picture.evaluate("one => new Set(one.getContext('2d').getImageData(0, 0, 99, 99).data).size") > 9
+        assert (
+            picture.evaluate("one => new Set(one.getContext('2d').getImageData(0, 0, 99, 99).data).size") > 9
+        )
         page.get_by_role("button", name="Attribute to stains").click()
         page.wait_for_selector("#stain-attribution table")
         with page.expect_download() as download:

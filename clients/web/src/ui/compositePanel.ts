@@ -35,7 +35,6 @@ class Figure {
 
   show(site: Site | null, isOneOfTwo: boolean): void {
     this.site = site;
-    this.element.hidden = site === null;
     this.caption.hidden = !isOneOfTwo;
     if (site) this.caption.replaceChildren(make("strong", {}, site.name), make("span", {}, verdict(site)));
   }
@@ -55,6 +54,7 @@ class Figure {
 export class CompositePanel {
   private readonly own = new Figure("Composite");
   private readonly beside = new Figure("Composite of the stack beside");
+  private readonly figures = make("div", { class: "figures" }, this.own.element);
   private readonly readout = make("p", { id: "readout", class: "quiet readout", "aria-live": "off" });
   private readonly keep: HTMLButtonElement;
   private readonly letGo: HTMLButtonElement;
@@ -90,7 +90,7 @@ export class CompositePanel {
           button("Fit", "Fit the whole field", () => viewer.changeView(() => WHOLE_FIELD)),
         ),
       ),
-      make("div", { class: "figures" }, this.own.element, this.beside.element),
+      this.figures,
       this.readout,
       make(
         "p",
@@ -117,7 +117,10 @@ export class CompositePanel {
     this.sites = [own, beside];
     this.own.show(own, beside !== null);
     this.beside.show(beside, true);
-    this.own.element.parentElement?.classList.toggle("are-two", beside !== null);
+    this.figures.classList.toggle("are-two", beside !== null);
+    // Put in and taken out only when it changes, so that neither loses the focus.
+    if (beside === null) this.beside.element.remove();
+    else if (!this.beside.element.isConnected) this.figures.append(this.beside.element);
     this.keep.hidden = kept === own;
     this.letGo.hidden = kept === null;
     this.keptWords.textContent =
