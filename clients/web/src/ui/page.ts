@@ -96,13 +96,12 @@ export class Page {
     const names = channels.map((_, index) => (isExpected ? stains[index] : null) ?? `Channel ${index + 1}`);
     const reduced = factor > 1 ? `, shown at 1 / ${factor} of its scale` : "";
     const size = pixelUm === null ? "" : `, ${short(pixelUm)} µm a pixel`;
-    this.intake.addFacts(
-      `${channels.length} channels of ${height} × ${width} pixels, ${dtype}${size}${reduced}`,
-    );
+    const facts = `${channels.length} channels of ${height} × ${width} pixels, ${dtype}${size}`;
     if (this.viewer.obstacle) {
-      this.cannotShow(this.viewer.obstacle);
+      this.cannotShow(`${this.viewer.obstacle} The stack has ${facts}.`);
       return;
     }
+    this.intake.addFacts(facts + reduced);
     this.workspace.hidden = false;
     const { prediction = null, explanations = null } = this.answers;
     this.site = { name: this.name, shown, stains: names, prediction, explanations };

@@ -7,7 +7,7 @@ export class PlainPicture {
   private readonly canvas = make("canvas", { role: "img" });
   private readonly section = make(
     "section",
-    { "aria-labelledby": "plain-title", hidden: true },
+    { class: "plain", "aria-labelledby": "plain-title", hidden: true },
     make("h2", { id: "plain-title" }, "Heatmap, drawn by the service"),
     this.canvas,
   );
@@ -20,7 +20,7 @@ export class PlainPicture {
     private readonly api: Api,
     private readonly onProblem: (error: unknown, tryAgain: () => Promise<void>) => void,
   ) {
-    byId("prediction").after(this.section);
+    byId("workspace").prepend(this.section);
   }
 
   /** Forgets the stack before. */
