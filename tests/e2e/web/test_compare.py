@@ -151,7 +151,7 @@ def test_two_stacks_are_shown_between_the_same_limits(page, client):
     set_range(page.get_by_label("Hoechst: contrast to"), low + 1)
     page.locator(".surface").nth(1).press("+")
     assert all((one != two).any() for one, two in zip(pictures[2:4], panels(page)[2:4], strict=True))
-    page.get_by_role("button", name="Let control.tif go").click()
+    page.get_by_role("button", name="Remove the stack beside").click()
     settle(page)
     assert len([one for one in page.locator(".surface").all() if one.is_visible()]) == 7
 

@@ -58,7 +58,7 @@ export class CompositePanel {
   private readonly readout = make("p", { id: "readout", class: "quiet readout", "aria-live": "off" });
   private readonly keep: HTMLButtonElement;
   private readonly letGo: HTMLButtonElement;
-  private readonly keptWords = make("p", { class: "quiet", role: "status" });
+  private readonly keptWords = make("p", { class: "quiet sides", role: "status" });
   private sites: (Site | null)[] = [];
   private view: View = WHOLE_FIELD;
 
@@ -125,7 +125,7 @@ export class CompositePanel {
     this.letGo.hidden = kept === null;
     this.keptWords.textContent =
       kept === null ? "" : beside ? "" : `${kept.name} is kept: open the stack to see beside it.`;
-    if (kept) this.letGo.textContent = beside ? `Let ${kept.name} go` : "Let it go";
+    if (kept) this.letGo.textContent = beside ? "Remove the stack beside" : "Let it go";
     this.scale();
   }
 

@@ -10,7 +10,7 @@ interface Callbacks {
 /** Where a stack comes in: dropped anywhere on the page, chosen, or one of the examples. */
 export class Intake {
   private readonly section = byId("intake");
-  private readonly title = make("h2", { id: "intake-title" }, "Drop a TIFF stack here");
+  private readonly title = make("h2", { id: "intake-title" }, "Drop a stack here");
   private readonly expected = make("div", { class: "expected" });
   private readonly found = make("p");
   private readonly examples = make("div", {

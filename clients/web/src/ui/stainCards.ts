@@ -9,7 +9,7 @@ import { channelsOf, type Site } from "./site";
 export class StainCards {
   private readonly section = byId("stains");
   private readonly cards = make("div", { class: "cards" });
-  private readonly sides = make("p", { class: "quiet", hidden: true });
+  private readonly sides = make("p", { class: "quiet sides", hidden: true });
   private contrasts: Contrast[] = [];
 
   constructor(
