@@ -10,7 +10,7 @@ export default defineConfig({
   resolve: {
     alias: [
       {
-        find: /^\.\/(jpeg|lerc|webimage|zstd)\.js$/,
+        find: /^\.\/(deflate|jpeg|lerc|webimage|zstd)\.js$/,
         replacement: fileURLToPath(new URL("src/stack/unreadCodec.ts", import.meta.url)),
       },
     ],

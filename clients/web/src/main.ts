@@ -8,6 +8,8 @@ const page = new Page(api, {
   openExample: (example, name) => void session.openExample(example, name),
   reorder: (channels) => void session.reorder(channels),
   attributeStains: () => void session.attributeStains(),
+  cancelAttribution: () => session.cancelAttribution(),
+  onProblem: (error, tryAgain) => void session.onProblem(error, tryAgain),
 });
 const session = new Session(api, page);
 void session.begin();

@@ -2,6 +2,7 @@ import type { Api } from "./service/api";
 import { Problem } from "./service/problem";
 import type { BundleInfo, Example, StackSummary } from "./service/types";
 import { orderOf } from "./stack/fileOrder";
+import { isPng } from "./stack/png";
 import { readStackAside } from "./stack/reader";
 import type { ShownStack, StackFile } from "./stack/reading";
 import type { Sent } from "./ui/downloadPanel";
@@ -13,6 +14,11 @@ import type { Page } from "./ui/page";
 export class Session {
   private bundle: BundleInfo | null = null;
   private current = new AbortController();
+  private attributing = new AbortController();
+  /** The question for a key that is open, as several requests may need one at once. */
+  private asking: Promise<string> | null = null;
+  /** Milliseconds of one pass of the stack through the network. */
+  private passMs: number | null = null;
   private shown: ShownStack | null = null;
   private sent: Sent | null = null;
   /** Stain of every channel: the bundle's order until the service has told the one it took. */
@@ -39,13 +45,14 @@ export class Session {
     }
   }
 
-  /** Takes one TIFF, or a file a channel. */
+  /** Takes one TIFF, or a file a channel; a PNG is always a channel. */
   async openFiles(files: File[]): Promise<void> {
     const signal = this.renew();
     const [first] = files;
     if (!first) return;
     try {
-      if (files.length === 1) await this.openTiff(first.name, first, false, signal);
+      if (files.length === 1 && !(await startsAsPng(first)))
+        await this.openTiff(first.name, first, false, signal);
       else await this.openChannels(files, signal);
     } catch (error) {
       await this.onProblem(error, () => this.openFiles(files), signal);
@@ -73,22 +80,26 @@ export class Session {
   async attributeStains(): Promise<void> {
     const { sent } = this;
     if (!sent) return;
-    const { signal } = this.current;
-    this.page.attribution.wait();
+    this.attributing = new AbortController();
+    const { signal } = this.attributing;
+    const numStains = this.bundle?.manifest.input.channels.length ?? 0;
+    this.page.attribution.wait(numStains, this.passMs);
     try {
-      this.page.progress.wait("The service attributes the answer to the stains");
-      const options = { signal };
-      this.page.attribution.show(await this.api.explainAll(sent.content, sent.channels, true, options));
-      this.page.progress.end();
+      this.page.attribution.show(await this.api.explainAll(sent.content, sent.channels, true, { signal }));
     } catch (error) {
-      if (!signal.aborted) this.page.attribution.offer(this.bundle?.manifest.input.channels.length ?? 0);
+      if (this.sent === sent) this.page.attribution.offer(numStains);
       await this.onProblem(error, () => this.attributeStains(), signal);
     }
+  }
+
+  cancelAttribution(): void {
+    this.attributing.abort();
   }
 
   /** Ends what is under way for the stack before. */
   private renew(): AbortSignal {
     this.current.abort();
+    this.attributing.abort();
     this.current = new AbortController();
     this.page.notices.clear();
     this.page.progress.end();
@@ -116,7 +127,11 @@ export class Session {
     );
     const ordered = order.places.flatMap((place) => chosen[place] ?? []);
     const bytes = ordered.reduce((sum, { size }) => sum + size, 0);
-    this.startStack(`${ordered.length} files, ${ordered[0]?.name} …`, bytes);
+    const [first] = ordered;
+    this.startStack(
+      ordered.length > 1 ? `${ordered.length} files, ${first?.name} …` : (first?.name ?? ""),
+      bytes,
+    );
     this.files = ordered.map(({ name }) => name);
     this.names = order.stains ?? this.names;
     const files = await Promise.all(
@@ -138,7 +153,7 @@ export class Session {
   private startStack(name: string, bytes: number): void {
     this.names = this.bundle?.manifest.input.channels ?? [];
     this.files = [];
-    [this.shown, this.sent, this.order, this.isPictureSettled] = [null, null, null, false];
+    [this.shown, this.sent, this.order, this.isPictureSettled, this.passMs] = [null, null, null, false, null];
     this.page.startStack(name, fileSize(bytes));
   }
 
@@ -165,7 +180,10 @@ export class Session {
     };
     try {
       progress.share("Uploading", 0);
-      const prediction = await this.api.predict(sent.content, sent.channels, { signal, onUpload });
+      const onTimes = (times: Map<string, number>) => {
+        this.passMs = times.get("inference") ?? null;
+      };
+      const prediction = await this.api.predict(sent.content, sent.channels, { signal, onUpload, onTimes });
       this.sent = sent;
       this.takeOrder(prediction.stack, sent);
       this.page.showPrediction(prediction, sent);
@@ -211,20 +229,22 @@ export class Session {
     if (this.isPictureSettled && this.order) this.page.order.show({ channels, files, ...this.order });
   }
 
-  /** Asks for a key and goes on, or tells what went wrong. */
-  private async onProblem(
-    error: unknown,
-    tryAgain: () => Promise<void>,
-    signal?: AbortSignal,
-  ): Promise<void> {
+  /** Asks for a key and goes on, whether it was missing, wrong or has expired; or tells what went wrong. */
+  async onProblem(error: unknown, tryAgain: () => Promise<void>, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return;
     this.page.progress.end();
     const problem = error instanceof Problem ? error : new Problem("The page failed", String(error));
     if (problem.needsKey) {
-      this.api.key = await this.page.askForKey(problem);
-      await tryAgain();
+      this.asking ??= this.page.askForKey(problem);
+      this.api.key = await this.asking;
+      this.asking = null;
+      if (!signal?.aborted) await tryAgain();
     } else {
       this.page.showProblem(problem, tryAgain);
     }
   }
+}
+
+async function startsAsPng(file: File): Promise<boolean> {
+  return isPng(await file.slice(0, 8).arrayBuffer());
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { decodePlanes } from "../src/stack/decode";
+import { decode } from "../src/stack/decode";
 import { joinPlanes } from "../src/stack/join";
 import type { Pixels, Plane } from "../src/stack/planes";
 import { readStack } from "../src/stack/reading";
@@ -19,7 +19,7 @@ test.each([
   ["float32", (values: number[]) => Float32Array.from(values, (value) => value / 3 - 2)],
 ])("%s planes come back from the TIFF that is written of them", async (_, make) => {
   const written = planes(make);
-  expect(await decodePlanes(await writeTiff(written).arrayBuffer())).toEqual(written);
+  expect((await decode(await writeTiff(written).arrayBuffer())).planes).toEqual(written);
 });
 
 test("files that are not channels of one stack are refused by name", () => {
@@ -28,14 +28,14 @@ test("files that are not channels of one stack are refused by name", () => {
   if (!plane || !other) throw new Error("no planes");
   expect(() =>
     joinPlanes([
-      { name: "a", planes: [plane] },
-      { name: "b", planes: [other] },
+      { name: "a", planes: [plane], objection: null },
+      { name: "b", planes: [other], objection: null },
     ]),
   ).toThrow(/b is 3 × 5 uint16/);
   expect(() =>
     joinPlanes([
-      { name: "a", planes: [plane, plane] },
-      { name: "b", planes: [plane] },
+      { name: "a", planes: [plane, plane], objection: null },
+      { name: "b", planes: [plane], objection: null },
     ]),
   ).toThrow(/a holds 2/);
 });
@@ -50,7 +50,7 @@ test("a file a channel becomes one stack, and one TIFF of it", async () => {
   );
   const done: number[] = [];
   const { shown, joined } = await readStack(files, (count, total) => done.push(count / total));
-  expect(shown).toMatchObject({ width: 5, height: 3, dtype: "uint16", factor: 1 });
-  expect(await decodePlanes(await (joined as Blob).arrayBuffer())).toEqual(channels);
+  expect(shown).toMatchObject({ width: 5, height: 3, dtype: "uint16", factor: 1, pixelUm: null });
+  expect((await decode(await (joined as Blob).arrayBuffer())).planes).toEqual(channels);
   expect(done.at(-1)).toBe(1);
 });

@@ -4,22 +4,27 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 
 WAIT_MS = 20_000
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
 
-# Playwright keeps an event loop running on its thread, so it must not outlive the module: others use anyio.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def chromium(browser_type: BrowserType, *options: str) -> Browser:
     executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if executable is None:
         pytest.skip("no Chromium is on the PATH; `make chromium` installs Debian's where apt-get may")
     # Chromium's sandbox refuses to run as root; without a GPU, WebGL runs in software.
-    options = ["--enable-unsafe-swiftshader", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    all_options = ["--enable-unsafe-swiftshader", *sandbox, *options]
+    return browser_type.launch(executable_path=executable, args=all_options)
+
+
+# Playwright keeps an event loop running on its thread, so it must not outlive the module: others use anyio.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=options)
+        browser = chromium(playwright.chromium)
         yield browser
         browser.close()
 

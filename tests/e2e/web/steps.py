@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page
 
 def tiff_of(stack: np.ndarray, **options: object) -> bytes:
     file = io.BytesIO()
-    tifffile.imwrite(file, stack, photometric="minisblack", **options)
+    tifffile.imwrite(file, stack, **{"photometric": "minisblack", **options})
     return file.getvalue()
 
 

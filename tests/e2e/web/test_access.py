@@ -29,7 +29,7 @@ def violations(page, axe: str) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(open_page, service_url, axe, scheme):
-    """Empty, answered, attributed and refused, the page breaks none of axe's rules, in light and in dark."""
+    """Empty, answered, attributed, beside another and refused, the page breaks none of axe's rules, light or dark."""
     # axe is put into the page, which the page's own policy would forbid.
     page = open_page(service_url, color_scheme=scheme, bypass_csp=True)
     page.wait_for_selector(".examples button")
@@ -39,6 +39,12 @@ def test_axe_finds_nothing(open_page, service_url, axe, scheme):
     page.get_by_text("Order of the channels").click()
     page.get_by_role("button", name="Attribute to stains").click()
     page.wait_for_selector("#stain-attribution table")
+    assert violations(page, axe) == []
+    page.get_by_role("button", name="Keep to compare").click()
+    send(page, ("other.tif", tiff_of(STACK // 2)))
+    wait_for_answer(page)
+    page.locator(".surface").first.press("Shift+ArrowRight")
+    assert page.locator("#composite .surface").count() == 2
     assert violations(page, axe) == []
     send(page, ("odd.tif", b"no TIFF"))
     page.wait_for_selector(".is-problem")
@@ -58,11 +64,14 @@ def test_axe_finds_nothing_in_the_question_for_a_key(open_page, serve, tiny_bund
 
 @pytest.mark.parametrize("width", [320, 390, 1024, 1920])
 def test_nothing_is_wider_than_the_screen(open_page, service_url, width):
-    """At any width the answered page scrolls downwards only."""
+    """At any width the answered page scrolls downwards only, with one stack and with two."""
     page = open_page(service_url, viewport={"width": width, "height": 800})
-    send(page, ("a-file-with-a-rather-long-name-that-cannot-be-broken_s1_w1.tif", tiff_of(STACK)))
-    wait_for_answer(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for _ in range(2):
+        send(page, ("a-file-with-a-rather-long-name-that-cannot-be-broken_s1_w1.tif", tiff_of(STACK)))
+        wait_for_answer(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.get_by_role("button", name="Keep to compare").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_everything_is_reached_by_tab(page):

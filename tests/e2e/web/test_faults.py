@@ -133,10 +133,11 @@ def test_files_that_are_no_stack_are_named(page):
 
 
 def test_what_the_page_cannot_show_is_answered_all_the_same(page):
-    """A codec that only the service reads gives the answer, and says why there is no picture."""
+    """A codec that only the service reads gives the answer, why there is no picture, and the service's overlay."""
     send(page, ("site.tif", tiff_of(STACK, compression="lzma")))
     page.wait_for_selector("#prediction tbody tr")
     page.get_by_text("No picture:").wait_for()
+    page.get_by_role("img", name="Every stain, and over it what speaks for").wait_for()
     assert page.locator("#composite").is_hidden()
 
 

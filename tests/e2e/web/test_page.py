@@ -46,11 +46,12 @@ def numbers(page, row: str) -> list[float]:
 
 
 def test_the_prediction_is_the_services(answered, client, stack):
-    """Every treatment has its probability by classifier and forest, and the set is marked, as the client gets them."""
+    """Each treatment has its probability by classifier, forest and against the control; the set is marked."""
     expected = client.predict(stack)
     for treatment, probability in expected.probabilities.items():
         forest = expected.forest.probabilities[treatment]
-        assert numbers(answered, treatment) == [round(probability, 3), round(forest, 3)]
+        versus = [expected.versus_control[treatment]] if treatment in expected.versus_control else []
+        assert numbers(answered, treatment) == [round(value, 3) for value in (probability, forest, *versus)]
     marked = answered.locator("#prediction tr:has(.in-set) th").all_inner_texts()
     assert {name.split("●")[0].strip() for name in marked} == set(expected.prediction_set.treatments)
     foreign = answered.get_by_text("Unlike what the model learned from").count()

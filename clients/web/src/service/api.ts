@@ -12,6 +12,7 @@ export const JSON_TYPE = "application/json";
 
 export const PREDICT: StackRequest = { route: "predict", accept: JSON_TYPE, query: {} };
 export const EXPLAIN_ALL: StackRequest = { route: "explain", accept: JSON_TYPE, query: { treatment: "*" } };
+export const OVERLAY: StackRequest = { route: "explain", accept: "image/png", query: {} };
 
 /** Address of a request, relative to the page, so that it holds behind a proxy that adds a prefix. */
 export function address(request: StackRequest): string {
@@ -19,7 +20,7 @@ export function address(request: StackRequest): string {
   return query ? `${request.route}?${query}` : request.route;
 }
 
-type Options = Pick<Request, "signal" | "onUpload">;
+type Options = Pick<Request, "signal" | "onUpload" | "onTimes">;
 
 export class Api {
   /** Kept here alone: it is gone when the page is. */

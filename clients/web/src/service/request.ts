@@ -9,6 +9,8 @@ export interface Request {
   signal?: AbortSignal;
   /** Called with the share of the body that was sent, 0 to 1. */
   onUpload?: (share: number) => void;
+  /** Called with the milliseconds of each stage that the service measured. */
+  onTimes?: (times: Map<string, number>) => void;
 }
 
 /** Sends one request. XMLHttpRequest, as fetch does not tell how much of a body was sent. */
@@ -26,8 +28,10 @@ export function send(request: Request): Promise<ArrayBuffer> {
     call.onload = () => {
       const content = call.response as ArrayBuffer;
       const contentType = call.getResponseHeader("Content-Type") ?? "";
-      if (call.status === 200 && contentType.startsWith(request.accept)) resolve(content);
-      else reject(readProblem(call.status, contentType, new TextDecoder().decode(content)));
+      if (call.status === 200 && contentType.startsWith(request.accept)) {
+        request.onTimes?.(stages(call.getResponseHeader("Server-Timing") ?? ""));
+        resolve(content);
+      } else reject(readProblem(call.status, contentType, new TextDecoder().decode(content)));
     };
     call.onerror = () =>
       reject(
@@ -35,7 +39,19 @@ export function send(request: Request): Promise<ArrayBuffer> {
       );
     call.onabort = () =>
       reject(new DOMException("A newer request took the place of this one.", "AbortError"));
-    request.signal?.addEventListener("abort", () => call.abort());
+    const abort = () => call.abort();
+    request.signal?.addEventListener("abort", abort);
+    call.onloadend = () => request.signal?.removeEventListener("abort", abort);
     call.send(request.body ?? null);
   });
+}
+
+/** Durations by stage of a `Server-Timing` header, in milliseconds. */
+export function stages(header: string): Map<string, number> {
+  return new Map(
+    [...header.matchAll(/([\w-]+)\s*;\s*dur=([\d.]+)/g)].map(([, stage = "", milliseconds]) => [
+      stage,
+      Number(milliseconds),
+    ]),
+  );
 }

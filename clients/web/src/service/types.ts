@@ -45,6 +45,8 @@ export interface Prediction {
   stack: StackSummary;
   prediction: TreatmentProbability;
   probabilities: Record<string, number>;
+  /** Of each treatment alone against the control, by a classifier of its own. */
+  versus_control: Record<string, number>;
   forest: TreatmentProbability & { probabilities: Record<string, number> };
   prediction_set: { treatments: string[]; coverage: number } | null;
   /** Why there is no set; an older service gives none. */

@@ -3,6 +3,9 @@ import { matchStains } from "./stainNames";
 /** Words before a number that say that it counts channels; none where it stands alone. `c` may be the row of a well. */
 const OF_CHANNELS = new Set(["", "w", "ch", "chan", "channel"]);
 
+/** How names of images end. */
+export const IMAGE_ENDING = /\.((ome\.)?tiff?|png)$/i;
+
 /** What ImageXpress adds to each name. */
 const IDENTIFIER = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/i;
 
@@ -17,7 +20,7 @@ export interface FileOrder {
 
 /** Reads the names of files that hold a channel each: by stain, else by number where one counts the channels. */
 export function orderOf(names: readonly string[], stains: readonly string[]): FileOrder {
-  const stems = names.map((name) => name.replace(/\.(ome\.)?tiff?$/i, "").replace(IDENTIFIER, ""));
+  const stems = names.map((name) => name.replace(IMAGE_ENDING, "").replace(IDENTIFIER, ""));
   const places = names.map((_, place) => place);
   const told = matchStains(stems, stains) ?? matchStains(tellingParts(stems), stains);
   if (told) return { places, stains: told, from: "file names" };

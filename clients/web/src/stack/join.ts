@@ -1,15 +1,17 @@
+import type { Decoded } from "./decode";
 import { dtypeName, type Plane } from "./planes";
 import { UnshowableError } from "./unshowable";
 
 /** Joins the channels of several files; each must hold one channel, all of one size and type. */
-export function joinPlanes(files: { name: string; planes: Plane[] }[]): Plane[] {
-  const planes = files.map(({ name, planes: [plane, ...others] }) => {
+export function joinPlanes(files: ({ name: string } & Pick<Decoded, "planes" | "objection">)[]): Plane[] {
+  const planes = files.map(({ name, planes: [plane, ...others], objection }) => {
     if (!plane || others.length > 0) {
       throw new UnshowableError(
         `Several files are one stack where each holds one channel; ${name} holds ${others.length + 1}. ` +
           "Send one stack at a time.",
       );
     }
+    if (objection) throw new UnshowableError(`${name} ${objection}`);
     return { name, plane };
   });
   const [first] = planes;

@@ -9,7 +9,10 @@ export function readStackAside(
 ): Promise<ReadStack> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL("./reader.worker.ts", import.meta.url), { type: "module" });
-    const stop = () => worker.terminate();
+    const stop = () => {
+      worker.terminate();
+      signal.removeEventListener("abort", stop);
+    };
     signal.addEventListener("abort", stop);
     worker.onerror = () => {
       stop();

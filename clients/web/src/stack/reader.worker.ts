@@ -16,8 +16,11 @@ scope.onmessage = async ({ data: files }) => {
     const stack = await readStack(files, (done, total) =>
       scope.postMessage({ kind: "progress", done, total }),
     );
-    const transfer = stack.shown.channels.flatMap(({ levels }) => levels.map(({ values }) => values.buffer));
-    scope.postMessage({ kind: "stack", stack }, transfer);
+    const buffers = stack.shown.channels.flatMap(({ pixels, levels }) => [
+      pixels.buffer,
+      ...levels.map(({ values }) => values.buffer),
+    ]);
+    scope.postMessage({ kind: "stack", stack }, [...new Set(buffers)]);
   } catch (error) {
     const reason =
       error instanceof UnshowableError ? error.message : `It cannot be decoded here (${String(error)}).`;

@@ -24,6 +24,21 @@ export function describe(pixels: Pixels): Statistics {
   return { min, max: Math.max(max, high), limits: [low, high], histogram: histogram(pixels, min, max) };
 }
 
+/** Statistics of two channels that are shown by one contrast: between the lower of the limits and the higher. */
+export function together(
+  one: Statistics & { pixels: Pixels },
+  other: Statistics & { pixels: Pixels },
+): Statistics {
+  const [min, max] = [Math.min(one.min, other.min), Math.max(one.max, other.max)];
+  const [ones, others] = [histogram(one.pixels, min, max), histogram(other.pixels, min, max)];
+  return {
+    min,
+    max,
+    limits: [Math.min(one.limits[0], other.limits[0]), Math.max(one.limits[1], other.limits[1])],
+    histogram: ones.map((count, bin) => count + (others[bin] ?? 0)),
+  };
+}
+
 /** Percentile of sorted numbers, interpolated linearly as NumPy does. */
 export function percentile(sorted: ArrayLike<number>, percent: number): number {
   const position = ((sorted.length - 1) * percent) / 100;

@@ -1,6 +1,6 @@
 import type { Explanations, StainAttribution } from "../service/types";
 import { byId, make } from "./dom";
-import { short, signed } from "./numbers";
+import { attributionProgress, short, signed } from "./numbers";
 
 /** What each stain adds to the logit of the treatment that is shown, once it was asked for. */
 export class AttributionPanel {
@@ -8,13 +8,18 @@ export class AttributionPanel {
   private readonly content = make("div");
   private explanations: Explanations["explanations"] | null = null;
   private treatment = "";
+  private ticking: number | undefined;
 
-  constructor(private readonly onAsk: () => void) {
+  constructor(
+    private readonly onAsk: () => void,
+    private readonly onCancel: () => void,
+  ) {
     this.section.append(make("h2", { id: "attribution-title" }, "Which stains speak for it"), this.content);
   }
 
   /** Offers to ask: it takes many passes through the network. */
   offer(numStains: number): void {
+    window.clearInterval(this.ticking);
     this.explanations = null;
     const passes = 2 ** numStains;
     this.content.replaceChildren(
@@ -27,11 +32,32 @@ export class AttributionPanel {
     );
   }
 
-  wait(): void {
-    this.content.replaceChildren(make("p", { class: "quiet" }, "Being computed …"));
+  /** Shows how long it has taken of what it may take, given the milliseconds of one pass where they are known. */
+  wait(numStains: number, passMs: number | null): void {
+    window.clearInterval(this.ticking);
+    const passes = 2 ** numStains;
+    const expectedS = passMs === null ? null : (passes * passMs) / 1000;
+    const words = make("span", { class: "quiet" });
+    const bar = make("progress", { "aria-label": "Attribution to the stains" });
+    const began = performance.now();
+    const tell = () => {
+      const { text, share } = attributionProgress((performance.now() - began) / 1000, expectedS);
+      words.textContent = text;
+      if (share === null) bar.removeAttribute("value");
+      else bar.value = share;
+    };
+    tell();
+    this.ticking = window.setInterval(tell, 250);
+    this.content.replaceChildren(
+      make("p", { role: "status" }, `The service makes ${passes} passes through the network.`),
+      bar,
+      words,
+      make("div", { class: "buttons" }, make("button", { type: "button", onclick: this.onCancel }, "Cancel")),
+    );
   }
 
   show({ explanations }: Explanations): void {
+    window.clearInterval(this.ticking);
     this.explanations = explanations;
     this.draw();
   }

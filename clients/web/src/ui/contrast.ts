@@ -1,4 +1,4 @@
-import type { Channel } from "../stack/reading";
+import type { Statistics } from "../stack/statistics";
 import { make } from "./dom";
 import { intensity } from "./numbers";
 
@@ -12,7 +12,7 @@ export class Contrast {
 
   constructor(
     stain: string,
-    private readonly channel: Channel,
+    private readonly channel: Statistics,
     private readonly isFloat: boolean,
     private readonly onChange: (limits: [number, number]) => void,
   ) {
@@ -60,7 +60,7 @@ export class Contrast {
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Counts by their square root, as most pixels are background. */
-function histogramOf({ histogram }: Channel): SVGSVGElement {
+function histogramOf({ histogram }: Statistics): SVGSVGElement {
   const picture = document.createElementNS(SVG, "svg");
   const heights = Array.from(histogram, (count) => Math.sqrt(count));
   const top = Math.max(...heights, 1);

@@ -1,6 +1,7 @@
-import { type Api, EXPLAIN_ALL, inOrder, PREDICT, type StackRequest } from "../service/api";
+import { type Api, EXPLAIN_ALL, inOrder, OVERLAY, PREDICT, type StackRequest } from "../service/api";
 import { curlLine } from "../service/curl";
-import type { Problem } from "../service/problem";
+import { IMAGE_ENDING } from "../stack/fileOrder";
+import { copyTextOf } from "./copy";
 import { byId, make } from "./dom";
 import { save } from "./save";
 
@@ -26,7 +27,7 @@ export class DownloadPanel {
 
   constructor(
     private readonly api: Api,
-    private readonly onProblem: (problem: Problem, tryAgain: () => void) => void,
+    private readonly onProblem: (error: unknown, tryAgain: () => Promise<void>) => void,
   ) {}
 
   show(sent: Sent): void {
@@ -38,9 +39,11 @@ export class DownloadPanel {
     );
     const copied = make("span", { role: "status", class: "quiet" });
     const onclick = async () => {
-      await navigator.clipboard.writeText(this.line.textContent ?? "");
-      copied.textContent = "copied";
-      setTimeout(() => copied.replaceChildren(), 2000);
+      const isCopied = await copyTextOf(this.line);
+      copied.textContent = isCopied
+        ? "copied"
+        : "This browser copies nothing here: the line is selected, press Ctrl+C.";
+      if (isCopied) setTimeout(() => copied.replaceChildren(), 2000);
     };
     this.section.replaceChildren(
       make("h2", { id: "downloads-title" }, "Downloads"),
@@ -74,7 +77,7 @@ export class DownloadPanel {
       const { request, output } = this.plan(name, sent);
       save(new Blob([await this.api.post(request, sent.content)], { type: request.accept }), output);
     } catch (error) {
-      this.onProblem(error as Problem, () => this.fetch(name));
+      this.onProblem(error, () => this.fetch(name));
     }
   }
 
@@ -89,7 +92,7 @@ export class DownloadPanel {
 
   private plan(name: string, sent: Sent): { request: StackRequest; output: string } {
     const { request, ending, ofTreatment } = FILES[name] ?? { request: PREDICT, ending: ".predict.json" };
-    const stem = sent.fileName.replace(/\.(ome\.)?tiff?$/i, "");
+    const stem = sent.fileName.replace(IMAGE_ENDING, "");
     const asked =
       ofTreatment && this.treatment ? { ...request, query: { treatment: this.treatment } } : request;
     return { request: inOrder(asked, sent.channels), output: stem + ending };
@@ -100,7 +103,7 @@ const FILES: Record<string, { request: StackRequest; ending: string; ofTreatment
   "Prediction .json": { request: PREDICT, ending: ".predict.json" },
   "Explanations .json": { request: EXPLAIN_ALL, ending: ".explain.json" },
   "Overlay .png": {
-    request: { route: "explain", accept: "image/png", query: {} },
+    request: OVERLAY,
     ending: ".overlay.png",
     ofTreatment: true,
   },

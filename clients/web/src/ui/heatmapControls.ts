@@ -10,6 +10,8 @@ export class HeatmapControls {
   onTreatment: (treatment: string) => void = () => {};
 
   private explanations: Explanations["explanations"] | null = null;
+  /** Of the stack beside, where there is one. */
+  private beside: Explanations["explanations"] | null = null;
   private treatment = "";
   private readonly treatments = choice("Evidence for", [], (value) => this.pick(value));
   private readonly over = choice("Over", [], (value) => this.setOver(value));
@@ -54,7 +56,8 @@ export class HeatmapControls {
   }
 
   /** Offers the panels of the picture that is shown now; the answer may have come before it. */
-  showStains(names: string[]): void {
+  showStains(names: string[], beside: Explanations["explanations"] | null): void {
+    this.beside = beside;
     this.over.select.replaceChildren(
       make("option", { value: "all" }, "every panel"),
       make("option", { value: "composite" }, "the composite"),
@@ -95,9 +98,12 @@ export class HeatmapControls {
   private layOver(): void {
     const map = this.explanations?.[this.treatment]?.heatmap;
     if (!map || !this.explanations) return;
-    const all = Object.values(this.explanations).map(({ heatmap }) => heatmap.max);
-    const top = this.shared.checked ? Math.max(...all) : map.max;
-    this.viewer.setHeatmap(map, top);
+    const mapBeside = this.beside?.[this.treatment]?.heatmap ?? null;
+    const all = [this.explanations, this.beside ?? {}].flatMap((maps) => Object.values(maps));
+    const top = this.shared.checked
+      ? Math.max(...all.map(({ heatmap }) => heatmap.max))
+      : Math.max(map.max, mapBeside?.max ?? 0);
+    this.viewer.setHeatmaps([map, mapBeside], top);
     this.top.textContent = short(top);
     this.meaning.textContent =
       map.max > 0

@@ -10,7 +10,7 @@ interface Callbacks {
 /** Where a stack comes in: dropped anywhere on the page, chosen, or one of the examples. */
 export class Intake {
   private readonly section = byId("intake");
-  private readonly title = make("h2", { id: "intake-title" }, "Drop a TIFF stack here");
+  private readonly title = make("h2", { id: "intake-title" }, "Drop a stack here");
   private readonly expected = make("div", { class: "expected" });
   private readonly found = make("p");
   private readonly examples = make("div", {
@@ -22,7 +22,7 @@ export class Intake {
     type: "file",
     multiple: true,
     hidden: true,
-    accept: ".tif,.tiff,image/tiff",
+    accept: ".tif,.tiff,.png,image/tiff,image/png",
   });
 
   constructor(private readonly callbacks: Callbacks) {
@@ -51,7 +51,7 @@ export class Intake {
       make(
         "p",
         {},
-        `One TIFF of ${channels.length} channels, or ${channels.length} single-channel TIFFs with their stains or numbers in their names; ` +
+        `One TIFF of ${channels.length} channels, or ${channels.length} single-channel TIFFs or PNGs with their stains or numbers in their names; ` +
           `at least ${least} × ${least} pixels, 8 or 16 bits or float. The channels are:`,
       ),
       make(

@@ -23,3 +23,15 @@ export function intensity(value: number, isFloat: boolean): string {
 export function fileSize(bytes: number): string {
   return bytes < 2 ** 20 ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
+
+/** What is said of an attribution under way, and the share of the bar; no share once the estimate is passed. */
+export function attributionProgress(
+  elapsedS: number,
+  expectedS: number | null,
+): { text: string; share: number | null } {
+  const elapsed = `${Math.floor(elapsedS)} s`;
+  if (expectedS === null) return { text: elapsed, share: null };
+  const expected = `${Math.max(1, Math.ceil(expectedS))} s`;
+  if (elapsedS >= expectedS) return { text: `${elapsed}, longer than the ${expected} expected`, share: null };
+  return { text: `${elapsed} of at most ${expected} on an idle service`, share: elapsedS / expectedS };
+}

@@ -54,17 +54,28 @@ export class PredictionPanel {
       make(
         "table",
         { class: "bars" },
-        make("caption", { class: "hidden" }, "Probability of every treatment by classifier and forest"),
+        make(
+          "caption",
+          { class: "hidden" },
+          "Probability of every treatment by classifier and forest, and against the control alone",
+        ),
         make(
           "thead",
           {},
           make(
             "tr",
             {},
-            ...["Treatment", "Classifier", "Forest"].map((name) => make("th", { scope: "col" }, name)),
+            ...["Treatment", "Classifier", "Forest", "Against control"].map((name) =>
+              make("th", { scope: "col" }, name),
+            ),
           ),
         ),
         body,
+      ),
+      make(
+        "p",
+        { class: "quiet" },
+        "Classifier and forest share 1 among all treatments. “Against control” asks of each treatment by itself: it or the control?",
       ),
     );
     if (rows.length > FIRST_ROWS) this.section.append(showAll(body, rows));
@@ -94,6 +105,7 @@ export class PredictionPanel {
       ),
       bar(answer.probabilities[name] ?? 0, "is-classifier"),
       bar(answer.forest.probabilities[name] ?? 0, "is-forest"),
+      against(answer.versus_control[name]),
     );
   }
 }
@@ -114,6 +126,13 @@ function bar(value: number, kind: string): HTMLElement {
     {},
     make("div", { class: "bar" }, track, make("span", { class: "number" }, probability(value))),
   );
+}
+
+/** The control has no classifier against itself. */
+function against(value: number | undefined): HTMLElement {
+  if (value !== undefined) return bar(value, "is-versus");
+  const none = make("span", { "aria-hidden": "true" }, "–");
+  return make("td", { class: "quiet" }, none, make("span", { class: "hidden" }, "the control itself"));
 }
 
 const NOTICE_TITLES: Record<string, string> = {

@@ -1,10 +1,19 @@
-import { panned, type View, WHOLE_FIELD, zoomedAt } from "./view";
+import { type Point, panned, type View, WHOLE_FIELD, zoomedAt } from "./view";
 
 const STEP = 0.1;
 
-/** Lets a panel be zoomed and panned by pointer, wheel, fingers and keys; `change` gets how the view changes. */
-export function listenToGestures(panel: HTMLElement, change: (next: (view: View) => View) => void): void {
-  const pointers = new Map<number, { x: number; y: number }>();
+export interface Gestures {
+  /** Gets how the view changes. */
+  change(next: (view: View) => View): void;
+  /** Gets the place of the panel that is pointed at; null once none is. */
+  point(place: Point | null): void;
+  /** Gets by how many steps the keys move what is pointed at. */
+  step(right: number, down: number): void;
+}
+
+/** Lets a panel be zoomed, panned and pointed at by pointer, wheel, fingers and keys. */
+export function listenToGestures(panel: HTMLElement, { change, point, step }: Gestures): void {
+  const pointers = new Map<number, Point>();
 
   const share = ({ clientX, clientY }: { clientX: number; clientY: number }) => {
     const box = panel.getBoundingClientRect();
@@ -15,8 +24,13 @@ export function listenToGestures(panel: HTMLElement, change: (next: (view: View)
     if (event.button !== 0) return;
     panel.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, share(event));
+    point(share(event));
+  });
+  panel.addEventListener("pointerleave", (event) => {
+    if (event.pointerType === "mouse") point(null);
   });
   panel.addEventListener("pointermove", (event) => {
+    if (pointers.size < 2) point(share(event));
     const before = pointers.get(event.pointerId);
     if (!before) return;
     const now = share(event);
@@ -49,6 +63,12 @@ export function listenToGestures(panel: HTMLElement, change: (next: (view: View)
     { passive: false },
   );
   panel.addEventListener("keydown", (event) => {
+    const steps = event.shiftKey ? STEPS[event.key] : undefined;
+    if (steps && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      step(...steps);
+      return;
+    }
     const next = KEYS[event.key];
     if (!next || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
@@ -65,6 +85,13 @@ const KEYS: Record<string, (view: View) => View> = {
   ArrowRight: (view) => panned(view, -STEP, 0),
   ArrowUp: (view) => panned(view, 0, STEP),
   ArrowDown: (view) => panned(view, 0, -STEP),
+};
+
+const STEPS: Record<string, [right: number, down: number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
 };
 
 function distance(a: { x: number; y: number }, b: { x: number; y: number }): number {

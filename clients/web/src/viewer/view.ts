@@ -5,6 +5,12 @@ export interface View {
   zoom: number;
 }
 
+/** A place of the field or of a panel, as shares of it. */
+export interface Point {
+  x: number;
+  y: number;
+}
+
 export const WHOLE_FIELD: View = { x: 0.5, y: 0.5, zoom: 1 };
 const MAX_ZOOM = 40;
 
@@ -31,6 +37,22 @@ export function zoomedAt(view: View, factor: number, x = 0.5, y = 0.5): View {
 /** Moves the field by shares of the panel. */
 export function panned(view: View, right: number, down: number): View {
   return inside({ x: view.x - right / view.zoom, y: view.y - down / view.zoom, zoom: view.zoom });
+}
+
+/**
+ * Moves a point by hundredths of what is shown, at least by a pixel, and keeps it there; without one, from the middle.
+ *
+ * @param pixel Size of a pixel, in shares of the field.
+ */
+export function moved(point: Point | null, view: View, right: number, down: number, pixel: Point): Point {
+  const { left, top, width, height } = windowOf(view);
+  const from = point ?? { x: view.x, y: view.y };
+  const within = (value: number, start: number, length: number) =>
+    Math.min(start + length, Math.max(start, value));
+  return {
+    x: within(from.x + right * Math.max(width / 100, pixel.x), left, width),
+    y: within(from.y + down * Math.max(height / 100, pixel.y), top, height),
+  };
 }
 
 function inside({ x, y, zoom }: View): View {

@@ -1,1 +1,0 @@
-import{n as e}from"./reader.worker-BgbgPwHN.js";var t=class extends e{decodeBlock(e){return e}};export{t as default};

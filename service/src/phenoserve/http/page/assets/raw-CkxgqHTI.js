@@ -1,0 +1,1 @@
+import{n as e}from"./reader.worker-BqxYo6Zj.js";var t=class extends e{decodeBlock(e){return e}};export{t as default};

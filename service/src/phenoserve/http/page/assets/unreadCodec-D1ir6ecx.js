@@ -1,1 +1,0 @@
-import{t as e}from"./reader.worker-BgbgPwHN.js";var t=class{constructor(){throw new e(`It is compressed with a codec that is not read.`)}};export{t as default};

@@ -1,0 +1,1 @@
+import{t as e}from"./reader.worker-BqxYo6Zj.js";var t=class{constructor(){throw new e(`It is compressed with a codec that is not read.`)}};export{t as default};
