@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 BACKGROUND: Final = (20, 20, 24)
 TEXT: Final = (236, 236, 236)
@@ -55,15 +55,13 @@ def _is_drawn(character: str) -> bool:
         return False
     if unicodedata.bidirectional(character) in {"R", "AL", "AN"}:
         return False
-    return _mask(character) not in (_mask(_NO_CHARACTER), _NOTHING)
+    return _pixels(character) not in (_pixels(_NO_CHARACTER), _pixels(" "))
 
 
-def _mask(character: str) -> tuple[tuple[int, int], bytes]:
-    mask = font_of(LEGEND_FONT_PX).getmask(character)
-    return mask.size, bytes(mask)
-
-
-_NOTHING: Final = ((0, 0), b"")
+def _pixels(character: str) -> bytes:
+    image = Image.new("L", (4 * LEGEND_FONT_PX, 4 * LEGEND_FONT_PX))
+    ImageDraw.Draw(image).text((LEGEND_FONT_PX, LEGEND_FONT_PX), character, 255, font_of(LEGEND_FONT_PX))
+    return image.tobytes()
 
 
 def shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
