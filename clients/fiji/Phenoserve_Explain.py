@@ -68,17 +68,15 @@ VARIANTS = {
     "syto14": re.compile(r"green$"),
 }
 
-# Of the colour map inferno (CC0), which the web page uses: even steps, readable without telling red from green.
-INFERNO = (
-    (0, 0, 4),
-    (40, 11, 84),
-    (101, 21, 110),
-    (159, 42, 99),
-    (212, 72, 66),
-    (245, 125, 21),
-    (250, 193, 39),
-    (252, 255, 164),
+# Every fifth colour of the map inferno (CC0), which the service's overlay has: even steps, readable without
+# telling red from green.
+_INFERNO_HEX = (
+    "000004 02020c 050417 0a0722 10092d 160b39 1e0c45 260c51 2f0a5b 380962 400a67 490b6a 510e6c "
+    "59106e 61136e 69166e 71196e 781c6d 801f6c 88226a 902568 982766 a02a63 a82e5f b0315b b73557 "
+    "bf3952 c63d4d cc4248 d34743 d94d3d df5337 e45a31 e9612b ed6925 f1711f f47918 f78212 f98b0b "
+    "fa9407 fb9d07 fca60c fcb014 fbba1f fac42a f8cd37 f6d746 f4e156 f2ea69 f2f27d f5f992 fcffa4"
 )
+INFERNO = [[int(colour[at : at + 2], 16) for at in (0, 2, 4)] for colour in _INFERNO_HEX.split()]
 
 
 class ServiceError(Exception):

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float32, Shaped
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from phenoserve.overlay import colours
 from phenoserve.overlay.enlarge import cell_shape, enlarge
@@ -19,11 +19,14 @@ from phenoserve.overlay.words import (
     QUIET_TEXT,
     SWATCH_PX,
     TEXT,
+    font_of,
+    labels,
     shortened,
     wrapped,
 )
 
-_TITLE_FONT_PX, _LABEL_FONT_PX = 26, 20
+_TITLE_FONT_PX, _LABEL_FONT_PX = 24, 18
+_SWATCH_GAP_PX: Final = 8
 _BAR_HEIGHT_PX: Final = 24
 _MAX_BAR_PX: Final = 420
 _MIN_LEGEND_PX: Final = 60
@@ -112,22 +115,21 @@ def _png(image: Image.Image) -> bytes:
 
 def _write_words(image: Image.Image, layout: Layout, stains: Sequence[str], title: str) -> None:
     draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(_TITLE_FONT_PX)
+    font = font_of(_TITLE_FONT_PX)
     text = shortened(title, font, layout.width - 2 * MARGIN_PX)
     draw.text((MARGIN_PX, MARGIN_PX + TITLE_PX // 2 - 6), text, TEXT, font, anchor="lm")
 
-    font = ImageFont.load_default(_LABEL_FONT_PX)
+    font = font_of(_LABEL_FONT_PX)
     large = layout.composite
     middle = large.top - LABEL_PX // 2
     text = shortened("All stains", font, max(large.width, layout.label_px))
     draw.text((large.left, middle), text, TEXT, font, anchor="lm")
-    for index, (name, box) in enumerate(zip(stains, layout.stains, strict=True)):
+    names = labels(stains, font, layout.label_px - SWATCH_PX - _SWATCH_GAP_PX)
+    for index, (name, box) in enumerate(zip(names, layout.stains, strict=True)):
         middle = box.top - LABEL_PX // 2
         swatch = (box.left, middle - SWATCH_PX // 2, box.left + SWATCH_PX, middle + SWATCH_PX // 2)
         draw.rectangle(swatch, colours.stain_colour(index))
-        left = box.left + SWATCH_PX + 8
-        text = shortened(name, font, layout.label_px - (left - box.left))
-        draw.text((left, middle), text, TEXT, font, anchor="lm")
+        draw.text((box.left + SWATCH_PX + _SWATCH_GAP_PX, middle), name, TEXT, font, anchor="lm")
 
 
 def _legend(greatest: float, cell: tuple[float, float], width: int) -> Image.Image:
@@ -142,7 +144,7 @@ def _legend(greatest: float, cell: tuple[float, float], width: int) -> Image.Ima
         else "The heatmap is zero everywhere: no place counted for this treatment."
     )
     words += f" One cell of the heatmap covers {cell[0]:.4g} by {cell[1]:.4g} pixels (height by width)."
-    font = ImageFont.load_default(LEGEND_FONT_PX)
+    font = font_of(LEGEND_FONT_PX)
     bar_width = min(_MAX_BAR_PX, width // 2)
     left = bar_width + 2 * MARGIN_PX if greatest > 0 else 0
     lines = wrapped(words, font, width - left)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from phenoserve.overlay.colours import stain_colour
 from phenoserve.overlay.words import (
@@ -13,7 +13,8 @@ from phenoserve.overlay.words import (
     QUIET_TEXT,
     SWATCH_PX,
     TEXT,
-    shortened,
+    font_of,
+    labels,
     wrapped,
 )
 
@@ -35,7 +36,7 @@ def stain_bars(stains: Sequence[str], values: Sequence[float], width: int) -> Im
     Returns:
         The picture: a heading, then a row a stain with its swatch, name, bar (in its colour) and number.
     """
-    font = ImageFont.load_default(LEGEND_FONT_PX)
+    font = font_of(LEGEND_FONT_PX)
     heading = wrapped(
         f"What the pattern of each stain adds to the logit of this treatment (Shapley values; together "
         f"{sum(values):+.3g}). Baseline: every stain at its own mean in this field.",
@@ -53,11 +54,11 @@ def stain_bars(stains: Sequence[str], values: Sequence[float], width: int) -> Im
     least, greatest = min(0.0, *values), max(0.0, *values)
     px_a_unit = bars_width / ((greatest - least) or 1.0)
     zero = bars_left + round(-least * px_a_unit)
-    for row, (name, value) in enumerate(zip(stains, values, strict=True)):
+    names = labels(stains, font, bars_left - SWATCH_PX - 16)
+    for row, (name, value) in enumerate(zip(names, values, strict=True)):
         middle = top + row * LINE_PX + LINE_PX // 2
         draw.rectangle((0, middle - SWATCH_PX // 2, SWATCH_PX, middle + SWATCH_PX // 2), stain_colour(row))
-        text = shortened(name, font, bars_left - SWATCH_PX - 16)
-        draw.text((SWATCH_PX + 8, middle), text, TEXT, font, anchor="lm")
+        draw.text((SWATCH_PX + 8, middle), name, TEXT, font, anchor="lm")
         end = zero + round(value * px_a_unit)
         box = (min(zero, end), middle - _BAR_PX // 2, max(zero, end), middle + _BAR_PX // 2)
         draw.rectangle(box, stain_colour(row))

@@ -1,0 +1,47 @@
+"""The heatmap's colours are the same in the service's picture, on the web page and in Fiji."""
+
+import ast
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cmap import Colormap
+
+CLIENTS = Path(__file__).parents[2] / "clients"
+
+
+def page_anchors(name):
+    source = (CLIENTS / "web/src/viewer/colourMaps.ts").read_text()
+    [colours] = re.findall(rf'{name}:\s+"([#0-9a-f ]+)"', source)
+    return [tuple(bytes.fromhex(colour[1:])) for colour in colours.split()]
+
+
+def fiji_anchors():
+    source = (CLIENTS / "fiji/Phenoserve_Explain.py").read_text()
+    [colours] = re.findall(r"^_INFERNO_HEX = (\(.*?^\))", source, re.DOTALL | re.MULTILINE)
+    return [tuple(bytes.fromhex(colour)) for colour in ast.literal_eval(colours).split()]
+
+
+def interpolated(anchors):
+    places = np.linspace(0, len(anchors) - 1, 256)
+    return np.stack([np.interp(places, range(len(anchors)), part) for part in np.transpose(anchors)], axis=-1)
+
+
+def levels(name):
+    return Colormap(name).lut(256)[:, :3] * 255
+
+
+@pytest.mark.parametrize("name", ["inferno", "viridis", "cividis"])
+def test_the_anchors_of_the_page_lie_within_two_levels_of_their_map(name):
+    """Each of a map's 17 colours on the page lies within 2 levels of the map's own at its place."""
+    anchors = np.array(page_anchors(name))
+    own = levels(name)[np.rint(np.linspace(0, 255, len(anchors))).astype(int)]
+
+    assert len(anchors) == 17
+    assert np.abs(anchors - own).max() <= 2
+
+
+def test_every_colour_in_fiji_lies_within_two_levels_of_the_map():
+    """All 256 colours that the Fiji script interpolates lie within 2 levels of inferno's own."""
+    assert np.abs(interpolated(fiji_anchors()) - levels("inferno")).max() <= 2
