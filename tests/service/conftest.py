@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from phenoserve import cli
 from phenoserve.process import serve
+from phenoserve.process.server import open_listener
 from phenoserve.settings import Settings
 
 from .stack.tiffs import VARIANTS, mutated, write
@@ -15,13 +16,16 @@ def served(monkeypatch) -> list[Settings]:
     seen: list[Settings] = []
 
     class NoServer:
-        def __init__(self, _app: object, settings: Settings, *_: object) -> None:
+        exit_code = 0
+
+        def __init__(self, _app: object, _hooks: object, settings: Settings, *_: object) -> None:
             seen.append(settings)
 
         def run(self, _sockets: object) -> None:
             """Return at once."""
 
     monkeypatch.setattr(serve, "DrainingServer", NoServer)
+    monkeypatch.setattr(serve, "open_listener", lambda _host, _port: open_listener("127.0.0.1", 0))
     monkeypatch.setattr(serve, "_supervise", lambda _, settings, _say: seen.append(settings) or 0)
     monkeypatch.setattr("phenoserve.http.request.keys.read_api_keys", lambda _: ())
     monkeypatch.setattr(cli, "set_up_logging", lambda _: None)

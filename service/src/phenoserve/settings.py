@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     body_timeout_s: Annotated[
         float, Field(gt=0, description="Seconds a body may take to arrive; then 408.")
     ] = 60
+    min_body_kib_per_s: Annotated[
+        float, Field(ge=0, description="KiB a second that a body must come at after 5 s; else 408.")
+    ] = 64
     write_timeout_s: Annotated[
         float,
         Field(

@@ -58,6 +58,24 @@ def encode_tiff(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+async def refusal_before_body(app: App, path: str, headers: dict[str, str]) -> httpx.Response:
+    """The answer to a request whose body must not be asked for before it is sent."""
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        assert any(message["type"] == "http.response.body" for message in sent), "the body was read"
+        return {"type": "http.disconnect"}
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    await app({**scope, "root_path": "", "headers": pairs}, receive, send)
+    content = b"".join(message.get("body", b"") for message in sent)
+    return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=content)
+
+
 @asynccontextmanager
 async def asking(app: App) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an app in process, its lifespan running and its golden stacks replayed."""

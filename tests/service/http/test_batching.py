@@ -16,7 +16,7 @@ from phenoserve.http import create_app
 from phenoserve.scheduling import Engines, Readiness
 from phenoserve.settings import Settings
 
-from .conftest import asking, encode_tiff, until
+from .conftest import asking, encode_tiff, refusal_before_body, until
 from .engines import POISON, HeldEngine, PoisonedEngine
 from .problem import assert_problem
 
@@ -379,16 +379,9 @@ async def test_a_full_queue_refuses_before_the_body_is_read(engine: Engine) -> N
 
         tasks.start_soon(post_four)
         await until(lambda: app.service.scheduler.queue.num_waiting == 2)
-        assert_problem(
-            await client.post("/embed", content=never_read(), headers=HEADERS), "too_many_requests"
-        )
+        assert_problem(await refusal_before_body(app, "/embed", HEADERS), "too_many_requests")
         held.gate.set()
     assert statuses == [200]
-
-
-async def never_read():
-    raise AssertionError("the body was read")
-    yield b""
 
 
 def test_workers_end_with_the_service(engine: Engine) -> None:

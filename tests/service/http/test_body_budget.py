@@ -11,14 +11,15 @@ import pytest
 from fastapi import Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from phenoserve.http import create_app
+from phenoserve.http.request import body
 from phenoserve.http.request.body import read_head, read_upload
 from phenoserve.scheduling import Engines
 from phenoserve.settings import MIB, Settings
 
-from .conftest import asking, encode_tiff, until
+from .conftest import asking, encode_tiff, refusal_before_body, until
 from .engines import HeldEngine
 from .problem import assert_problem
 
@@ -31,11 +32,6 @@ async def in_pieces(content: bytes, gate: anyio.Event):
     yield content[: len(content) // 2]
     await gate.wait()
     yield content[len(content) // 2 :]
-
-
-async def never_read():
-    raise AssertionError("the body was read")
-    yield b""
 
 
 async def test_a_body_beyond_the_budget_is_refused_unread(engine, array) -> None:
@@ -53,40 +49,105 @@ async def test_a_body_beyond_the_budget_is_refused_unread(engine, array) -> None
         for _ in range(2):
             tasks.start_soon(post)
         await until(lambda: app.service.scheduler.admission.num_bytes == 2 * len(tiff))
-        refused = await client.post(
-            "/predict", content=never_read(), headers={**HEADERS, "content-length": str(len(tiff))}
-        )
+        refused = await refusal_before_body(app, "/predict", {**HEADERS, "content-length": str(len(tiff))})
         assert "MiB" in assert_problem(refused, "too_many_requests")
         held.gate.set()
     assert statuses == [200, 200]
     assert app.service.scheduler.admission.num_bytes == 0
 
 
-async def test_a_body_of_unknown_length_takes_the_largest(engine, array) -> None:
-    """Without Content-Length a body takes as much as any may while it arrives, then what it is; it is never refused."""
-    tiff = encode_tiff(array)
-    held = HeldEngine(engine)
-    app = create_app(Engines.of(held), Settings(max_body_mib=1, max_in_flight_mib=1.5))
+@pytest.mark.parametrize("declares", [True, False])
+async def test_a_body_holds_what_has_arrived_and_a_step(engine, declares) -> None:
+    """A body holds at most twice what has arrived of it, whatever it announces, then exactly its size."""
+    content = bytes(MIB)
+    app = create_app(Engines.of(engine), Settings(max_in_flight_mib=1.5))
     admission = app.service.scheduler.admission
-    gate = anyio.Event()
-    statuses: list[int] = []
+    gates = [anyio.Event() for _ in range(4)]
+
+    async def in_steps():
+        for start, gate in zip((0, 8 * 1024, 64 * 1024, MIB - 1), gates, strict=True):
+            end = {0: 8 * 1024, 8 * 1024: 64 * 1024, 64 * 1024: MIB - 1}.get(start, MIB)
+            yield content[start:end]
+            await gate.wait()
+
+    headers = HEADERS | ({"content-length": str(MIB)} if declares else {})
     async with asking(app) as client, anyio.create_task_group() as tasks:
-        held.gate.clear()
+        tasks.start_soon(partial(client.post, "/predict", content=in_steps(), headers=headers))
+        most = MIB if declares else 1.5 * MIB
+        for gate, expected in zip(gates, (0, 128 * 1024, most, most), strict=True):
+            await anyio.wait_all_tasks_blocked()
+            assert admission.num_bytes <= expected
+            gate.set()
+    assert admission.num_bytes == admission.num_requests == 0
 
-        async def post() -> None:
-            answer = await client.post("/predict", content=in_pieces(tiff, gate), headers=HEADERS)
-            statuses.append(answer.status_code)
 
-        tasks.start_soon(post)
-        await until(lambda: admission.num_bytes == MIB)
-        assert_problem(
-            await client.post("/predict", content=never_read(), headers=HEADERS), "too_many_requests"
+@pytest.mark.parametrize("stains", ["", "?stains=true"])
+@pytest.mark.parametrize("declares", [True, False])
+async def test_silent_senders_turn_nobody_away(engine, array, declares, stains) -> None:
+    """Any number of bodies that are announced and do not come leaves room and places for those that do."""
+    tiff = encode_tiff(array)
+    app = create_app(Engines.of(engine), Settings(max_in_flight=2, max_in_flight_mib=1))
+    silence = anyio.Event()
+
+    async def silent():
+        yield tiff[:1000]
+        await silence.wait()
+
+    headers = HEADERS | ({"content-length": str(MIB)} if declares else {})
+    path = "/explain" + stains if stains else "/predict"
+    async with asking(app) as client, anyio.create_task_group() as tasks:
+        for _ in range(80):
+            tasks.start_soon(partial(client.post, path, content=silent(), headers=headers))
+        await anyio.wait_all_tasks_blocked()
+        for _ in range(20):
+            assert (await client.post(path, content=tiff, headers=HEADERS)).status_code == 200
+        tasks.cancel_scope.cancel()
+    assert app.service.scheduler.admission.num_bytes == 0
+
+
+async def test_a_body_that_comes_too_slowly_is_refused(engine, monkeypatch) -> None:
+    """A body that falls behind the least rate after the grace is answered 408 with what came and what is expected."""
+    monkeypatch.setattr(body, "GRACE_S", 0.1)
+    app = create_app(Engines.of(engine), Settings())
+
+    async def trickling():
+        while True:
+            yield bytes(1024)
+            await anyio.sleep(0.05)
+
+    async with asking(app) as client:
+        detail = assert_problem(
+            await client.post("/predict", content=trickling(), headers=HEADERS), "body_too_slow"
         )
-        gate.set()
-        await until(lambda: admission.num_bytes == len(tiff))
-        held.gate.set()
-    assert statuses == [200]
-    assert admission.num_bytes == 0
+    assert "64 KiB for each second" in detail
+
+
+async def test_an_answer_is_held_until_it_is_sent(engine, array) -> None:
+    """An answer counts with its own bytes until the server has taken its end, and then no more."""
+    tiff = encode_tiff(array)
+    app = create_app(Engines.of(engine), Settings())
+    admission = app.service.scheduler.admission
+    messages = iter([{"type": "http.request", "body": tiff, "more_body": False}])
+    sent: list[tuple[int, int]] = []
+
+    async def receive():
+        if (message := next(messages, None)) is None:
+            await anyio.sleep_forever()
+        return message
+
+    async def send(message) -> None:
+        if message["type"] == "http.response.body" and not message["more_body"]:
+            sent.append((admission.num_requests, admission.num_bytes))
+        elif message["type"] == "http.response.body":
+            assert admission.num_bytes == len(message["body"])
+
+    headers = [(b"content-type", b"image/tiff"), (b"accept", b"image/png")]
+    scope = {"type": "http", "method": "POST", "path": "/explain", "query_string": b"", "headers": headers}
+    async with asking(app):
+        await app({**scope, "root_path": "", "raw_path": b"/explain"}, receive, send)
+    assert sent[0][0] == 1
+    assert sent[0][1] > 0
+    assert admission.num_bytes == admission.num_requests == 0
 
 
 @pytest.mark.parametrize("content", [b"GIF89a", b"II*\0", b""])
@@ -127,23 +188,16 @@ def request_of(chunks: Sequence[bytes | memoryview], *, declares: bool) -> Reque
 def test_a_body_arrives_as_it_was_sent(chunks: list[bytes], declares: bool) -> None:
     """Whatever its pieces and whether its length is declared, a body is read byte by byte."""
     request = request_of(chunks, declares=declares)
-    upload = anyio.run(partial(read_upload, request, read_head(request, Settings()), Settings()))
+    held: list[int] = []
+    upload = anyio.run(partial(read_upload, request, read_head(request, Settings()), Settings(), held.append))
     assert upload.content == b"".join(chunks)
+    assert held[-1] == len(upload.content)
 
 
-async def test_a_body_that_comes_whole_is_not_copied() -> None:
-    """A body that arrives in one piece is read as that very piece."""
-    piece = memoryview(bytes(100))
-    request = request_of([piece], declares=True)
-    upload = await read_upload(request, read_head(request, Settings()), Settings())
-    assert upload.content is piece
-
-
-def test_the_server_runs_on_the_fast_loop_and_parser(server) -> None:
-    """The real server parses with httptools, and runs on uvloop where there is one."""
+def test_the_server_runs_on_the_fast_loop_and_the_strict_parser(server) -> None:
+    """The real server parses with h11, whose heads are bounded, and runs on uvloop where there is one."""
     config = server._server.config
-    kind = config.http_protocol_class
-    assert issubclass(getattr(kind, "func", kind), HttpToolsProtocol)
+    assert issubclass(config.http_protocol_class, H11Protocol)
     assert httpx.get(server.url + "livez").status_code == 200
     assert config.get_loop_factory().__module__.startswith("uvloop" if sys.platform != "win32" else "asyncio")
 

@@ -155,9 +155,13 @@ class DyingEngine(BrokenEngine):
     error = SystemExit
 
 
+OF_CONNECTIONS = {"head_too_large", "head_too_slow"}
+"""Codes that are answered before there is a request; the tests of connections reach them."""
+
+
 def test_every_code_has_a_case() -> None:
     """The table of errors and the cases below hold the same codes."""
-    assert set(CASES) == {str(code) for code in ErrorCode} == {str(code) for code in ERRORS}
+    assert set(CASES) | OF_CONNECTIONS == {str(code) for code in ErrorCode} == {str(code) for code in ERRORS}
 
 
 @pytest.mark.parametrize("code", CASES)

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.params import Depends as Dependency
 from opentelemetry.context import get_current
 from opentelemetry.trace import Tracer
+from starlette.types import Message, Receive, Scope, Send
 
 from phenoserve.engine import NonFiniteAnswerError
 from phenoserve.errors import ErrorCode, ServiceError
@@ -75,7 +76,7 @@ class Service:
         if self.scheduler.readiness in {Readiness.STARTING, Readiness.GOLDEN_MISMATCH}:
             raise RequestError(ErrorCode.NOT_READY, NOT_READY[self.scheduler.readiness])
 
-    async def answer(
+    async def respond(
         self,
         request: Request,
         engines: Engines,
@@ -110,33 +111,33 @@ class Service:
         request.state.times = job.times
         self.require_ready()
         head = read_head(request, self.settings)
-        most = self.settings.max_body_bytes if head.num_bytes is None else head.num_bytes
-        with (
-            _scheduling_errors_as_problems(),
-            self.scheduler.admit(most, attribute_stains=attribute_stains) as lease,
-        ):
+        with _scheduling_errors_as_problems(), ExitStack() as held:
+            lease = held.enter_context(
+                self.scheduler.admit(head.num_bytes or 0, attribute_stains=attribute_stains)
+            )
             began = time.perf_counter()
-            upload = await read_upload(request, head, self.settings)
+            upload = await read_upload(request, head, self.settings, lease.hold)
             add_span(self.tracer, "body", began, time.perf_counter())
-            lease.shrink(len(upload.content))
-            bodies = await unless_disconnected(request, self._answer_in_time(upload, job))
-        self.metrics.observe(job.times, len(bodies))
-        content = _assemble(bodies, media_type, is_multipart=upload.boundary is not None)
-        return Response(content, media_type=media_type, headers={"Server-Timing": job.times.server_timing()})
+            bodies = await unless_disconnected(request, self._respond_in_time(upload, job))
+            self.metrics.observe(job.times, len(bodies))
+            content = _assemble(bodies, media_type, is_multipart=upload.boundary is not None)
+            lease.recount(len(content))
+            headers = {"Server-Timing": job.times.server_timing()}
+            return HeldResponse(content, media_type, headers, held.pop_all())
 
-    async def _answer_in_time(self, upload: Upload, job: "_Job") -> list[bytes]:
+    async def _respond_in_time(self, upload: Upload, job: "_Job") -> list[bytes]:
         """Answer all stacks of a body, all or nothing, or give up at the deadline."""
         deadline = time.monotonic() + job.allowed_s
         limit = asyncio.timeout(job.allowed_s)
         try:
             async with limit:
-                return await self._answer_all(upload, job, deadline)
+                return await self._infer_all(upload, job, deadline)
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise DeadlineError(f"The answer was not there within {job.allowed_s:g} s") from error
 
-    async def _answer_all(self, upload: Upload, job: "_Job", deadline: float) -> list[bytes]:
+    async def _infer_all(self, upload: Upload, job: "_Job", deadline: float) -> list[bytes]:
         tiffs: Sequence[bytes | memoryview] = [upload.content]
         if upload.boundary is not None:
             tiffs = await self.scheduler.run(partial(upload.stacks, self.settings.max_stacks))
@@ -148,7 +149,7 @@ class Service:
         answering: list[asyncio.Task[bytes]] = []
         try:
             async with asyncio.TaskGroup() as tasks:
-                answering += [tasks.create_task(self._answer_one(tiff, job, deadline)) for tiff in tiffs]
+                answering += [tasks.create_task(self._infer_one(tiff, job, deadline)) for tiff in tiffs]
         except BaseExceptionGroup as group:
             error = group.exceptions[0]
             if isinstance(error, ServiceError) and len(tiffs) > 1:
@@ -161,7 +162,7 @@ class Service:
             raise error from group
         return [task.result() for task in answering]
 
-    async def _answer_one(self, tiff: bytes | memoryview, job: "_Job", deadline: float) -> bytes:
+    async def _infer_one(self, tiff: bytes | memoryview, job: "_Job", deadline: float) -> bytes:
         """Decode one stack, have it answered, and word the answer."""
         bundle, times = job.engines.bundle, job.times
         arrived = time.perf_counter()
@@ -225,6 +226,34 @@ class _Job:
     attribute_stains: bool
     allowed_s: float
     times: StageTimes = field(default_factory=StageTimes)
+
+
+class HeldResponse(Response):
+    """An answer that holds its share of what may be in flight until it is sent.
+
+    Args:
+        content: The body.
+        media_type: Its media type.
+        headers: Further headers.
+        held: Closed once the client has taken the answer, or is gone.
+    """
+
+    def __init__(self, content: bytes, media_type: str, headers: Mapping[str, str], held: ExitStack) -> None:
+        super().__init__(content, media_type=media_type, headers=headers)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer; the server takes its end only once little of it waits to be sent."""
+
+        async def send_apart(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await send({**message, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                await send(message)
+
+        with self._held:
+            await super().__call__(scope, receive, send_apart)
 
 
 SCHEDULING_CODES: Final[dict[type[SchedulingError], ErrorCode]] = {

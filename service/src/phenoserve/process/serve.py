@@ -71,25 +71,26 @@ def serve(
         return _supervise(bundle, settings, say)
     # The address is taken before the bundle is read: that may take long, and be for nothing.
     listener = _listener(settings) if inherited is None else socket.socket(fileno=inherited.listener_fd)
-    supervisor_pid = None if inherited is None else os.getppid()
-    engines = load_engines(read_bundle(bundle), settings)
-    application = create_app(
-        engines,
-        settings,
-        bundle_path=bundle,
-        tell_others=lambda: None if supervisor_pid is None else os.kill(supervisor_pid, signal.SIGHUP),
-    )
+    with listener:
+        supervisor_pid = None if inherited is None else os.getppid()
+        engines = load_engines(read_bundle(bundle), settings)
+        application = create_app(
+            engines,
+            settings,
+            bundle_path=bundle,
+            tell_others=lambda: None if supervisor_pid is None else os.kill(supervisor_pid, signal.SIGHUP),
+        )
 
-    def announce(url: str) -> None:
-        if inherited is not None:
-            os.write(inherited.ready_fd, READY_BYTE)
-            return
-        where = f"{engines.active_device} ({engines.bundle.precision})"
-        _announce(engines.bundle.manifest, where, url, settings, say)
+        def announce(url: str) -> None:
+            if inherited is not None:
+                os.write(inherited.ready_fd, READY_BYTE)
+                return
+            where = f"{engines.active_device} ({engines.bundle.precision})"
+            _announce(engines.bundle.manifest, where, url, settings, say)
 
-    server = DrainingServer(application, hooks_of(application), settings, announce, supervisor_pid)
-    server.run([listener])
-    return server.exit_code
+        server = DrainingServer(application, hooks_of(application), settings, announce, supervisor_pid)
+        server.run([listener])
+        return server.exit_code
 
 
 def hooks_of(app: App) -> Hooks:

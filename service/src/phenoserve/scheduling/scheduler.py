@@ -51,6 +51,7 @@ class Scheduler:
         engines: The bundle that new requests are answered from.
         plan: How the machine is shared out.
         admission: Counts what is in flight.
+        attributions: Counts the stain attributions among it, which have a share.
         queue: The stacks that wait for a worker.
         readiness: Whether requests are taken, and why not.
         proof: The replay of the golden stacks, once started.
@@ -61,6 +62,12 @@ class Scheduler:
         self.engines = engines
         self.plan = Plan.of(settings, engines.active_device)
         self.admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
+        self.attributions = Admission(
+            max(1, int(settings.attribution_share * settings.max_in_flight)),
+            int(settings.attribution_share * settings.max_in_flight_bytes),
+            within=self.admission,
+            name="stain attributions",
+        )
         self.queue = WorkQueue(
             settings.max_queue, settings.max_queue_bytes, self.plan.max_batch, settings.attribution_share
         )
@@ -68,9 +75,6 @@ class Scheduler:
         self.proof: asyncio.Task[None] | None = None
         self.after_batch: Callable[[int], object] = lambda _: None
         self._pool = ThreadPoolExecutor(self.plan.num_decoders, thread_name_prefix="decode")
-        self._attribution_leases: set[Lease] = set()
-        self._max_attributions = max(1, int(settings.attribution_share * settings.max_in_flight))
-        self._max_attribution_bytes = int(settings.attribution_share * settings.max_in_flight_bytes)
         # One for plain stacks and one for attributions: neither waits behind the other for room in the queue.
         self._decode_places = (asyncio.Semaphore(self.plan.num_decoders), asyncio.Semaphore(1))
         self._turns = (asyncio.Lock(), asyncio.Lock())
@@ -92,41 +96,25 @@ class Scheduler:
 
     @contextmanager
     def admit(self, num_bytes: int, *, attribute_stains: bool = False) -> Generator[Lease]:
-        """Let a request in before its body is read.
+        """Let a request in before its body is read; it holds nothing yet, and gives back what it holds at the end.
 
         Args:
-            num_bytes: The most its body may take.
+            num_bytes: Bytes that its body announces; 0 where it does not say.
             attribute_stains: Whether the stain attribution is asked for.
 
         Raises:
-            FullError: If the queue or a limit of what is in flight is full.
+            FullError: If the queue or a limit of what is in flight is full, or such a body would not fit now.
         """
         lane = self.queue.attributions if attribute_stains else self.queue.stacks
         if lane.is_full:
             raise FullError(f"{len(lane)} {lane.name} of {lane.num_bytes / MIB:.0f} MiB wait already")
-        if not attribute_stains:
-            with self.admission.admit(num_bytes) as lease:
-                yield lease
-            return
-        self._require_share(num_bytes)
-        with self.admission.admit(num_bytes) as lease:
-            self._attribution_leases.add(lease)
-            try:
-                yield lease
-            finally:
-                self._attribution_leases.remove(lease)
-
-    def _require_share(self, num_bytes: int) -> None:
-        """Raise `FullError` if attributions would have more in flight than their share; one may always be."""
-        num_attributions = len(self._attribution_leases)
-        held = sum(lease.num_bytes for lease in self._attribution_leases)
-        if num_attributions >= self._max_attributions:
-            raise FullError(f"{num_attributions} stain attributions are in flight already")
-        if num_attributions > 0 and held + num_bytes > self._max_attribution_bytes:
-            raise FullError(
-                f"Bodies of stain attributions hold {held / MIB:.1f} of {self._max_attribution_bytes / MIB:g} MiB, and "
-                f"this one may take {num_bytes / MIB:.1f}"
-            )
+        admission = self.attributions if attribute_stains else self.admission
+        admission.require_room(num_bytes)
+        lease = Lease(admission)
+        try:
+            yield lease
+        finally:
+            lease.release()
 
     @asynccontextmanager
     async def decode_place(self, *, attribute_stains: bool = False) -> AsyncGenerator[None]:

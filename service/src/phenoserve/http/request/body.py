@@ -1,8 +1,9 @@
 """Reads the body of a request: one TIFF, or several as multipart/form-data, under limits of bytes and time."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,15 @@ MULTIPART: Final = "multipart/form-data"
 PART_NAME: Final = "stack"
 PARSED_BYTES: Final = 2**20
 """Bytes of a multipart body parsed at once: the parser takes nothing but `bytes`, and a copy of all would be large."""
+
+UNCOUNTED_BYTES: Final = 2**14
+"""Bytes up to which a body that still arrives is not counted: who sends less takes nothing from others."""
+
+STEP_BYTES: Final = 2**23
+"""Largest step in which a body takes room beyond what has arrived."""
+
+GRACE_S: Final = 5.0
+"""Seconds before a body must have come at the least rate."""
 
 
 @dataclass(frozen=True)
@@ -108,38 +118,59 @@ def read_head(request: Request, settings: Settings) -> UploadHead:
     return UploadHead(boundary, num_bytes)
 
 
-async def read_upload(request: Request, head: UploadHead, settings: Settings) -> Upload:
-    """Read a whole body under limits of bytes and time.
+async def read_upload(
+    request: Request, head: UploadHead, settings: Settings, hold: Callable[[int], None]
+) -> Upload:
+    """Read a whole body under limits of bytes, pace and time.
 
     Args:
         request: The request, its body untouched.
         head: What `read_head` said.
-        settings: `max_body_bytes` and `body_timeout_s`.
+        settings: `max_body_bytes`, `body_timeout_s` and `min_body_kib_per_s`.
+        hold: Called with the bytes that the body needs, before it grows into them; at most twice what has arrived.
 
     Raises:
         RequestError: `body_too_large` or `body_too_slow`.
         ClientDisconnect: If the client leaves before the end.
+        FullError: Whatever `hold` raises.
     """
+    began = asyncio.get_running_loop().time()
+    most = settings.max_body_bytes if head.num_bytes is None else head.num_bytes
     # A body of known length goes into its place as it comes. That is not zeroed, as it is handed on when it is full.
     known = None if head.num_bytes is None else np.empty(head.num_bytes, np.uint8).data
     growing = bytearray()
-    size = 0
+    size = held = 0
+    limit = asyncio.timeout_at(_due(began, size, settings))
     try:
-        async with asyncio.timeout(settings.body_timeout_s):
+        async with limit:
             async for chunk in request.stream():
-                if size + len(chunk) > settings.max_body_bytes:
+                arrived = size + len(chunk)
+                if arrived > settings.max_body_bytes:
                     raise _too_large(settings.max_body_bytes)
+                if arrived > max(held, UNCOUNTED_BYTES):
+                    held = min(most, arrived + min(arrived, STEP_BYTES))
+                    hold(held)
                 if known is None:
                     growing += chunk
                 else:
-                    known[size : size + len(chunk)] = chunk
-                size += len(chunk)
+                    known[size:arrived] = chunk
+                size = arrived
+                limit.reschedule(_due(began, size, settings))
     except TimeoutError as error:
+        seconds = asyncio.get_running_loop().time() - began
         raise RequestError(
             ErrorCode.BODY_TOO_SLOW,
-            f"{size} bytes arrived in {settings.body_timeout_s:g} s. Send the whole body within that time.",
+            f"{size} bytes arrived in {seconds:.1f} s. Send the whole body within {settings.body_timeout_s:g} s, and "
+            f"{settings.min_body_kib_per_s:g} KiB for each second after the first {GRACE_S:g}.",
         ) from error
+    hold(size)
     return Upload(memoryview(growing) if known is None else known, head.boundary)
+
+
+def _due(began: float, size: int, settings: Settings) -> float:
+    """When the next bytes of a body must be here, on the loop's clock."""
+    least = settings.min_body_kib_per_s * 1024
+    return began + min(settings.body_timeout_s, GRACE_S + size / least if least > 0 else math.inf)
 
 
 def _too_large(limit: int) -> RequestError:
@@ -148,11 +179,26 @@ def _too_large(limit: int) -> RequestError:
     )
 
 
+@dataclass
+class _Part:
+    """Where a part lies in its body; `first` holds what came of it before that is known."""
+
+    start: int | None = None
+    num_bytes: int = 0
+    first: bytearray = field(default_factory=bytearray)
+
+    def within(self, content: memoryview) -> memoryview:
+        if self.start is None:
+            return memoryview(self.first)
+        return content[self.start : self.start + self.num_bytes]
+
+
 class _Parts:
     """Collects the parts of a multipart body as the parser calls back."""
 
     def __init__(self, max_stacks: int) -> None:
-        self.stacks: list[bytearray] = []
+        self.stacks: list[_Part] = []
+        self.piece, self.offset = b"", 0
         self.is_complete = False
         self._max_stacks = max_stacks
         self._header = bytearray()
@@ -165,7 +211,7 @@ class _Parts:
                 ErrorCode.BODY_TOO_LARGE,
                 f"More than {self._max_stacks} parts; send them in several requests.",
             )
-        self.stacks.append(bytearray())
+        self.stacks.append(_Part())
         self._name = b""
 
     def header_field(self, data: bytes, start: int, end: int) -> None:
@@ -188,14 +234,19 @@ class _Parts:
             )
 
     def data(self, data: bytes, start: int, end: int) -> None:
-        self.stacks[-1] += memoryview(data)[start:end]
+        part = self.stacks[-1]
+        if part.start is None and data is self.piece:
+            part.start = self.offset + start - part.num_bytes
+        elif part.start is None:  # what looked like a boundary, over the edge of two pieces
+            part.first += data[start:end]
+        part.num_bytes += end - start
 
     def end(self) -> None:
         self.is_complete = True
 
 
-def split_parts(content: bytes | memoryview, boundary: bytes, max_stacks: int) -> list[bytes]:
-    """Split a multipart body (RFC 7578) into the contents of its parts named `stack`.
+def split_parts(content: bytes | memoryview, boundary: bytes, max_stacks: int) -> list[memoryview]:
+    """Split a multipart body (RFC 7578) into its parts named `stack`: slices of it, no copies.
 
     Args:
         content: The whole body.
@@ -221,7 +272,8 @@ def split_parts(content: bytes | memoryview, boundary: bytes, max_stacks: int) -
             },
         )
         for start in range(0, len(content), PARSED_BYTES):
-            parser.write(bytes(content[start : start + PARSED_BYTES]))
+            parts.offset, parts.piece = start, bytes(content[start : start + PARSED_BYTES])
+            parser.write(parts.piece)
         parser.finalize()
     except FormParserError as error:
         raise RequestError(
@@ -231,4 +283,4 @@ def split_parts(content: bytes | memoryview, boundary: bytes, max_stacks: int) -
         raise RequestError(
             ErrorCode.MALFORMED_REQUEST, f"Expected complete parts named {PART_NAME!r}; the body ends early."
         )
-    return [bytes(stack) for stack in parts.stacks]
+    return [part.within(memoryview(content)) for part in parts.stacks]

@@ -66,7 +66,9 @@ def stack_router(service: Service) -> APIRouter:
     )
     async def predict(request: Request, query: Annotated[StackQuery, Query()]) -> Response:
         media_type = negotiate(request, [render.JSON])
-        return await service.answer(request, service.engines, media_type, render.predict_json, query.channels)
+        return await service.respond(
+            request, service.engines, media_type, render.predict_json, query.channels
+        )
 
     @router.post(
         "/embed",
@@ -77,7 +79,7 @@ def stack_router(service: Service) -> APIRouter:
     async def embed(request: Request, query: Annotated[EmbedQuery, Query()]) -> Response:
         media_type = negotiate(request, [render.JSON, render.NPY])
         word = render.embed_raw if media_type == render.NPY else render.embed_json
-        return await service.answer(request, service.engines, media_type, word(query.kind), query.channels)
+        return await service.respond(request, service.engines, media_type, word(query.kind), query.channels)
 
     @router.post(
         "/explain",
@@ -93,7 +95,7 @@ def stack_router(service: Service) -> APIRouter:
         _check_treatment(query.treatment, engines, media_type)
         if query.stains:
             _check_attributable(engines, media_type)
-        return await service.answer(
+        return await service.respond(
             request,
             engines,
             media_type,
