@@ -24,6 +24,7 @@ ERRORS_BY_CODE: Mapping[str, type[errors.ServiceError]] = MappingProxyType(
         "method_not_allowed": errors.MethodNotAllowedError,
         "not_acceptable": errors.NotAcceptableError,
         "body_too_slow": errors.UploadTooSlowError,
+        "head_too_slow": errors.UploadTooSlowError,
         "body_too_large": errors.TooLargeError,
         "stack_too_large": errors.TooLargeError,
         "unsupported_media_type": errors.UnsupportedMediaError,
