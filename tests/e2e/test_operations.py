@@ -34,7 +34,7 @@ def test_the_log_is_json_and_its_lines_are_as_documented(tiny_bundle, stacks, tm
         answer = httpx.post(f"{url}/predict", content=encode(stacks[0]), headers=TIFF)
         assert "server" not in answer.headers
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert {"phenoserve.cli", "uvicorn.error"} <= {line["logger"] for line in lines}
+    assert {"phenoserve.process.serve", "uvicorn.error"} <= {line["logger"] for line in lines}
     its_id = answer.headers["x-request-id"]
     (line,) = [line for line in lines if line.get("request_id") == its_id]
     (example,) = re.findall(r"```json\n(\{[^`]*access_log[^`]*\})\n```", PAGE.read_text("utf-8"))
