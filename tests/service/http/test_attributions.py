@@ -16,6 +16,7 @@ from phenoserve.settings import Settings
 
 from .conftest import asking, encode_tiff, until
 from .engines import HeldEngine, SteppedEngine
+from .problem import assert_problem
 
 HEADERS = {"content-type": "image/tiff"}
 NUM_ATTRIBUTIONS = 4
@@ -162,3 +163,57 @@ async def test_a_stack_is_decoded_while_attributions_wait_for_room(engine: Engin
         held.gate.set()
     assert statuses == [200]
     assert [answer.status_code for answer in plain] == [200] * 3
+
+
+@pytest.mark.anyio
+async def test_an_attribution_that_would_be_late_is_refused_before_it_runs(engine: Engine) -> None:
+    """At a pace at which the deadline has time for one and a half, a second is refused, a small one is not.
+
+    Once the first is ready the same one is let in: one always is, whatever the pace.
+    """
+    held = HeldEngine(engine)
+    app = create_app(Engines.of(held), Settings(num_inferences=1, deadline_s=300))
+    explained: list[httpx.Response] = []
+    path = "/explain?stains=true"
+    async with asking(app) as client:
+        scheduler = app.service.scheduler
+        assert scheduler.pace.px_per_s is None
+        async with anyio.create_task_group() as tasks:
+            held.gate.clear()
+            num_asked = held.num_asked
+            tasks.start_soon(ask_for, client, path, stack_of(1, LARGE_PX), explained)
+            await until(lambda: held.num_asked == num_asked + 1)
+            scheduler.pace.resume(0.0)
+            scheduler.pace.note(65 * LARGE_PX**2, 200.0)  # as much as the first takes
+            refused = await client.post(path, content=encode_tiff(stack_of(2, LARGE_PX)), headers=HEADERS)
+            detail = assert_problem(refused, "too_many_requests")
+            assert "1 stain attributions are in flight" in detail
+            assert "would take about 400 s" in detail
+            tasks.start_soon(ask_for, client, path, stack_of(3, SMALL_PX), explained)
+            await until(lambda: len(scheduler.queue.attributions) == 1)
+            held.gate.set()
+        assert [answer.status_code for answer in explained] == [200, 200]
+        scheduler.pace.note(1, 1e9)
+        await ask_for(client, path, stack_of(2, LARGE_PX), explained)
+    assert explained[-1].status_code == 200
+
+
+@pytest.mark.anyio
+async def test_an_attribution_that_would_make_another_late_is_refused(engine: Engine) -> None:
+    """Where the new one would be in time, but the one in flight would not beside it, the new one is refused."""
+    held = HeldEngine(engine)
+    app = create_app(Engines.of(held), Settings(num_inferences=1, deadline_s=300))
+    explained: list[httpx.Response] = []
+    path = "/explain?stains=true"
+    async with asking(app) as client, anyio.create_task_group() as tasks:
+        scheduler = app.service.scheduler
+        held.gate.clear()
+        num_asked = held.num_asked
+        tasks.start_soon(ask_for, client, path, stack_of(1, LARGE_PX), explained)
+        await until(lambda: held.num_asked == num_asked + 1)
+        scheduler.pace.resume(0.0)
+        scheduler.pace.note(65 * LARGE_PX**2, 299.0)  # the small one's sixteenth of it is too much
+        refused = await client.post(path, content=encode_tiff(stack_of(3, SMALL_PX)), headers=HEADERS)
+        assert "one of them would take about 318 s" in assert_problem(refused, "too_many_requests")
+        held.gate.set()
+    assert explained[0].status_code == 200
