@@ -187,7 +187,7 @@ async def test_an_attribution_that_would_be_late_is_refused_before_it_runs(engin
             scheduler.pace.note(65 * LARGE_PX**2, 200.0)  # as much as the first takes
             refused = await client.post(path, content=encode_tiff(stack_of(2, LARGE_PX)), headers=HEADERS)
             detail = assert_problem(refused, "too_many_requests")
-            assert "1 stain attributions are in flight" in detail
+            assert "Stain attributions in flight: 1." in detail
             assert "would take about 400 s" in detail
             tasks.start_soon(ask_for, client, path, stack_of(3, SMALL_PX), explained)
             await until(lambda: len(scheduler.queue.attributions) == 1)

@@ -197,7 +197,7 @@ class Scheduler:
                 needed_s = sum(min(own_px, px) for px in left_px.values()) / pace
                 if needed_s > (left_s := each.deadline - now):
                     raise FullError(
-                        f"{len(self._attributions)} stain attributions are in flight. With this one beside them, "
+                        f"Stain attributions in flight: {len(self._attributions)}. With this one beside them, "
                         f"{'it' if each is work else 'one of them'} would take about {needed_s:.0f} s, and has "
                         f"{left_s:.0f} s left. Send fewer at a time, or smaller fields"
                     )
