@@ -8,7 +8,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import uvicorn
@@ -257,12 +257,14 @@ def test_a_head_that_trickles_in_is_not_waited_for(port) -> None:
     with connected(port) as connection:
         connection.sendall(head("/", 3) + b"abc")
         assert answer(connection)[0] == 200
+        connection.settimeout(0.01)
         for byte in b"POST / HTTP/1.1\r\nX-Slow: " + bytes([97]) * 1000:
+            connection.sendall(bytes([byte]))
             try:
-                connection.sendall(bytes([byte]))
-            except OSError:
-                break
-            time.sleep(0.01)
+                assert connection.recv(12) == b"HTTP/1.1 408"
+            except TimeoutError:
+                continue
+            break
         else:
             pytest.fail("the head was waited for")
 
@@ -372,22 +374,19 @@ def test_an_answer_that_is_read_slowly_arrives(port) -> None:
 
 
 def test_silent_connections_give_way() -> None:
-    """Where as many connections are open as may be, a new one takes the place of the longest silent one."""
-    with served(Bounds(60, 60, max_connections=4)) as port:
-        silent = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(4)]
-        for index in range(6):
-            with connected(port) as connection:
-                connection.sendall(head("/", 3) + b"abc")
-                assert answer(connection)[0] == 200
-                if index < len(silent):
-                    assert is_closed(silent[index])
-        for connection in silent:
-            connection.close()
+    """Where as many connections are open as may be, a new one takes the place of the longest without a request."""
+    with served(Bounds(60.0, 60.0, max_connections=4)) as port, ExitStack() as opened:
+        waiting = [opened.enter_context(connected(port)) for _ in range(4)]
+        for _ in range(6):
+            waiting.append(opened.enter_context(connected(port)))
+            waiting[-1].sendall(head("/", 3) + b"abc")
+            assert answer(waiting[-1])[0] == 200
+            assert is_closed(waiting.pop(0))
 
 
 def test_too_many_busy_connections_refuse_a_new_one() -> None:
     """Where every open connection has a request, a new one is told so, and the others are served."""
-    with served(Bounds(60, 60, max_connections=3)) as port:
+    with served(Bounds(60.0, 60.0, max_connections=3)) as port:
         busy = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(3)]
         for connection in busy:
             connection.sendall(head("/", 3))

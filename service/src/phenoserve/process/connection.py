@@ -27,7 +27,6 @@ OVERFLOW: Final = 256
 """Connections beyond the most that are open, to be told so; further ones are closed without a word."""
 
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
-_TOO_LARGE: Final = 431
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class BoundedConnection(H11Protocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._is_ending = False
-        self._num_lines = 0
+        self._num_bytes = self._num_lines = 0
         self._last_bytes = b""
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -68,7 +67,7 @@ class BoundedConnection(H11Protocol):
         self._read_timer: asyncio.TimerHandle | None = None
         self._num_unsent = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] (as the parent)
+    def connection_made(self, transport: Any) -> None:  # uvloop's are no asyncio.Transport
         """Take a connection in; where there are too many, the longest without a request gives way."""
         super().connection_made(transport)
         self._expect_head(has_begun=True)
@@ -103,8 +102,11 @@ class BoundedConnection(H11Protocol):
         while at < len(data) and self.conn.their_state is h11.IDLE and not self._has_ended:
             piece = data[at : at + MAX_HEAD_BYTES]
             at += len(piece)
-            if self._has_many_lines(piece):
-                self._refuse(ErrorCode.HEAD_TOO_LARGE, f"The head has more than {MAX_HEAD_LINES} lines.")
+            if self._is_head_too_large(piece):
+                self._refuse(
+                    ErrorCode.HEAD_TOO_LARGE,
+                    f"The head has more than {MAX_HEAD_BYTES} bytes or {MAX_HEAD_LINES} lines.",
+                )
                 return
             super().data_received(piece)
         if at < len(data) and not self._has_ended:
@@ -122,12 +124,8 @@ class BoundedConnection(H11Protocol):
             self._expect_head(has_begun=bool(self.conn.trailing_data[0]))
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP, or too large a head."""
-        error = sys.exc_info()[1]
-        if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == _TOO_LARGE:
-            self._refuse(ErrorCode.HEAD_TOO_LARGE, f"The head has more than {MAX_HEAD_BYTES} bytes.")
-        else:
-            self._refuse(ErrorCode.MALFORMED_REQUEST, f"{msg} {error}".strip())
+        """Refuse what is not HTTP."""
+        self._refuse(ErrorCode.MALFORMED_REQUEST, f"{msg} {sys.exc_info()[1]}.")
 
     def pause_writing(self) -> None:
         """Note that the client reads more slowly than its answer is written."""
@@ -151,16 +149,15 @@ class BoundedConnection(H11Protocol):
     def _has_ended(self) -> bool:
         return self._is_ending or self.transport.is_closing()
 
-    def _has_many_lines(self, piece: bytes) -> bool:
-        """Count the lines of a head up to its end; what follows in the same piece is its body."""
+    def _is_head_too_large(self, piece: bytes) -> bool:
+        """Count bytes and lines of a head up to its end; what follows in the same piece is its body."""
         joined = self._last_bytes + piece
-        end = _HEAD_END.search(joined)
-        if end is None:
-            self._num_lines += piece.count(b"\n")
-            self._last_bytes = joined[-2:]
-        else:
-            self._num_lines += joined.count(b"\n", len(self._last_bytes), end.end())
-        return self._num_lines > MAX_HEAD_LINES
+        found = _HEAD_END.search(joined)
+        end = len(joined) if found is None else found.end()
+        self._num_bytes += end - len(self._last_bytes)
+        self._num_lines += joined.count(b"\n", len(self._last_bytes), end)
+        self._last_bytes = joined[-2:]
+        return self._num_bytes > MAX_HEAD_BYTES or self._num_lines > MAX_HEAD_LINES
 
     def _expect_head(self, *, has_begun: bool) -> None:
         self.without_head[self] = None
@@ -169,7 +166,7 @@ class BoundedConnection(H11Protocol):
 
     def _forget_head(self) -> None:
         self.without_head.pop(self, None)
-        self._num_lines = 0
+        self._num_bytes = self._num_lines = 0
         self._last_bytes = b""
         if self._head_timer is not None:
             self._head_timer.cancel()
