@@ -33,6 +33,39 @@ class HeldEngine(Engine):
         return super().infer(stacks)
 
 
+class SteppedEngine(Engine):
+    """Holds what begins, from the first `step` on, until the next one; knows what it was asked."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.bundle, engine._graph)
+        self.held: list[np.ndarray] = []
+        self._gate = threading.Event()
+        self._gate.set()
+        self._lock = threading.Lock()
+
+    def step(self) -> None:
+        """Let go of what is held, and hold what begins from now on."""
+        with self._lock:
+            self._gate.set()
+            self._gate = threading.Event()
+            self.held = []
+
+    def run_free(self) -> None:
+        """Let go of what is held, and hold nothing more."""
+        with self._lock:
+            self._gate.set()
+
+    def infer(self, stacks: np.ndarray) -> Outputs:
+        """The parent's answer, once nothing holds it."""
+        with self._lock:
+            gate = self._gate
+            if not gate.is_set():
+                self.held.append(stacks)
+        if not gate.wait(30):
+            raise TimeoutError
+        return super().infer(stacks)
+
+
 class PoisonedEngine(HeldEngine):
     """Fails on every batch with a poisoned stack in it, with `error`."""
 

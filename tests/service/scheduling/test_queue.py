@@ -253,7 +253,10 @@ def test_attributions_take_no_place_from_plain_stacks(loop) -> None:
     queue = WorkQueue(4, 4, 1, 0.5)
     assert [queue.offer(attribution_of(loop)) for _ in range(3)] == [True, True, False]
     assert [queue.offer(work_of(loop)) for _ in range(5)] == [True] * 4 + [False]
-    assert WorkQueue(4, 4, 1, 0.0).offer(attribution_of(loop, size=9))
+    without_share = WorkQueue(4, 4, 1, 0.0)
+    assert not without_share.attributions.is_full
+    assert without_share.offer(attribution_of(loop, size=9))
+    assert without_share.attributions.is_full
 
 
 def test_a_pass_is_followed_by_another_whatever_came_meanwhile(loop) -> None:

@@ -25,7 +25,6 @@ ERRORS_BY_CODE: Mapping[str, type[errors.ServiceError]] = MappingProxyType(
         "not_acceptable": errors.NotAcceptableError,
         "head_too_slow": errors.UploadTooSlowError,
         "body_too_slow": errors.UploadTooSlowError,
-        "head_too_slow": errors.UploadTooSlowError,
         "body_too_large": errors.TooLargeError,
         "stack_too_large": errors.TooLargeError,
         "unsupported_media_type": errors.UnsupportedMediaError,

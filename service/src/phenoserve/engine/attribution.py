@@ -125,7 +125,8 @@ class AttributionPasses:
                 f"Expected at least one replacement, each of the stack's shape {stack.shape}. "
                 f"Received: {[other.shape for other in replacements]}"
             )
-        return cls(stack, present, replacements, max(1, max_batch_px // (stack.shape[1] * stack.shape[2])))
+        batch_size = max(1, max_batch_px // (stack.shape[1] * stack.shape[2]))
+        return cls(stack, present, replacements, min(batch_size, len(present)))
 
     def __len__(self) -> int:
         return len(self.replacements) * self._num_a_replacement

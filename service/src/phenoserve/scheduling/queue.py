@@ -47,7 +47,9 @@ class Lane:
 
     @property
     def is_full(self) -> bool:
-        """Whether no further stack is taken in, however small."""
+        """Whether no further stack is taken in, however small; an empty lane takes one whatever its bounds."""
+        if not self.works:
+            return False
         return len(self) >= self._max_stacks or self.num_bytes >= self._max_bytes
 
     def has_room(self, work: Work) -> bool:

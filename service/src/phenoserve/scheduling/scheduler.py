@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -16,6 +17,7 @@ from phenoserve.engine.attribution import AttributionPasses
 from phenoserve.scheduling.admission import MIB, Admission, Lease
 from phenoserve.scheduling.engines import Engines
 from phenoserve.scheduling.errors import FullError, StoppedError
+from phenoserve.scheduling.pace import Pace
 from phenoserve.scheduling.plan import Plan
 from phenoserve.scheduling.queue import WorkQueue
 from phenoserve.scheduling.work import AttributionProgress, Outcome, Work
@@ -41,7 +43,8 @@ class Scheduler:
 
     Attributions take long, so they get only a share of whatever runs out: requests and bodies in flight, places and
     bytes in the queue, inferences while others wait. They are decoded one at a time. However many are asked for, other
-    stacks are let in, decoded and inferred meanwhile.
+    stacks are let in, decoded and inferred meanwhile. One is refused if it, or one in flight, would not be ready by its
+    deadline at the pace of the last passes: they take turns, so that all of them would be late together.
 
     Args:
         engines: The loaded bundle.
@@ -53,6 +56,7 @@ class Scheduler:
         admission: Counts what is in flight.
         attributions: Counts the stain attributions among it, which have a share.
         queue: The stacks that wait for a worker.
+        pace: How fast the passes of attributions get on.
         readiness: Whether requests are taken, and why not.
         proof: The replay of the golden stacks, once started.
         after_batch: Called on a worker's thread with the number of stacks of a batch that was answered.
@@ -71,10 +75,12 @@ class Scheduler:
         self.queue = WorkQueue(
             settings.max_queue, settings.max_queue_bytes, self.plan.max_batch, settings.attribution_share
         )
+        self.pace = Pace()
         self.readiness = Readiness.STARTING
         self.proof: asyncio.Task[None] | None = None
         self.after_batch: Callable[[int], object] = lambda _: None
         self._pool = ThreadPoolExecutor(self.plan.num_decoders, thread_name_prefix="decode")
+        self._attributions: list[Work] = []
         # One for plain stacks and one for attributions: neither waits behind the other for room in the queue.
         self._decode_places = (asyncio.Semaphore(self.plan.num_decoders), asyncio.Semaphore(1))
         self._turns = (asyncio.Lock(), asyncio.Lock())
@@ -89,6 +95,7 @@ class Scheduler:
             self.queue,
             after_take=lambda: loop.call_soon_threadsafe(self._room.set),
             after_batch=self.after_batch,
+            after_pass=lambda num_px: self.pace.note(num_px, time.monotonic()),
             on_death=lambda: loop.call_soon_threadsafe(self._note_death),
         )
         self._workers.start()
@@ -147,16 +154,41 @@ class Scheduler:
             deadline: On the clock of `time.monotonic`, in seconds; no inference begins after it.
 
         Raises:
-            SchedulingError: If no worker is left, or the service ends.
+            SchedulingError: If no worker is left, or the service ends; `FullError` for an attribution that would not
+                be ready by its deadline beside those in flight, or they beside it.
             ValueError: If the stack has more channels than can be attributed.
         """
         attribution = AttributionProgress(AttributionPasses.of(stack)) if attribute_stains else None
         work = Work(engines, stack, deadline, attribution)
         async with self._turns[attribute_stains]:
+            if attribute_stains:
+                self._require_time(work)
             while not self.queue.offer(work):
                 self._room.clear()
                 await self._room.wait()
+            if attribute_stains:
+                self._attributions.append(work)
         return work
+
+    def _require_time(self, work: Work) -> None:
+        """Raise `FullError` if an attribution would not be ready by its deadline; one may always be there.
+
+        They take turns: until one is ready, each other has run as much, or all that it has left.
+        """
+        now = time.monotonic()
+        pace = self.pace.px_per_s
+        if not self._attributions:
+            self.pace.resume(now)
+        elif pace is not None:
+            left_px = {other: other.left_px for other in [*self._attributions, work]}
+            for each, own_px in left_px.items():
+                needed_s = sum(min(own_px, px) for px in left_px.values()) / pace
+                if needed_s > (left_s := each.deadline - now):
+                    raise FullError(
+                        f"Stain attributions in flight: {len(self._attributions)}. With this one beside them, "
+                        f"{'it' if each is work else 'one of them'} would take about {needed_s:.0f} s, and has "
+                        f"{left_s:.0f} s left. Send fewer at a time, or smaller fields"
+                    )
 
     async def outcome(self, work: Work) -> Outcome:
         """Wait for the outcome of a stack; if the wait is cancelled, the stack leaves the queue.
@@ -170,6 +202,8 @@ class Scheduler:
         finally:
             self.queue.discard(work)
             self._room.set()
+            if work in self._attributions:
+                self._attributions.remove(work)
 
     async def _prove(self) -> None:
         readiness = Readiness.GOLDEN_MISMATCH  # whatever happens below, only a match makes it ready

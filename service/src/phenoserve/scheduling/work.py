@@ -58,6 +58,12 @@ class AttributionProgress:
         num_stacks = 1 if self.outputs is None else self.passes.batch_size
         return num_stacks * self.passes.stack[0].size
 
+    @property
+    def left_px(self) -> int:
+        """Pixels of the fields of all passes that are left, at most."""
+        num_stacks = (len(self.passes) - len(self.logits)) * self.passes.batch_size + (self.outputs is None)
+        return num_stacks * self.passes.stack[0].size
+
     def run_pass(self, engines: Engines, *, is_alone: bool) -> None:
         """Run the next pass.
 
@@ -123,6 +129,11 @@ class Work:
     def num_px(self) -> int:
         """Pixels of the fields of the next inference: what it costs, next to others of the same bundle."""
         return self.stack[0].size if self.attribution is None else self.attribution.num_px
+
+    @property
+    def left_px(self) -> int:
+        """Pixels of the fields of all inferences that are left, at most."""
+        return self.stack[0].size if self.attribution is None else self.attribution.left_px
 
     def fits(self, other: "Work") -> bool:
         """Whether both can be stacks of one batch: of one bundle, size and pixel type."""

@@ -27,6 +27,7 @@ class Workers:
         after_take: Called on a worker's thread when it has taken a batch, so that there is room.
         after_batch: Called on a worker's thread with the number of stacks of a batch that was inferred; of the passes
             of an attribution with that of the first, the stack itself.
+        after_pass: Called on a worker's thread with the pixels of a pass of an attribution that was run.
         on_death: Called on a worker's thread when that ends by anything but the end of the queue.
     """
 
@@ -36,11 +37,13 @@ class Workers:
         queue: WorkQueue,
         after_take: Callable[[], object],
         after_batch: Callable[[int], object],
+        after_pass: Callable[[int], object],
         on_death: Callable[[], object],
     ) -> None:
         self._queue = queue
         self._after_take = after_take
         self._after_batch = after_batch
+        self._after_pass = after_pass
         self._on_death = on_death
         self._num_alive = num_workers
         self._lock = threading.Lock()
@@ -118,8 +121,9 @@ class Workers:
             work.succeed(Outcome(row, None, began - work.submitted, seconds, len(works)))
 
     def _infer_pass(self, work: Work, attribution: AttributionProgress, *, is_alone: bool) -> Work | None:
-        is_first = attribution.outputs is None
+        is_first, num_px = attribution.outputs is None, attribution.num_px
         attribution.run_pass(work.engines, is_alone=is_alone)
+        self._after_pass(num_px)
         if is_first:
             self._after_batch(1)
         outcome = attribution.outcome(work.submitted)
