@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,37 @@ def test_a_member_needs_only_its_own_dependencies(uv, member, tmp_path):
     assert_works_alone(found, package)
     assert found["lacking"] == LACKING.get(member, {})
     assert found["importable"] == []
+
+
+def test_the_service_s_wheel_holds_its_font_and_the_font_s_licence(uv, tmp_path):
+    """The wheel holds the font, and its metadata names the font's licence and the file with its text."""
+    command = [
+        uv,
+        "build",
+        "--wheel",
+        "--package",
+        "phenoserve",
+        "--python",
+        sys.executable,
+        "-o",
+        str(tmp_path),
+    ]
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    source = ROOT / "service/src/phenoserve/overlay/font"
+
+    with zipfile.ZipFile(wheel) as file:
+        [metadata] = [name for name in file.namelist() if name.endswith(".dist-info/METADATA")]
+        told = message_from_bytes(file.read(metadata))
+        [licence] = told.get_all("License-File", [])
+        text = file.read(f"{Path(metadata).parent}/licenses/{licence}")
+        font = file.read("phenoserve/overlay/font/DejaVuSans.ttf")
+
+    assert told["License-Expression"] == "MIT AND Bitstream-Vera"
+    assert text == (source / "LICENSE_DEJAVU.txt").read_bytes()
+    assert font == (source / "DejaVuSans.ttf").read_bytes()
 
 
 @pytest.mark.slow

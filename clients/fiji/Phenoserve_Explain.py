@@ -599,4 +599,4 @@ if __name__ in ("__main__", "__builtin__"):
     try:
         main()
     except (ServiceError, ValueError) as error:
-        IJ.error("phenoserve", str(error))
+        IJ.error("phenoserve", error.args[0])  # `str` knows ASCII alone

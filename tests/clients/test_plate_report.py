@@ -2,7 +2,9 @@
 
 import json
 import re
+import warnings
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from phenoclient.cli import app
 from phenoclient.plate import Site, read_plate_map, write_report
 from phenoclient.plate.report.cautions import cautions
 from phenoclient.plate.report.confounding import confounding
+from phenoclient.plate.report.figures import dose_response
 from phenoclient.plate.report.heat_map import PlateDrawing, Scale
 from phenoclient.plate.report.log_odds import log_odds
 from phenoclient.plate.report.notices import in_words
@@ -491,3 +494,16 @@ def test_results_without_an_answer_say_where_the_reasons_are(tmp_path):
     write_table(tmp_path / "r.csv", [], ["Metadata_Plate", "Metadata_Well"])
     with pytest.raises(PlateError, match=r"has no rows.*r\.failed\.csv beside it says why"):
         write_report(tmp_path / "r.csv", tmp_path / "r.html")
+
+
+def test_units_and_treatments_in_any_script_stand_in_a_figure_as_they_are():
+    """Words that matplotlib's font lacks, or takes for formulae, are text that the page's fonts draw, untold of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = dose_response([1.0, 10.0], [("P(TNF-\u03b1 抗体)", [0.2, 0.9])], "$抗$ (µM)", "any")
+
+    texts = [
+        "".join(text.itertext()).strip()
+        for text in ET.fromstring(figure).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert {"P(TNF-\u03b1 抗体)", "$抗$ (µM)"} <= set(texts)

@@ -1,9 +1,12 @@
 """The overlay's words: every character is seen, and names that differ read differently."""
 
+import json
 import unicodedata
+from pathlib import Path
 
 import pytest
 
+from phenoserve.bundle import Manifest
 from phenoserve.overlay.words import drawable, font_of, labels, shortened
 
 FONT = font_of(18)
@@ -59,3 +62,30 @@ def test_a_shortened_name_keeps_its_end_and_whole_code_points():
     """The middle goes first, and no code point is cut in two."""
     assert shortened("Anti-tubulin Alexa Fluor 488", FONT, 130).endswith("488")
     assert shortened("抗体抗体", FONT, 230).replace("⟨U+6297⟩", "").replace("⟨U+4F53⟩", "") == "…"
+
+
+GREEK = {
+    "Hoechst": "\u03b1-tubulin",
+    "ConA": "\u03b3H2AX",
+    "Syto14": "ΔΨm (10 µM)",
+    "IFN-alpha-A": "TNF-\u03b1",
+    "IFNB-1": "TGF-β1",
+    "IFN-gamma": "IFN-\u03b3",
+    "IFN-omega": "IFN-ω",
+}
+
+
+def manifest_of(renamed):
+    """The golden bundle's manifest with other names of stains and treatments."""
+    told = (Path(__file__).parents[1] / "golden/format-7/manifest.json").read_text("utf-8")
+    for name, other in renamed.items():
+        told = told.replace(f'"{name}"', json.dumps(other))
+    return Manifest.model_validate_json(told, strict=True)
+
+
+@pytest.mark.parametrize("manifest", [manifest_of({}), manifest_of(GREEK)], ids=["golden", "Greek"])
+def test_every_name_of_a_manifest_is_drawn_as_it_is(manifest):
+    """Stains and treatments of a manifest, Greek ones too, are drawn in their own characters and without a box."""
+    for name in (*manifest.input.channels, *manifest.treatments):
+        assert drawable(name) == name
+        assert mask("\U0010ffff") not in [mask(character) for character in name]

@@ -150,7 +150,7 @@ def images(tmp_path_factory, stacks, stains, field) -> dict[str, Path]:
         metadata = {"axes": axes, "Labels": labels}
         tifffile.imwrite(files[name], first[::-1].copy(), imagej=True, metadata=metadata)
     files["contradicting"] = folder / "contradicting.tif"
-    labels = ["x", stains[0], "y", "z", "u", "v"]
+    labels = ["x", stains[0], "抗", "z", "u", "v"]
     tifffile.imwrite(files["contradicting"], first, imagej=True, metadata={"axes": "CYX", "Labels": labels})
     files["coloured"] = folder / "coloured.tif"
     ramp = np.arange(256, dtype=np.uint8)
@@ -366,7 +366,7 @@ def test_labels_are_read_as_everywhere(results, index):
 def test_labels_that_contradict_the_order_stop_the_script_until_a_stain_is_chosen(results, stains):
     """Both readings are told and nothing is sent; with a choice for every channel there is an answer that says so."""
     failed = results["contradicting"]["failed"]
-    assert f"named x, {stains[0]}, y, z, u, v" in failed
+    assert f"named x, {stains[0]}, 抗, z, u, v" in failed
     assert ", ".join(stains) in failed
     assert results["contradicting"]["probabilities"] is None
     assert results["chosen"]["failed"] is None

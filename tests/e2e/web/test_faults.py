@@ -53,8 +53,8 @@ def test_a_refusal_is_in_the_services_words(page, content, code):
 
 
 def test_every_code_is_told_and_can_be_tried_again(page):
-    """For each error of the service's table the page shows its words, and trying again then succeeds."""
-    codes = set(ERRORS) - {ErrorCode.KEY_MISSING, ErrorCode.KEY_WRONG}
+    """For each error of the service's table but those of keys the page shows its words, and trying again succeeds."""
+    codes = set(ERRORS) - {ErrorCode.KEY_MISSING, ErrorCode.KEY_WRONG, ErrorCode.KEY_INSUFFICIENT}
     for code in sorted(codes):
         kind = ERRORS[code]
         body = {
@@ -155,15 +155,20 @@ def test_waiting_is_shown(page):
 
 def test_a_key_is_asked_for_and_kept_nowhere(open_page, serve, tiny_bundle, tmp_path):
     """The page asks until the key is right, stores it nowhere, and asks again when it is loaded anew."""
-    keys = tmp_path / "keys"
+    keys, admin_keys = tmp_path / "keys", tmp_path / "admin_keys"
     keys.write_text(sha256(b"the-right-key").hexdigest())
-    with serve(tiny_bundle, "--api-keys-file", str(keys)) as url:
+    admin_keys.write_text(sha256(b"an-admin-key").hexdigest())
+    with serve(tiny_bundle, "--api-keys-file", str(keys), "--admin-keys-file", str(admin_keys)) as url:
         page = open_page(url)
         field = page.get_by_label("API key", exact=True)
         page.get_by_text(ERRORS[ErrorCode.KEY_MISSING].title).wait_for()
         field.fill("a-wrong-key")
         field.press("Enter")
         page.get_by_text(ERRORS[ErrorCode.KEY_WRONG].title).wait_for()
+        field.fill("an-admin-key")
+        field.press("Enter")
+        page.get_by_text(ERRORS[ErrorCode.KEY_INSUFFICIENT].title).wait_for()
+        page.get_by_text("Send one of the other kind.").wait_for()
         field.fill("the-right-key")
         page.get_by_role("button", name="Continue").click()
         page.get_by_role("button", name="Example 1").click()

@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
@@ -19,6 +20,7 @@ from phenotrain.evaluate import (
     treated_log_odds,
 )
 from phenotrain.report import Overlay, ReportContext, build_report, card_markdown
+from phenotrain.report.figures import confusion_matrix
 from phenotrain.splits import split_sites
 
 CLASSES = ("EMPTY", "IFN-a", "IFN-b")
@@ -299,3 +301,17 @@ def test_the_card_states_result_interval_split_licence_and_limits(context):
     assert "## Limits" in card
     assert card.endswith("\n")
     assert not card.endswith("\n\n")
+
+
+def test_names_in_any_script_stand_in_a_figure_as_they_are(context):
+    """Names that matplotlib's font lacks, or takes for formulae, are text that the page's fonts draw, untold of."""
+    names = ["TNF-\u03b1", "抗体", "\U0001f9ec dye", "a $1$ dose"]
+    [found, *_] = context.metrics.test.classification
+    found = replace(found, confusion=((1,) * 4,) * 4)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = ET.fromstring(confusion_matrix(found, names, "any"))
+
+    texts = ["".join(text.itertext()).strip() for text in figure.iter("{http://www.w3.org/2000/svg}text")]
+    assert [text for text in texts if text in names] == 2 * names

@@ -11,7 +11,12 @@ export class Problem extends Error {
   }
 
   get needsKey(): boolean {
-    return this.code === "key_missing" || this.code === "key_wrong";
+    return this.code === "key_missing" || this.isKeyRefused;
+  }
+
+  /** A key was sent, but it is not known or does not open this. */
+  get isKeyRefused(): boolean {
+    return this.code === "key_wrong" || this.code === "key_insufficient";
   }
 }
 

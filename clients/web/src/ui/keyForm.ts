@@ -30,7 +30,7 @@ export function askForKey(problem: Problem): Promise<string> {
         make(
           "p",
           { id: "key-words" },
-          problem.code === "key_wrong" ? problem.detail : "This service asks for a key.",
+          problem.isKeyRefused ? problem.detail : "This service asks for a key.",
         ),
         make("label", { class: "field", for: "api-key" }, make("span", {}, "API key"), input),
         make(

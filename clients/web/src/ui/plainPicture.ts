@@ -9,7 +9,7 @@ export class PlainPicture {
     "section",
     { class: "plain", "aria-labelledby": "plain-title", hidden: true },
     make("h2", { id: "plain-title" }, "Heatmap, drawn by the service"),
-    this.canvas,
+    make("div", { tabindex: "0", role: "group", "aria-labelledby": "plain-title" }, this.canvas),
   );
   private isWanted = false;
   private sent: Sent | null = null;

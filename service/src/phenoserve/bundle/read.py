@@ -126,11 +126,12 @@ def read_bundle(directory: Path) -> Bundle:
     require_listed(directory, found, manifest)
     precisions: tuple[Precision, ...] = ("fp32", *manifest.variants)
     golden_files: dict[Precision, str] = {precision: golden_file(precision) for precision in precisions}
-    verified = {
-        inside: file if inside in {FOREST_FILE, CALIBRATION_FILE, *golden_files.values()} else b""
-        for inside, record in manifest.files.items()
-        for file in [read_recorded(directory, inside, record)]
-    }
+    parsed = {FOREST_FILE, CALIBRATION_FILE, *golden_files.values()}
+    verified: dict[str, bytes] = {}
+    for file, record in manifest.files.items():
+        whole = read_recorded(directory, file, record)
+        if file in parsed:  # the others are too large to be kept
+            verified[file] = whole
     try:
         goldens: dict[Precision, Golden] = {
             precision: read_golden(verified[file], manifest, file) for precision, file in golden_files.items()

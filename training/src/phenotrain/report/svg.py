@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -35,6 +36,7 @@ _STYLE: Final[dict[Any, Any]] = {
     "savefig.facecolor": "none",
     "svg.fonttype": "none",
     "text.color": _INK,
+    "text.parse_math": False,  # a name may hold two dollar signs
     "xtick.color": _INK,
     "xtick.labelsize": 8.5,
     "ytick.color": _INK,
@@ -61,7 +63,9 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
         An `<svg>` element without XML prologue, the same for the same figure.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # The text stays text, and the page's own fonts draw it: matplotlib's font only measures it.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from html import escape
@@ -28,6 +29,7 @@ _STYLE: dict[str, Any] = {
     "savefig.facecolor": "none",
     "svg.fonttype": "none",
     "text.color": INK,
+    "text.parse_math": False,  # a name may hold two dollar signs
     "xtick.color": INK,
     "xtick.labelsize": 8,
     "ytick.color": INK,
@@ -57,7 +59,9 @@ def inline_svg(figure: Any, name: str, description: str) -> str:
 
     library: Any = mpl
     buffer = io.StringIO()
-    with library.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with library.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # The text stays text, and the page's own fonts draw it: matplotlib's font only measures it.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
