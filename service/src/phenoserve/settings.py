@@ -91,7 +91,10 @@ class Settings(BaseSettings):
     ] = 64
     max_in_flight_mib: Annotated[
         float,
-        Field(gt=0, description="MiB of bodies as they arrive and of answers until they are sent; beyond that, 429."),
+        Field(
+            gt=0,
+            description="MiB of bodies as they arrive and of answers until they are sent; beyond that, 429.",
+        ),
     ] = 512
     max_body_mib: Annotated[
         float, Field(gt=0, description="Largest body of a request, in MiB; more is answered 413.")

@@ -10,7 +10,7 @@ import pytest
 from phenoserve.engine import Engine
 from phenoserve.engine.attribution import StainAttribution, stain_attribution
 from phenoserve.http import create_app
-from phenoserve.scheduling import Engines, FullError, Scheduler
+from phenoserve.scheduling import Engines, FullError, Lease, Scheduler
 from phenoserve.scheduling.admission import MIB
 from phenoserve.settings import Settings
 
@@ -96,22 +96,31 @@ async def test_values_of_passes_in_turn_are_those_of_passes_in_a_row(engine: Eng
         assert stains["baseline_logit"] == expected.baseline[index]
 
 
+def entered(
+    scheduler: Scheduler, inside: ExitStack, num_bytes: int, *, attribute_stains: bool = False
+) -> Lease:
+    """A request that was let in, and whose body has come."""
+    lease = inside.enter_context(scheduler.admit(num_bytes, attribute_stains=attribute_stains))
+    lease.hold(num_bytes)
+    return lease
+
+
 def test_attributions_are_let_in_up_to_their_share_of_requests(engine: Engine) -> None:
     """Of 8 requests at a share of a quarter 2 may be attributions; the 6 others remain, and a place comes back."""
     scheduler = Scheduler(Engines.of(engine), Settings(max_in_flight=8, attribution_share=0.25))
     with ExitStack() as inside:
         first = inside.enter_context(ExitStack())
-        first.enter_context(scheduler.admit(1, attribute_stains=True))
-        inside.enter_context(scheduler.admit(1, attribute_stains=True))
+        entered(scheduler, first, 1, attribute_stains=True)
+        entered(scheduler, inside, 1, attribute_stains=True)
         with pytest.raises(FullError, match="2 stain attributions are in flight"):
-            inside.enter_context(scheduler.admit(1, attribute_stains=True))
+            entered(scheduler, inside, 1, attribute_stains=True)
         for _ in range(5):
-            inside.enter_context(scheduler.admit(1))
+            entered(scheduler, inside, 1)
         first.close()
-        inside.enter_context(scheduler.admit(1, attribute_stains=True))
-        inside.enter_context(scheduler.admit(1))
+        entered(scheduler, inside, 1, attribute_stains=True)
+        entered(scheduler, inside, 1)
         with pytest.raises(FullError, match="8 requests are in flight"):
-            inside.enter_context(scheduler.admit(1))
+            entered(scheduler, inside, 1)
     assert scheduler.admission.num_requests == scheduler.admission.num_bytes == 0
 
 
@@ -119,14 +128,14 @@ def test_attributions_are_let_in_up_to_their_share_of_bytes(engine: Engine) -> N
     """Of 8 MiB at a half, bodies of attributions hold 4, to the byte; what a body does not take counts no more."""
     scheduler = Scheduler(Engines.of(engine), Settings(max_in_flight_mib=8, attribution_share=0.5))
     with ExitStack() as inside:
-        lease = inside.enter_context(scheduler.admit(3 * MIB, attribute_stains=True))
+        lease = entered(scheduler, inside, 3 * MIB, attribute_stains=True)
         with pytest.raises(FullError, match=r"hold 3\.0 of 4 MiB"):
-            inside.enter_context(scheduler.admit(MIB + 1, attribute_stains=True))
-        lease.shrink(2 * MIB)
+            entered(scheduler, inside, MIB + 1, attribute_stains=True)
+        lease.hold(2 * MIB)
         with pytest.raises(FullError, match=r"hold 2\.0 of 4 MiB"):
-            inside.enter_context(scheduler.admit(2 * MIB + 1, attribute_stains=True))
-        inside.enter_context(scheduler.admit(2 * MIB, attribute_stains=True))
-        inside.enter_context(scheduler.admit(4 * MIB))
+            entered(scheduler, inside, 2 * MIB + 1, attribute_stains=True)
+        entered(scheduler, inside, 2 * MIB, attribute_stains=True)
+        entered(scheduler, inside, 4 * MIB)
     assert scheduler.admission.num_requests == scheduler.admission.num_bytes == 0
 
 
@@ -134,8 +143,10 @@ def test_one_attribution_is_always_let_in(engine: Engine) -> None:
     """Without any share one attribution is let in, of whatever size fits the service, and no second one."""
     scheduler = Scheduler(Engines.of(engine), Settings(max_in_flight_mib=8, attribution_share=0))
     for _ in range(2):
-        with scheduler.admit(8 * MIB, attribute_stains=True), pytest.raises(FullError):
-            scheduler.admit(0, attribute_stains=True).__enter__()
+        with ExitStack() as inside:
+            entered(scheduler, inside, 8 * MIB, attribute_stains=True)
+            with pytest.raises(FullError):
+                entered(scheduler, inside, 0, attribute_stains=True)
 
 
 @pytest.mark.anyio
