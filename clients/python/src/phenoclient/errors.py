@@ -167,7 +167,7 @@ class UploadTooSlowError(RequestRefusedError):
 
 
 class TooLargeError(RequestRefusedError):
-    """The stack (413: in bytes, or in pixels once decoded) or the request's head (431) is larger than the service takes."""
+    """The stack (413: in bytes or decoded pixels) or the request's head (431) is larger than the service takes."""
 
 
 class UnsupportedMediaError(RequestRefusedError):
