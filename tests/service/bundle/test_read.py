@@ -1,8 +1,10 @@
 """Reading refuses a folder that is not the bundle that was written, naming the file and the fix."""
 
+import errno
 import hashlib
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -166,3 +168,17 @@ def test_every_refusal_is_a_bundle_error():
     errors = [kind for name, kind in vars(bundle).items() if name.endswith("Error")]
     assert len(errors) > 10
     assert all(issubclass(kind, BundleError) for kind in errors)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EMFILE, errno.ENOENT, errno.ELOOP])
+@pytest.mark.parametrize("call", ["iterdir", "lstat", "resolve"])
+def test_whatever_the_disk_says_is_a_bundle_error(tiny_bundle, monkeypatch, code, call):
+    """An error of the system while the folder is looked at becomes a refusal with the path and the reason."""
+
+    def fail(self, *args, **kwargs):
+        raise OSError(code, os.strerror(code), str(self))
+
+    monkeypatch.setattr(Path, call, fail)
+    with pytest.raises(BundleFileError, match=re.escape(os.strerror(code))) as caught:
+        read_bundle(tiny_bundle)
+    assert str(tiny_bundle) in str(caught.value)

@@ -5,6 +5,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
+from phenoserve.http.routes import examples
 from phenoserve.http.routes.examples import stack_tiff
 from phenoserve.stack import StackLimits, read_stack
 
@@ -59,3 +60,18 @@ async def test_examples_are_guarded_as_the_bundle_is(ask, tmp_path) -> None:
         for url in ("/examples", "/examples/0.tif"):
             assert_problem(await client.get(url), "key_missing")
             assert (await client.get(url, headers={"x-api-key": "key"})).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_an_example_is_written_once(ask, monkeypatch) -> None:
+    """Many requests for one example share one writing of its TIFF."""
+    written = []
+
+    def counted(stack: np.ndarray) -> bytes:
+        written.append(stack)
+        return stack_tiff(stack)
+
+    monkeypatch.setattr(examples, "stack_tiff", counted)
+    async with ask() as client:
+        answers = [(await client.get("/examples/0.tif")).content for _ in range(20)]
+    assert (len(written), len(set(answers))) == (1, 1)

@@ -1,6 +1,7 @@
 """The supervisor, over workers that are small shell scripts."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from phenoserve.process import supervisor as module
-from phenoserve.process.supervisor import Supervisor
+from phenoserve.process.supervisor import KILL_MARGIN_S, Supervisor
+from phenoserve.scheduling import JOIN_LIMIT_S
+from phenoserve.settings import Settings
 
 LIMIT_S = 20.0
 
@@ -115,3 +118,13 @@ def test_a_worker_that_does_not_end_is_killed(listener, tmp_path, monkeypatch) -
     stubborn = SERVE.replace('trap "exit 0" TERM', 'trap "" TERM')
     assert supervise(stubborn, listener, log, num_workers=1, stop_s=0.1).run() == 0
     acting.join()
+
+
+def test_the_container_waits_longer_than_a_service_takes_to_end() -> None:
+    """The grace of docker-compose.yml exceeds drain, shutdown, the threads' limit and the supervisor's margin."""
+    text = (Path(__file__).parents[3] / "docker-compose.yml").read_text("utf-8")
+    fields = Settings.model_fields
+    needed = fields["drain_s"].default + fields["shutdown_timeout_s"].default + JOIN_LIMIT_S + KILL_MARGIN_S
+    graces = [int(grace) for grace in re.findall(r"stop_grace_period: (\d+)s", text)]
+    assert graces
+    assert min(graces) > needed

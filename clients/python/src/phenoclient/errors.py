@@ -163,11 +163,11 @@ class NotAcceptableError(RequestRefusedError):
 
 
 class UploadTooSlowError(RequestRefusedError):
-    """The stack, or the head of its request, did not arrive within the time that the service grants (408)."""
+    """The stack or the head of its request did not arrive within the time that the service grants (408)."""
 
 
 class TooLargeError(RequestRefusedError):
-    """The stack is larger than the service takes, in bytes or pixels once decoded (413), or the request's head is (431)."""
+    """The stack (413: in bytes or decoded pixels) or the request's head (431) is larger than the service takes."""
 
 
 class UnsupportedMediaError(RequestRefusedError):

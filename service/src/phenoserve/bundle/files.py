@@ -100,8 +100,10 @@ def read_recorded(directory: Path, inside: str, record: FileRecord) -> bytes:
     content = read_bounded(path, record.size_bytes)
     found = record_of(content)
     if found.size_bytes != record.size_bytes:
-        size = f"{path.stat().st_size}"
-        raise AlteredFileError(f"{path} has {size} bytes; {MANIFEST_FILE} says {record.size_bytes}. {_FIX}")
+        more = " or more" if found.size_bytes > record.size_bytes else ""  # it was not read beyond that
+        raise AlteredFileError(
+            f"{path} has {found.size_bytes} bytes{more}; {MANIFEST_FILE} says {record.size_bytes}. {_FIX}"
+        )
     if found.sha256 != record.sha256:
         raise AlteredFileError(
             f"{path} has SHA-256 {found.sha256}; {MANIFEST_FILE} says {record.sha256}. {_FIX}"

@@ -15,6 +15,7 @@ from phenoserve.bundle.calibration_spec import CALIBRATION_FILE
 from phenoserve.bundle.deviation import least_deviation
 from phenoserve.bundle.errors import (
     BundleError,
+    BundleFileError,
     FormatVersionError,
     ManifestError,
     MissingFileError,
@@ -112,6 +113,19 @@ def read_bundle(directory: Path) -> Bundle:
         BundleError: If the bundle cannot be trusted or read. The message names the file and the fix; the
             subclasses say which rule is broken.
     """
+    try:
+        return _read(directory)
+    except (
+        OSError
+    ) as error:  # a folder that cannot be listed, a loop of links, a file that vanished or is exchanged
+        place = error.filename or directory
+        raise BundleFileError(
+            f"{place} of the bundle {directory} cannot be read ({error.strerror or error}). "
+            "Make it readable to this user, and let nothing change it meanwhile."
+        ) from error
+
+
+def _read(directory: Path) -> Bundle:
     if not directory.is_dir():
         raise MissingFileError(f"{directory} is not a folder. Pass the folder that holds {MANIFEST_FILE}.")
     directory = directory.resolve()

@@ -54,7 +54,9 @@ class Reloader:
                 logger.info("%s is the bundle that serves already", self.path)
                 return False
             await self.scheduler.replace(partial(load_engines, bundle, self.settings))
-        except (BundleError, EngineError) as error:
+        except Exception as error:
+            if not isinstance(error, BundleError | EngineError):
+                logger.exception("The reload met what it does not expect")
             digest = self.scheduler.engines.bundle.digest
             stays = f"The new bundle is refused, {digest} serves on"
             raise _refusal(ErrorCode.BUNDLE_REFUSED, stays, error) from error

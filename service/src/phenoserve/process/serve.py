@@ -19,7 +19,7 @@ from phenoserve.http.problems import RequestError
 from phenoserve.logs import log_form
 from phenoserve.process.server import DrainingServer, Hooks, open_listener, page_url
 from phenoserve.process.supervisor import READY_BYTE, Supervisor
-from phenoserve.scheduling import Readiness, load_engines
+from phenoserve.scheduling import JOIN_LIMIT_S, Readiness, load_engines
 from phenoserve.settings import Settings
 
 ENV_FILE_VARIABLE: Final = "PHENOSERVE_ENV_FILE"
@@ -67,6 +67,11 @@ def serve(
     """
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    if settings.workers > 1 and sys.platform == "win32":
+        raise ListenError(
+            f"{settings.workers} workers were asked for, and Windows cannot share one port among processes as this "
+            "needs. Pass --workers 1, or run the service in a Linux container."
+        )
     if settings.workers > 1 and inherited is None:
         return _supervise(bundle, settings, say)
     # The address is taken before the bundle is read: that may take long, and be for nothing.
@@ -146,7 +151,7 @@ def _supervise(bundle: Path, settings: Settings, say: Callable[[str], object]) -
             num_workers=settings.workers,
             listener=listener,
             environment=unfiled | settings.environment() | {SHARED_FOLDER_VARIABLE: folder},
-            stop_s=settings.drain_s + settings.shutdown_timeout_s,
+            stop_s=settings.drain_s + settings.shutdown_timeout_s + JOIN_LIMIT_S,
             after_end=lambda pid: forget_process(pid, Path(folder)),
         ).run()
 

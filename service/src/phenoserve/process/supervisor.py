@@ -17,7 +17,7 @@ RESTART_DELAY_S: Final = 1.0
 """Least seconds between two starts in the same place, so that one that cannot start does not keep the machine busy."""
 
 KILL_MARGIN_S: Final = 5.0
-"""Seconds beyond its own time for the end after which a worker is killed."""
+"""Seconds beyond all that a worker may take to end after which it is killed."""
 
 READY_BYTE: Final = b"1"
 

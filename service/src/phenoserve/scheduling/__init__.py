@@ -13,8 +13,10 @@ from phenoserve.scheduling.plan import Plan
 from phenoserve.scheduling.scheduler import Readiness, Scheduler
 from phenoserve.scheduling.times import StageTimes
 from phenoserve.scheduling.work import Outcome, Work
+from phenoserve.scheduling.workers import JOIN_LIMIT_S
 
 __all__ = [
+    "JOIN_LIMIT_S",
     "Admission",
     "DeadlineError",
     "Engines",

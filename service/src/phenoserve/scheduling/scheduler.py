@@ -12,7 +12,6 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Shaped
 
-from phenoserve.engine import EngineError
 from phenoserve.engine.attribution import AttributionPasses
 from phenoserve.scheduling.admission import MIB, Admission, Lease
 from phenoserve.scheduling.engines import Engines
@@ -210,7 +209,7 @@ class Scheduler:
         try:
             await asyncio.to_thread(self.engines.prove)
             readiness = Readiness.READY
-        except EngineError:
+        except Exception:  # whoever waits for this task, to reload or to stop, is not to meet it again
             logger.exception(
                 "The golden stacks are not answered as they must be; the service does not get ready"
             )

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 from fastapi import APIRouter, Response
@@ -18,6 +19,7 @@ from phenoserve.http.stack_requests import Service
 
 def example_router(service: Service) -> APIRouter:
     """The routes, answering from a service."""
+    written = _Written()
     router = APIRouter(tags=["examples"], dependencies=service.guards)
 
     def stacks() -> Sequence[np.ndarray]:
@@ -51,9 +53,32 @@ def example_router(service: Service) -> APIRouter:
             raise RequestError(
                 ErrorCode.NOT_FOUND, f"The bundle has the examples 0 to {len(served) - 1}; not {index}."
             )
-        return Response(stack_tiff(served[index]), media_type=TIFF)
+        return Response(written.tiff(served, index), media_type=TIFF)
 
     return router
+
+
+class _Written:
+    """The TIFFs of one bundle's stacks, each made when it is first asked for and shared from then on."""
+
+    def __init__(self) -> None:
+        self._stacks: Sequence[np.ndarray] = ()
+        self._tiffs: dict[int, bytes] = {}
+        self._lock = Lock()
+
+    def tiff(self, stacks: Sequence[np.ndarray], index: int) -> bytes:
+        """Return one stack as a TIFF.
+
+        Args:
+            stacks: Those of the bundle that serves; of others than the last ones all is made anew.
+            index: Which of them.
+        """
+        with self._lock:
+            if stacks is not self._stacks:
+                self._stacks, self._tiffs = stacks, {}
+            if index not in self._tiffs:
+                self._tiffs[index] = stack_tiff(stacks[index])
+            return self._tiffs[index]
 
 
 def stack_tiff(stack: Shaped[np.ndarray, "channel y x"]) -> bytes:
