@@ -7,7 +7,7 @@ import tifffile
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
-from phenoserve.http.observe.metrics import EveryProcess
+from phenoserve.http.observe.metrics import EveryProcess, forget_process
 
 pytestmark = pytest.mark.anyio
 
@@ -71,3 +71,24 @@ def test_a_process_that_is_starting_does_not_spoil_the_sums(tmp_path) -> None:
     (tmp_path / "counter_13.db").touch()
     (metric,) = EveryProcess(tmp_path).collect()
     assert [(sample.name, sample.value) for sample in metric.samples] == [("stacks_total", 7.0)]
+
+
+def test_processes_that_end_leave_their_counts_and_no_file(tmp_path) -> None:
+    """However many processes end, their counts stay in the sums, in as many files as there are kinds."""
+
+    def total() -> dict[str, float]:
+        families = EveryProcess(tmp_path).collect()
+        return {sample.name: sample.value for family in families for sample in family.samples}
+
+    for pid in range(100, 120):
+        for kind, name in {"counter": "a_total", "histogram": "b_count", "gauge_livesum": "c"}.items():
+            counts = MmapedDict(str(tmp_path / f"{kind}_{pid}.db"))
+            counts.write_value(mmap_key(name.split("_")[0], name, [], [], "help"), 2.0, 0.0)
+            counts.close()
+        before = total()
+        assert before["c"] == 2
+        forget_process(pid, tmp_path)
+        after = total()
+        assert after["a_total"] == before["a_total"] == 2 * (pid - 99)
+        assert after["b_count"] == before["b_count"]
+    assert {path.name for path in tmp_path.glob("*.db")} == {"counter_ended.db", "histogram_ended.db"}

@@ -5,7 +5,9 @@ them up: `prometheus_client` does so wherever `PROMETHEUS_MULTIPROC_DIR` names a
 """
 
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,10 +22,14 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 
 from phenoserve.http.observe.requests import FinishedRequest
 from phenoserve.scheduling import Readiness, Scheduler, StageTimes
+
+if sys.platform != "win32":
+    import fcntl
 
 SHARED_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 DURATION_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -148,7 +154,8 @@ class EveryProcess(Collector):
     def collect(self) -> Iterable[Metric]:
         """Sum what the files of the processes hold."""
         untyped: Any = multiprocess.MultiProcessCollector
-        return untyped.merge([str(file) for file in self._folder.glob("*.db") if _is_filled(file)])
+        with _locked(self._folder):
+            return untyped.merge([str(file) for file in self._folder.glob("*.db") if _is_filled(file)])
 
 
 def _is_filled(file: Path) -> bool:
@@ -168,3 +175,27 @@ def forget_process(pid: int, folder: Path) -> None:
     """
     untyped: Any = multiprocess
     untyped.mark_process_dead(pid, str(folder))
+    # One file for all that ended: with one for each, processes that die again and again would fill the disk.
+    with _locked(folder):
+        for kind in ("counter", "histogram"):
+            ended = folder / f"{kind}_{pid}.db"
+            if ended.is_file() and _is_filled(ended):
+                _add_counts(ended, folder / f"{kind}_ended.db")
+            ended.unlink(missing_ok=True)
+
+
+def _add_counts(source: Path, target: Path) -> None:
+    untyped: Any = MmapedDict
+    counts = untyped(str(target))
+    for key, value, timestamp, _ in untyped.read_all_values_from_file(str(source)):
+        counts.write_value(key, counts.read_value(key)[0] + value, timestamp)
+    counts.close()
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[None]:
+    """Let nobody read the counts while those of a process are moved, as they would be there twice or not at all."""
+    with (folder / "lock").open("w") as file:
+        if sys.platform != "win32":  # where one process serves alone
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
