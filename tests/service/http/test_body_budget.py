@@ -56,29 +56,23 @@ async def test_a_body_beyond_the_budget_is_refused_unread(engine, array) -> None
     assert app.service.scheduler.admission.num_bytes == 0
 
 
-@pytest.mark.parametrize("declares", [True, False])
-async def test_a_body_holds_what_has_arrived_and_a_step(engine, declares) -> None:
-    """A body holds at most twice what has arrived of it, whatever it announces, then exactly its size."""
-    content = bytes(MIB)
-    app = create_app(Engines.of(engine), Settings(max_in_flight_mib=1.5))
-    admission = app.service.scheduler.admission
-    gates = [anyio.Event() for _ in range(4)]
-
-    async def in_steps():
-        for start, gate in zip((0, 8 * 1024, 64 * 1024, MIB - 1), gates, strict=True):
-            end = {0: 8 * 1024, 8 * 1024: 64 * 1024, 64 * 1024: MIB - 1}.get(start, MIB)
-            yield content[start:end]
-            await gate.wait()
-
-    headers = HEADERS | ({"content-length": str(MIB)} if declares else {})
-    async with asking(app) as client, anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(client.post, "/predict", content=in_steps(), headers=headers))
-        most = MIB if declares else 1.5 * MIB
-        for gate, expected in zip(gates, (0, 128 * 1024, most, most), strict=True):
-            await anyio.wait_all_tasks_blocked()
-            assert admission.num_bytes <= expected
-            gate.set()
-    assert admission.num_bytes == admission.num_requests == 0
+@given(st.lists(st.integers(0, 12 * MIB), max_size=8), st.booleans())
+@settings(deadline=None, max_examples=30)
+def test_a_body_holds_what_has_arrived_and_a_step(sizes: list[int], declares: bool) -> None:
+    """A body holds nothing for its first 16 KiB, then at most twice what has arrived or a large page, then its size."""
+    request = request_of([bytes(size) for size in sizes], declares=declares)
+    held = [0]
+    anyio.run(partial(read_upload, request, read_head(request, Settings()), Settings(), held.append))
+    arrived = 0
+    steps = iter(held[1:])
+    holds = 0
+    for size in sizes:
+        arrived += size
+        if arrived > max(holds, 2**14):
+            holds = next(steps)
+            assert arrived <= holds <= max(2 * arrived, 2**21)
+            assert holds <= arrived + max(2**23, 2**21)
+    assert list(steps) == [arrived]
 
 
 @pytest.mark.parametrize("stains", ["", "?stains=true"])

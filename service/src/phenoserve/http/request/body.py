@@ -28,6 +28,9 @@ UNCOUNTED_BYTES: Final = 2**14
 STEP_BYTES: Final = 2**23
 """Largest step in which a body takes room beyond what has arrived."""
 
+LARGE_PAGE_BYTES: Final = 2**21
+"""Least room of a body that is counted: numpy asks the system for pages of this size."""
+
 GRACE_S: Final = 5.0
 """Seconds before a body must have come at the least rate."""
 
@@ -127,7 +130,8 @@ async def read_upload(
         request: The request, its body untouched.
         head: What `read_head` said.
         settings: `max_body_bytes`, `body_timeout_s` and `min_body_kib_per_s`.
-        hold: Called with the bytes that the body needs, before it grows into them; at most twice what has arrived.
+        hold: Called with the bytes that the body needs, before it grows into them; at most twice what has
+            arrived, or a large page.
 
     Raises:
         RequestError: `body_too_large` or `body_too_slow`.
@@ -136,9 +140,8 @@ async def read_upload(
     """
     began = asyncio.get_running_loop().time()
     most = settings.max_body_bytes if head.num_bytes is None else head.num_bytes
-    # A body of known length goes into its place as it comes. That is not zeroed, as it is handed on when it is full.
-    known = None if head.num_bytes is None else np.empty(head.num_bytes, np.uint8).data
     growing = bytearray()
+    place: memoryview | None = None
     size = held = 0
     limit = asyncio.timeout_at(_due(began, size, settings))
     try:
@@ -148,12 +151,17 @@ async def read_upload(
                 if arrived > settings.max_body_bytes:
                     raise _too_large(settings.max_body_bytes)
                 if arrived > max(held, UNCOUNTED_BYTES):
-                    held = min(most, arrived + min(arrived, STEP_BYTES))
+                    held = min(most, max(arrived + min(arrived, STEP_BYTES), LARGE_PAGE_BYTES))
                     hold(held)
-                if known is None:
+                    if head.num_bytes is not None and place is None:
+                        # From here on it goes into its place; that is not zeroed, as it is handed on when it is full.
+                        place = np.empty(head.num_bytes, np.uint8).data
+                        place[:size] = growing
+                        growing.clear()
+                if place is None:
                     growing += chunk
                 else:
-                    known[size:arrived] = chunk
+                    place[size:arrived] = chunk
                 size = arrived
                 limit.reschedule(_due(began, size, settings))
     except TimeoutError as error:
@@ -164,7 +172,7 @@ async def read_upload(
             f"{settings.min_body_kib_per_s:g} KiB for each second after the first {GRACE_S:g}.",
         ) from error
     hold(size)
-    return Upload(memoryview(growing) if known is None else known, head.boundary)
+    return Upload(memoryview(growing) if place is None else place, head.boundary)
 
 
 def _due(began: float, size: int, settings: Settings) -> float:
