@@ -130,11 +130,11 @@ async def test_a_full_service_answers_everyone_in_the_end(serve, tiny_bundle, st
 
 
 def test_the_command_tells_a_refusal_in_one_line(service_url, tmp_path):
-    """A file that is no TIFF ends the command with exit status 4 and one line with the service's code."""
+    """A file that is no TIFF ends the command with exit status 4 and one line that names it, with the code."""
     file = tmp_path / "notes.txt"
     file.write_text("no TIFF at all")
     command = [Path(sys.executable).with_name("phenoclient"), "predict", file, "--url", service_url]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (result.returncode, result.stdout) == (4, "")
     (line,) = result.stderr.splitlines()
-    assert line.startswith("phenoclient: 415 not_a_tiff: ")
+    assert line.startswith(f"phenoclient: {file}: 415 not_a_tiff: ")

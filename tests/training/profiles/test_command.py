@@ -104,15 +104,15 @@ def test_a_killed_run_goes_on_where_it_stopped(invoke, tmp_path, monkeypatch):
     monkeypatch.setattr(embed, "_MAX_BATCH", 5)
     assert invoke(whole).exit_code == 0
     answered = []
-    answer = embed.Engine.answer
+    infer = embed.Engine.infer
 
     def counting(self, stacks):
         answered.append(len(stacks))
         if sum(answered) > 12 and not any(path.name == "again" for path in tmp_path.iterdir()):
             raise KeyboardInterrupt
-        return answer(self, stacks)
+        return infer(self, stacks)
 
-    monkeypatch.setattr(embed.Engine, "answer", counting)
+    monkeypatch.setattr(embed.Engine, "infer", counting)
     assert invoke(killed).exit_code != 0
     (tmp_path / "again").mkdir()
     answered.clear()
