@@ -111,5 +111,6 @@ class LingeringMiddleware:
                     message = await receive()
                 has_more = message.get("more_body", False)
                 wait_s = self.pace.wait_s(len(message.get("body", b"")))
+                del message  # many connections may wait, and none needs its bytes
                 if wait_s > SHORT_WAIT_S:
                     await asyncio.sleep(min(wait_s, max(left_s, 0)))
